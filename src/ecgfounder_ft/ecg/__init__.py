@@ -1,0 +1,1 @@
+"""What an ECG is: leads, recordings, preprocessing, simulation, drawing. Knows neither torch nor any dataset."""

@@ -1,0 +1,1 @@
+"""Arrays in, figures out: metrics, intervals, thresholds, calibration, subgroups, comparison."""

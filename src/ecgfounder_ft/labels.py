@@ -1,0 +1,119 @@
+"""The label map: which conditions there are, in which order, and how each data source names them.
+
+It is written once, in ``configs/labels/*.yaml``, and everything that speaks of a condition (catalogs, targets, the
+network's last layer, metrics, reports, exported models) reads it from here. Nothing else in the package knows how many
+conditions there are, or their order.
+"""
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+PRESENT, ABSENT, UNKNOWN = 1, 0, -1
+"""Numeric states of a condition in a recording; unknown ones are left out of loss and evaluation."""
+
+STATE_NAMES: dict[int, str] = {PRESENT: "present", ABSENT: "absent", UNKNOWN: "unknown"}
+"""How catalogs spell the states."""
+
+
+@dataclass
+class Statements:
+    """How a condition reads in the machine statements of an ECG report (MIMIC-IV-ECG).
+
+    Every pattern is a regular expression that is searched in one normalised report line (lower case, single spaces,
+    no final dot). The lists are tried in this order and the first match decides what the line says.
+    """
+
+    excluded: list[str] = field(default_factory=list)
+    """The line speaks of something else that contains the term (incomplete block, ventricular flutter)."""
+    uncertain: list[str] = field(default_factory=list)
+    """The line leaves the condition open (borderline PR)."""
+    present: list[str] = field(default_factory=list)
+    """The line states the condition, unless it is hedged or negated."""
+    required: list[str] = field(default_factory=list)
+    """Patterns that must each be met by some other definite line of the report, or the condition is absent."""
+    only_without_others: bool = False
+    """The condition is absent where another condition of the map is present, and unknown where one is uncertain."""
+
+
+@dataclass
+class Condition:
+    """One condition and its names in every source."""
+
+    name: str = ""
+    """The field's term for it, as printed in reports."""
+    folders: list[str] = field(default_factory=list)
+    """Folder names that users give it, in any dataset; compared without regard to case."""
+    snomed: list[str] = field(default_factory=list)
+    """SNOMED CT codes that state it (PhysioNet/CinC 2021), equivalent ones together."""
+    words: list[str] = field(default_factory=list)
+    """Word labels that state it (the unofficial phase of CinC 2020), compared exactly."""
+    tasks: list[int] = field(default_factory=list)
+    """0-based rows of the published 150-task layer that stand for it."""
+    statements: Statements = field(default_factory=Statements)
+
+
+@dataclass
+class LabelMap:
+    """An ordered set of conditions. The order of ``conditions`` is the order of the network's outputs.
+
+    Raises:
+        ValueError: if there is no condition, a name is missing, or one alias, code or word names two conditions.
+    """
+
+    name: str
+    conditions: dict[str, Condition]
+    """Condition code (as printed in reports and used in column names) to its definition."""
+
+    def __post_init__(self) -> None:
+        if not self.conditions:
+            raise ValueError(f"label map '{self.name}' has no conditions")
+        for code, condition in self.conditions.items():
+            if not condition.name:
+                raise ValueError(f"label map '{self.name}': condition {code} has no name")
+        self._lookup("folders")
+        self._lookup("snomed")
+        self._lookup("words")
+
+    @property
+    def codes(self) -> tuple[str, ...]:
+        """Condition codes in output order."""
+        return tuple(self.conditions)
+
+    def __len__(self) -> int:
+        return len(self.conditions)
+
+    def _lookup(self, attribute: str) -> dict[str, str]:
+        found: dict[str, str] = {}
+        for code, condition in self.conditions.items():
+            for alias in getattr(condition, attribute):
+                key = str(alias).casefold() if attribute == "folders" else str(alias)
+                if found.setdefault(key, code) != code:
+                    raise ValueError(
+                        f"label map '{self.name}': '{alias}' in '{attribute}' names both {found[key]} and {code}"
+                    )
+        return found
+
+    def code_of_folder(self) -> dict[str, str]:
+        """Case-folded folder name to condition code."""
+        return self._lookup("folders")
+
+    def code_of_snomed(self) -> dict[str, str]:
+        """SNOMED CT code to condition code."""
+        return self._lookup("snomed")
+
+    def code_of_word(self) -> dict[str, str]:
+        """Word label to condition code."""
+        return self._lookup("words")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain containers only, as stored in checkpoints and reports."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, content: dict[str, Any]) -> "LabelMap":
+        """Inverse of :meth:`to_dict`."""
+        conditions = {
+            code: Condition(**{**entry, "statements": Statements(**entry.get("statements", {}))})
+            for code, entry in content["conditions"].items()
+        }
+        return cls(name=content["name"], conditions=conditions)

@@ -1,0 +1,1 @@
+"""Net1D, its published weights, and the LightningModule that trains it."""

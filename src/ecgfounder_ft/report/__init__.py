@@ -1,0 +1,1 @@
+"""Figures to pictures, tables, TensorBoard and HTML."""
