@@ -152,7 +152,9 @@ class Preprocessing:
             raise UnreadableRecordingError("leads are missing", error.args[0], recording.path) from error
         if recording.duration < self.window.min_seconds:
             raise UnreadableRecordingError(
-                "too short", f"{recording.duration:.2f} s, expected {self.window.min_seconds} s", recording.path
+                "too short",
+                f"{recording.duration:.2f} s, expected {self.window.min_seconds} s",
+                recording.path,
             )
         signal = recording.signal[rows].astype(np.float64)
         repairs = list(recording.repairs)
