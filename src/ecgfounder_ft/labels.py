@@ -1,10 +1,12 @@
 """The label map: which conditions there are, in which order, and how each data source names them.
 
-It is written once, in ``configs/labels/*.yaml``, and everything that speaks of a condition (catalogs, targets, the
-network's last layer, metrics, reports, exported models) reads it from here. Nothing else in the package knows how many
-conditions there are, or their order.
+It is written once, in ``configs/labels/*.yaml``, and everything that speaks of a condition (catalogs,
+targets, the network's last layer, metrics, reports, exported models) reads it from here. Nothing else in the
+package knows how many conditions there are, or their order.
 """
 
+import re
+import unicodedata
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -15,12 +17,21 @@ STATE_NAMES: dict[int, str] = {PRESENT: "present", ABSENT: "absent", UNKNOWN: "u
 """How catalogs spell the states."""
 
 
+def folder_key(name: str) -> str:
+    """What of a folder's name counts: not its case, nor what parts its words (space, underscore, hyphen).
+
+    >>> folder_key("1st-Degree_AV block")
+    '1st degree av block'
+    """
+    return re.sub(r"[\s_-]+", " ", unicodedata.normalize("NFC", name)).strip().casefold()
+
+
 @dataclass
 class Statements:
     """How a condition reads in the machine statements of an ECG report (MIMIC-IV-ECG).
 
-    Every pattern is a regular expression that is searched in one normalised report line (lower case, single spaces,
-    no final dot). The lists are tried in this order and the first match decides what the line says.
+    Every pattern is a regular expression that is searched in one normalised report line (lower case, single
+    spaces, no final dot). The lists are tried in this order and the first match decides what the line says.
     """
 
     excluded: list[str] = field(default_factory=list)
@@ -30,9 +41,9 @@ class Statements:
     present: list[str] = field(default_factory=list)
     """The line states the condition, unless it is hedged or negated."""
     required: list[str] = field(default_factory=list)
-    """Patterns that must each be met by some other definite line of the report, or the condition is absent."""
+    """Patterns that must each be met by a definite line of the report, or the condition is absent."""
     only_without_others: bool = False
-    """The condition is absent where another condition of the map is present, and unknown where one is uncertain."""
+    """Absent where another condition of the map is present, and unknown where one is uncertain."""
 
 
 @dataclass
@@ -42,7 +53,7 @@ class Condition:
     name: str = ""
     """The field's term for it, as printed in reports."""
     folders: list[str] = field(default_factory=list)
-    """Folder names that users give it, in any dataset; compared without regard to case."""
+    """Folder names that users give it, in any dataset; compared by :func:`folder_key`."""
     snomed: list[str] = field(default_factory=list)
     """SNOMED CT codes that state it (PhysioNet/CinC 2021), equivalent ones together."""
     words: list[str] = field(default_factory=list)
@@ -57,7 +68,8 @@ class LabelMap:
     """An ordered set of conditions. The order of ``conditions`` is the order of the network's outputs.
 
     Raises:
-        ValueError: if there is no condition, a name is missing, or one alias, code or word names two conditions.
+        ValueError: if there is no condition, a name is missing, or an alias, code or word names two
+        conditions.
     """
 
     name: str
@@ -86,7 +98,7 @@ class LabelMap:
         found: dict[str, str] = {}
         for code, condition in self.conditions.items():
             for alias in getattr(condition, attribute):
-                key = str(alias).casefold() if attribute == "folders" else str(alias)
+                key = folder_key(str(alias)) if attribute == "folders" else str(alias)
                 if found.setdefault(key, code) != code:
                     raise ValueError(
                         f"label map '{self.name}': '{alias}' in '{attribute}' names both {found[key]} and {code}"
@@ -94,7 +106,7 @@ class LabelMap:
         return found
 
     def code_of_folder(self) -> dict[str, str]:
-        """Case-folded folder name to condition code."""
+        """Folder name, as :func:`folder_key` gives it, to condition code."""
         return self._lookup("folders")
 
     def code_of_snomed(self) -> dict[str, str]:

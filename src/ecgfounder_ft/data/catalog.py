@@ -1,0 +1,285 @@
+"""The catalog: one table, a row a recording, in which every data source states what it knows.
+
+Columns, in this order:
+
+=============== ======= ====================================================================================
+recording       str     unique name, ``<dataset>/<record name>``
+dataset         str     ``mimic_iv_ecg``, ``physionet2021``, or a user's own name
+constituent     str     the collection within the dataset (``georgia``), empty where there is none
+path            str     the header (``.hea``); absolute in memory, relative to the dataset's root in files
+patient         str     ``<dataset>/<patient id>``; the recording's name where the source names no patient
+sampling_rate   float   Hz
+samples         int     a lead
+age             float   years, NaN where unknown
+sex             str     ``female``, ``male``, or empty
+fold            float   the fold that the dataset's publisher gave it, NaN where there is none
+<code>          str     one column a condition of the label map: ``present``, ``absent`` or ``unknown``
+evidence        str     what the states were read from: ``AFIB: 164889003; RBBB: 59118001``
+=============== ======= ====================================================================================
+
+``unknown`` is left out of loss and evaluation. Nothing here depends on which conditions there are, or how
+many.
+"""
+
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from ecgfounder_ft.ecg.recording import UnreadableRecordingError
+from ecgfounder_ft.labels import ABSENT, PRESENT, STATE_NAMES, UNKNOWN, LabelMap
+
+logger = logging.getLogger(__name__)
+
+NUMBER_COLUMNS: dict[str, type[np.number]] = {
+    "sampling_rate": np.float64,
+    "samples": np.int64,
+    "age": np.float32,
+    "fold": np.float32,
+}
+LEADING_COLUMNS: tuple[str, ...] = (
+    "recording",
+    "dataset",
+    "constituent",
+    "path",
+    "patient",
+    "sampling_rate",
+    "samples",
+    "age",
+    "sex",
+    "fold",
+)
+"""The columns before the conditions."""
+TRAILING_COLUMNS: tuple[str, ...] = ("evidence",)
+"""The columns after the conditions."""
+
+SKIPPED_COLUMNS: tuple[str, ...] = ("path", "reason", "detail")
+
+STATES = pd.CategoricalDtype([STATE_NAMES[state] for state in (PRESENT, ABSENT, UNKNOWN)])
+"""A condition column's type: the three spellings, a byte a recording."""
+
+_SEXES = ("female", "male", "")
+_STATE_OF_CATEGORY = np.array([PRESENT, ABSENT, UNKNOWN], dtype=np.int8)
+
+
+class CatalogError(ValueError):
+    """A table that is no catalog; the message lists everything found wrong with it."""
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """What a data source holds."""
+
+    table: pd.DataFrame
+    """The columns above, a row a recording."""
+    skipped: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=SKIPPED_COLUMNS, dtype=str))
+    """Files that could not become a row: path, reason (a fixed phrase to count by), detail."""
+    notes: tuple[str, ...] = ()
+    """What a reader of it has to know: merged duplicates, folders that no condition claims, with counts."""
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+
+def catalog_columns(label_map: LabelMap) -> tuple[str, ...]:
+    """The columns of a catalog, in order."""
+    return (*LEADING_COLUMNS, *label_map.codes, *TRAILING_COLUMNS)
+
+
+def state_column(states: Iterable[float] | NDArray[np.number]) -> pd.Categorical:
+    """Numeric states (n,) as a condition column; NaN is unknown, and any other number no state at all."""
+    values = np.asarray(states, dtype=np.float64)
+    codes = np.select([values == PRESENT, values == ABSENT, (values == UNKNOWN) | np.isnan(values)], [0, 1, 2], -1)
+    return pd.Categorical.from_codes(codes, dtype=STATES)
+
+
+def targets(table: pd.DataFrame, label_map: LabelMap) -> NDArray[np.int8]:
+    """The condition columns as numeric states, (recordings, conditions) in the order of the label map."""
+    if not len(table):
+        return np.empty((0, len(label_map)), dtype=np.int8)
+    codes = [pd.Categorical(table[code], dtype=STATES).codes for code in label_map.codes]
+    return _STATE_OF_CATEGORY[np.stack(codes, axis=1)]
+
+
+def build_table(rows: Sequence[Mapping[str, object]] | pd.DataFrame, label_map: LabelMap) -> pd.DataFrame:
+    """Rows in any column order as a catalog table: typed, ordered by ``recording``, absent columns filled.
+
+    Condition columns may be numeric states or their names; where one is absent or NaN, it is unknown.
+
+    Raises:
+        CatalogError: as :func:`validate`.
+    """
+    given = pd.DataFrame(rows)
+    table = pd.DataFrame(index=given.index)
+    for column in catalog_columns(label_map):
+        values = given.get(column)
+        if column in label_map.codes:
+            table[column] = _as_states(values, len(given))
+        elif column in NUMBER_COLUMNS:
+            table[column] = np.nan if values is None else pd.to_numeric(values)
+            if NUMBER_COLUMNS[column] is not np.int64 or table[column].notna().all():
+                table[column] = table[column].astype(NUMBER_COLUMNS[column])
+        else:
+            table[column] = pd.Series("", index=given.index, dtype=str) if values is None else values.astype(str)
+    table = table.sort_values("recording", ignore_index=True)
+    validate(table, label_map)
+    return table
+
+
+def _as_states(values: pd.Series | None, n: int) -> pd.Categorical:
+    if values is None:
+        return state_column(np.full(n, UNKNOWN))
+    if pd.api.types.is_numeric_dtype(values.dtype):
+        return state_column(values.to_numpy())
+    return pd.Categorical(values.fillna(STATE_NAMES[UNKNOWN]), dtype=STATES)
+
+
+def validate(table: pd.DataFrame, label_map: LabelMap) -> None:
+    """Check that a table is a catalog of this label map.
+
+    Raises:
+        CatalogError: naming every column that is missing, and every one that holds what it must not, with a
+            count and the first row at fault.
+    """
+    problems = []
+    expected = catalog_columns(label_map)
+    missing = [column for column in expected if column not in table.columns]
+    if missing:
+        raise CatalogError(
+            f"no column {', '.join(missing)} among {', '.join(map(str, table.columns))}; "
+            f"a catalog of label map '{label_map.name}' has {', '.join(expected)}"
+        )
+
+    def report(wrong: pd.Series, column: str, rule: str) -> None:
+        if wrong.any():
+            row = table.iloc[int(wrong.to_numpy().argmax())]
+            problems.append(
+                f"{column}: {int(wrong.sum())} row(s) {rule}, the first {row[column]!r} ({row['recording']})"
+            )
+
+    for column in ("recording", "dataset", "path", "patient"):
+        report(table[column].isna() | (table[column] == ""), column, "are empty")
+    report(table["recording"].duplicated(), "recording", "repeat a name")
+    report(~(table["sampling_rate"] > 0), "sampling_rate", "are no positive frequency")
+    report(~(table["samples"] > 0), "samples", "are no positive number")
+    report((table["age"] < 0) | (table["age"] > 150), "age", "are no age in years")
+    report(~table["sex"].isin(_SEXES), "sex", "are neither female, male nor empty")
+    for code in label_map.codes:
+        report(~table[code].isin(STATES.categories), code, "are neither present, absent nor unknown")
+    if problems:
+        raise CatalogError("not a catalog: " + "; ".join(problems))
+
+
+def skipped_table(errors: Iterable[UnreadableRecordingError]) -> pd.DataFrame:
+    """What was skipped, a row a file, ordered by path."""
+    rows = sorted((error.path or "", error.reason, error.detail) for error in errors)
+    return pd.DataFrame(rows, columns=SKIPPED_COLUMNS, dtype=str)
+
+
+def merge_catalogs(catalogs: Sequence[Catalog], label_map: LabelMap) -> Catalog:
+    """Several catalogs of the same label map as one.
+
+    Raises:
+        CatalogError: if a recording's name stands in two of them.
+    """
+    if not catalogs:
+        raise ValueError("no catalog to merge")
+    table = pd.concat([catalog.table for catalog in catalogs], ignore_index=True)
+    repeated = table.loc[table["recording"].duplicated(), "recording"]
+    if len(repeated):
+        raise CatalogError(
+            f"{len(repeated)} recording(s) stand in two catalogs, the first {repeated.iloc[0]}; "
+            "give each catalog a dataset name of its own"
+        )
+    validate(table, label_map)
+    skipped = pd.concat([catalog.skipped for catalog in catalogs], ignore_index=True)
+    return Catalog(table, skipped, tuple(note for catalog in catalogs for note in catalog.notes))
+
+
+def count_conditions(table: pd.DataFrame, label_map: LabelMap, by: str = "dataset") -> pd.DataFrame:
+    """How many recordings state each condition: a row a dataset (or another column's value), a column a
+    condition.
+
+    The last column, ``recordings``, counts recordings, of which one may state several conditions or none.
+    """
+    present = pd.DataFrame(targets(table, label_map) == PRESENT, columns=list(label_map.codes))
+    present["recordings"] = True
+    return present.groupby(table[by].to_numpy(), sort=True).sum().rename_axis(index=by)
+
+
+def describe_counts(table: pd.DataFrame, label_map: LabelMap) -> str:
+    """The counts of :func:`count_conditions`, with a line of totals, as text for a log."""
+    counts = count_conditions(table, label_map)
+    counts.loc["total"] = counts.sum()
+    return str(counts.to_string())
+
+
+def select_max_samples(
+    table: pd.DataFrame, label_map: LabelMap, max_samples: int | None, seed: int = 0
+) -> pd.DataFrame:
+    """At most ``max_samples`` recordings a condition, an even share of each dataset, filled up from the
+    others.
+
+    The rarest condition chooses first, so that recordings with several conditions serve the one that needs
+    them; a recording is taken only while each of its conditions has room. Recordings that state no condition
+    but exclude some form one more group of the same size; those that know nothing of any condition are left
+    out.
+
+    The choice follows from the seed and the recordings' names, not from the order of the rows.
+
+    Returns:
+        The chosen rows in their given order, all of them where ``max_samples`` is None. The counts are
+        logged.
+    """
+    if max_samples is None:
+        return table
+    if max_samples < 1:
+        raise ValueError(f"max_samples is {max_samples}; expected a positive number, or null for every recording")
+    states = targets(table, label_map)
+    member = np.column_stack([states == PRESENT, (states != PRESENT).all(1) & (states == ABSENT).any(1)])
+    key = pd.util.hash_array(table["recording"].to_numpy(dtype=object), hash_key=f"{seed & (2**64 - 1):016x}")
+    order = np.lexsort((table["recording"].to_numpy(dtype=str), key))
+    datasets = table["dataset"].to_numpy(dtype=str)
+    chosen = np.zeros(len(table), dtype=bool)
+    taken = np.zeros(member.shape[1], dtype=np.int64)
+    for group in np.argsort(member.sum(0), kind="stable"):
+        candidates = order[member[order, group]]
+        names, counts = np.unique(datasets[candidates], return_counts=True)
+        shares = dict(zip(names, _even_shares(counts, max_samples), strict=True))
+        for name in names:
+            shares[name] -= int(chosen[candidates[datasets[candidates] == name]].sum())
+        for enforce_shares in (True, False):
+            for row in candidates:
+                if taken[group] >= max_samples:
+                    break
+                if chosen[row] or (taken[member[row]] >= max_samples).any():
+                    continue
+                if enforce_shares:
+                    if shares[datasets[row]] <= 0:
+                        continue
+                    shares[datasets[row]] -= 1
+                chosen[row] = True
+                taken += member[row]
+    selected = table[chosen]
+    logger.info(
+        "max_samples=%d keeps %d of %d recordings:\n%s",
+        max_samples,
+        len(selected),
+        len(table),
+        describe_counts(selected, label_map),
+    )
+    return selected
+
+
+def _even_shares(available: NDArray[np.integer], total: int) -> list[int]:
+    """Split ``total`` evenly over sources, none above what it has; what one lacks the others fill up."""
+    shares = [0] * len(available)
+    left = total
+    for waiting, source in enumerate(np.argsort(available, kind="stable")):
+        sources_left = len(available) - waiting
+        shares[source] = min(int(available[source]), -(-left // sources_left))
+        left -= shares[source]
+    return shares

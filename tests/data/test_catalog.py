@@ -1,0 +1,182 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from ecgfounder_ft.data.catalog import (
+    Catalog,
+    CatalogError,
+    build_table,
+    catalog_columns,
+    count_conditions,
+    merge_catalogs,
+    select_max_samples,
+    skipped_table,
+    state_column,
+    targets,
+    validate,
+)
+from ecgfounder_ft.ecg.recording import UnreadableRecordingError
+from ecgfounder_ft.labels import ABSENT, PRESENT, UNKNOWN, Condition, LabelMap
+
+
+def row(name, dataset="a", **states):
+    recording = f"{dataset}/{name}"
+    return {
+        "recording": recording,
+        "dataset": dataset,
+        "path": f"/{recording}.hea",
+        "patient": recording,
+        "sampling_rate": 500,
+        "samples": 5000,
+        **states,
+    }
+
+
+def test_columns_follow_the_label_map(label_map):
+    other = LabelMap("two", {"X": Condition(name="x"), "Y": Condition(name="y")})
+    assert catalog_columns(other)[-3:] == ("X", "Y", "evidence")
+    assert list(build_table([row("1", X=PRESENT)], other)) == list(catalog_columns(other))
+    assert catalog_columns(label_map)[10:16] == label_map.codes
+
+
+def test_a_condition_that_a_row_does_not_name_is_unknown_not_absent(label_map):
+    table = build_table([row("1", NORM=PRESENT), row("2", AFIB=ABSENT)], label_map)
+    assert targets(table, label_map)[:, :2].tolist() == [[PRESENT, UNKNOWN], [UNKNOWN, ABSENT]]
+    assert (targets(table, label_map)[:, 2:] == UNKNOWN).all()
+    assert table["AFIB"].tolist() == ["unknown", "absent"]
+
+
+def test_targets_keep_the_order_of_the_label_map(label_map):
+    table = build_table([row("1", LBBB="present", NORM="absent")], label_map)
+    expected = [UNKNOWN] * len(label_map)
+    expected[label_map.codes.index("LBBB")] = PRESENT
+    expected[label_map.codes.index("NORM")] = ABSENT
+    assert targets(table, label_map).tolist() == [expected]
+    assert targets(table, label_map).dtype == np.int8
+    assert targets(table.iloc[:0], label_map).shape == (0, len(label_map))
+
+
+def test_plain_strings_are_read_as_states_too(label_map):
+    table = build_table([row("1", NORM="present")], label_map)
+    as_text = table.astype(dict.fromkeys(label_map.codes, str))
+    validate(as_text, label_map)
+    assert (targets(as_text, label_map) == targets(table, label_map)).all()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"NORM": "perhaps"}, "NORM: 1 row"),
+        ({"NORM": 7}, "NORM: 1 row"),
+        ({"patient": ""}, "patient: 1 row.* empty"),
+        ({"sampling_rate": 0}, "sampling_rate: 1 row"),
+        ({"samples": -1}, "samples: 1 row"),
+        ({"samples": None}, "samples: 1 row"),
+        ({"age": 300}, "age: 1 row"),
+        ({"sex": "M"}, "sex: 1 row"),
+    ],
+)
+def test_what_must_not_stand_in_a_catalog_is_named(label_map, change, message):
+    with pytest.raises(CatalogError, match=message):
+        build_table([{**row("1"), **change}], label_map)
+
+
+def test_every_problem_is_listed_at_once(label_map):
+    with pytest.raises(CatalogError, match=r"(?s)repeat a name.*sex"):
+        build_table([{**row("1"), "sex": "x"}, row("1")], label_map)
+    with pytest.raises(CatalogError, match="no column patient, LBBB"):
+        validate(build_table([row("1")], label_map).drop(columns=["patient", "LBBB"]), label_map)
+
+
+def test_no_recordings_are_a_catalog_too(label_map):
+    table = build_table([], label_map)
+    assert list(table) == list(catalog_columns(label_map))
+    assert not len(table)
+
+
+def test_merge_keeps_rows_skips_and_notes_of_each(label_map):
+    skipped = skipped_table([UnreadableRecordingError("no samples", "0", "x.hea")])
+    one = Catalog(build_table([row("1", NORM=PRESENT)], label_map), skipped, ("one",))
+    two = Catalog(build_table([row("1", "b", AFIB=PRESENT)], label_map), notes=("two",))
+    merged = merge_catalogs([one, two], label_map)
+    assert merged.table["recording"].tolist() == ["a/1", "b/1"]
+    assert merged.skipped.to_numpy().tolist() == [["x.hea", "no samples", "0"]]
+    assert merged.notes == ("one", "two")
+    assert merged.table["NORM"].dtype == one.table["NORM"].dtype
+    with pytest.raises(CatalogError, match="a/1"):
+        merge_catalogs([one, one], label_map)
+
+
+def test_counts_by_dataset(label_map):
+    table = build_table(
+        [row("1", NORM=PRESENT, RBBB=PRESENT), row("2", NORM=ABSENT), row("1", "b", RBBB=PRESENT)], label_map
+    )
+    counts = count_conditions(table, label_map)
+    assert counts.loc["a", ["NORM", "RBBB", "AFIB", "recordings"]].tolist() == [1, 1, 0, 2]
+    assert counts.loc["b", ["NORM", "RBBB", "AFIB", "recordings"]].tolist() == [0, 1, 0, 1]
+
+
+def test_state_column_refuses_other_numbers():
+    assert state_column([1, 0, -1, np.nan]).tolist() == ["present", "absent", "unknown", "unknown"]
+    assert pd.isna(state_column([2])[0])
+
+
+class TestMaxSamples:
+    def table(self, label_map, counts):
+        rows = []
+        for (dataset, code), count in counts.items():
+            rows += [row(f"{code}{i}", dataset, **{code: PRESENT}) for i in range(count)]
+        return build_table(rows, label_map)
+
+    def counts(self, table, label_map, code):
+        return count_conditions(table, label_map)[code].to_dict()
+
+    def test_even_share_of_each_dataset(self, label_map):
+        table = self.table(label_map, {("a", "NORM"): 50, ("b", "NORM"): 50})
+        chosen = select_max_samples(table, label_map, 20, seed=1)
+        assert self.counts(chosen, label_map, "NORM") == {"a": 10, "b": 10}
+
+    def test_one_dataset_fills_up_what_the_other_lacks(self, label_map):
+        table = self.table(label_map, {("a", "NORM"): 50, ("b", "NORM"): 4, ("c", "NORM"): 50})
+        chosen = select_max_samples(table, label_map, 20, seed=1)
+        assert self.counts(chosen, label_map, "NORM") == {"a": 8, "b": 4, "c": 8}
+
+    def test_fewer_than_asked_for_are_all_kept(self, label_map):
+        table = self.table(label_map, {("a", "NORM"): 5, ("b", "AFIB"): 3})
+        pd.testing.assert_frame_equal(select_max_samples(table, label_map, 20), table)
+        assert select_max_samples(table, label_map, None) is table
+
+    def test_seed_decides_and_row_order_does_not(self, label_map):
+        table = self.table(label_map, {("a", "NORM"): 50, ("b", "AFIB"): 50})
+        chosen = set(select_max_samples(table, label_map, 10, seed=3)["recording"])
+        shuffled = table.sample(frac=1, random_state=0)
+        assert set(select_max_samples(shuffled, label_map, 10, seed=3)["recording"]) == chosen
+        assert set(select_max_samples(table, label_map, 10, seed=4)["recording"]) != chosen
+        assert len(chosen) == 20
+
+    def test_rows_keep_their_order(self, label_map):
+        table = self.table(label_map, {("a", "NORM"): 50})
+        chosen = select_max_samples(table, label_map, 10)
+        assert chosen.index.is_monotonic_increasing
+
+    def test_no_condition_exceeds_the_limit_though_recordings_have_two(self, label_map):
+        rng = np.random.default_rng(0)
+        rows = [
+            row(str(i), "ab"[i % 2], **dict.fromkeys(rng.choice(label_map.codes, 2, replace=False), PRESENT))
+            for i in range(300)
+        ]
+        chosen = select_max_samples(build_table(rows, label_map), label_map, 15, seed=0)
+        counts = (targets(chosen, label_map) == PRESENT).sum(0)
+        assert counts.max() <= 15
+        assert counts.min() >= 13
+
+    def test_recordings_of_no_condition_are_one_more_group(self, label_map):
+        absent = dict.fromkeys(label_map.codes, ABSENT)
+        rows = [row(f"n{i}", **absent) for i in range(30)] + [row(f"u{i}") for i in range(5)]
+        chosen = select_max_samples(build_table(rows, label_map), label_map, 10)
+        assert len(chosen) == 10
+        assert chosen["recording"].str.startswith("a/n").all()
+
+    def test_zero_is_refused(self, label_map):
+        with pytest.raises(ValueError, match="max_samples is 0"):
+            select_max_samples(build_table([row("1")], label_map), label_map, 0)
