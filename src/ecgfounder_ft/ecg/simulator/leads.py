@@ -1,0 +1,79 @@
+"""From the heart's dipole to the twelve leads.
+
+The lead vectors are Dower's (Dower, Machado & Osborne, Clin Cardiol 1980;3:87), in Frank's axes: x to the patient's
+left, y to the feet, z to the back.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ecgfounder_ft.ecg.leads import STANDARD_LEADS
+from ecgfounder_ft.ecg.simulator.ranges import RANGES
+
+DOWER_LEADS: tuple[str, ...] = ("I", "II", "V1", "V2", "V3", "V4", "V5", "V6")
+"""The eight independent leads; the other four follow from I and II."""
+
+DOWER: NDArray[np.float64] = np.array(
+    [
+        [0.632, -0.235, 0.059],
+        [0.235, 1.066, -0.132],
+        [-0.515, 0.157, -0.917],
+        [0.044, 0.164, -1.387],
+        [0.882, 0.098, -1.277],
+        [1.213, 0.127, -0.601],
+        [1.125, 0.127, -0.086],
+        [0.831, 0.076, 0.230],
+    ]
+)
+"""(8 leads, xyz): millivolts in a lead per millivolt of each Frank lead."""
+
+ELECTRODES: tuple[str, ...] = ("RA", "LA", "LL", "V1", "V2", "V3", "V4", "V5", "V6")
+
+
+def _electrodes_to_leads() -> NDArray[np.float32]:
+    """(12, 9): leads as differences of electrode potentials (Wilson's central terminal for the chest leads)."""
+    ra, la, ll = np.eye(9)[:3]
+    terminal = (ra + la + ll) / 3
+    rows = [la - ra, ll - ra, ll - la, ra - (la + ll) / 2, la - (ra + ll) / 2, ll - (ra + la) / 2]
+    rows += [np.eye(9)[index] - terminal for index in range(3, 9)]
+    return np.stack(rows).astype(np.float32)
+
+
+ELECTRODES_TO_LEADS = _electrodes_to_leads()
+"""(12 leads, 9 electrodes), in the orders of ``STANDARD_LEADS`` and ``ELECTRODES``."""
+
+
+def twelve_from_eight(eight: NDArray) -> NDArray:
+    """Rows I, II, V1-V6 to the twelve standard leads, by Einthoven's and Goldberger's identities."""
+    one, two = eight[0], eight[1]
+    rows = [one, two, two - one, -(one + two) / 2, one - two / 2, two - one / 2, *eight[2:]]
+    assert len(rows) == len(STANDARD_LEADS)
+    return np.stack(rows)
+
+
+def patient_leads(rng: np.random.Generator) -> NDArray[np.float32]:
+    """One patient's lead vectors, (12, 3): Dower's, with chest electrodes nearer, farther and shifted along the row."""
+    shift = RANGES["electrode shift"].draw(rng) + rng.normal(0, 0.1, 6)
+    position = np.clip(np.arange(6) + shift, -0.5, 5.5)
+    below = np.clip(np.floor(position).astype(int), 0, 4)
+    weight = (position - below)[:, None]
+    chest = DOWER[2:]
+    chest = (1 - weight) * chest[below] + weight * chest[below + 1]
+    gain = RANGES["precordial gain"]
+    chest = chest * rng.uniform(gain.low, gain.high, (6, 1))
+    return twelve_from_eight(np.concatenate([DOWER[:2], chest])).astype(np.float32)
+
+
+def rotation(frontal: float, horizontal: float, sagittal: float) -> NDArray[np.float64]:
+    """(3, 3) rotation by angles in degrees.
+
+    Args:
+        frontal: turns the axis clockwise as seen from the front (towards the feet and right: a larger QRS axis).
+        horizontal: turns a leftward vector to the back.
+        sagittal: turns a downward vector to the back.
+    """
+    f, h, s = np.deg2rad([frontal, horizontal, sagittal])
+    about_z = np.array([[np.cos(f), -np.sin(f), 0], [np.sin(f), np.cos(f), 0], [0, 0, 1]])
+    about_y = np.array([[np.cos(h), 0, -np.sin(h)], [0, 1, 0], [np.sin(h), 0, np.cos(h)]])
+    about_x = np.array([[1, 0, 0], [0, np.cos(s), -np.sin(s)], [0, np.sin(s), np.cos(s)]])
+    return about_x @ about_y @ about_z

@@ -1,0 +1,50 @@
+"""What is recorded besides the heart: breathing, muscles, the mains; and what the device takes away.
+
+Disturbances arise at the electrodes, so that Einthoven's law holds for them as in a recording.
+"""
+
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.signal import butter, sosfilt
+
+from ecgfounder_ft.ecg.simulator.leads import ELECTRODES
+from ecgfounder_ft.ecg.simulator.ranges import RANGES
+
+
+def electrode_noise(rng: np.random.Generator, time: NDArray, sampling_rate: float) -> NDArray[np.float32]:
+    """Baseline wander, muscle and mains noise, (9 electrodes, samples), millivolts."""
+    n_electrodes, n = len(ELECTRODES), len(time)
+    breathing = RANGES["respiratory rate"].draw(rng)
+    wander = RANGES["baseline wander"].draw(rng)
+    noise = np.zeros((n_electrodes, n), dtype=np.float32)
+    for frequency, share in ((breathing, 0.6), (rng.uniform(0.03, 0.12), 0.8), (rng.uniform(0.4, 0.7), 0.15)):
+        size = (wander * share * rng.normal(0, 1, (n_electrodes, 1))).astype(np.float32)
+        wave = np.sin(2 * np.pi * (frequency * time + rng.uniform())).astype(np.float32)
+        noise += size * wave
+    muscle = RANGES["muscle noise"].draw(rng) * rng.uniform(0.5, 1.5, (n_electrodes, 1))
+    white = rng.standard_normal((n_electrodes, n), dtype=np.float32)
+    white[:, 1:] -= 0.6 * white[:, :-1]  # more at high frequencies, as surface EMG has
+    noise += muscle.astype(np.float32) * white
+    mains = RANGES["mains noise"].draw(rng)
+    frequency = rng.choice([50.0, 60.0])
+    if frequency < sampling_rate / 2:
+        hum = np.sin(2 * np.pi * (frequency * time + rng.uniform())).astype(np.float32)
+        noise += (mains * rng.normal(0, 1, (n_electrodes, 1))).astype(np.float32) * hum
+    return noise
+
+
+@lru_cache(maxsize=256)
+def _device_filter(low_pass: int, high_pass: float, sampling_rate: float) -> NDArray:
+    sections = butter(1, high_pass, "highpass", fs=sampling_rate, output="sos")
+    if low_pass < sampling_rate / 2:
+        sections = np.concatenate([sections, butter(2, low_pass, fs=sampling_rate, output="sos")])
+    return sections.astype(np.float32)
+
+
+def through_device(signal: NDArray, rng: np.random.Generator, sampling_rate: float) -> NDArray:
+    """The signal as a recorder with one of the common bandwidths stores it; (leads, samples)."""
+    low_pass = int(round(RANGES["low-pass"].draw(rng), -1))
+    high_pass = round(RANGES["high-pass"].draw(rng), 2)
+    return sosfilt(_device_filter(low_pass, high_pass, sampling_rate), signal, axis=-1)
