@@ -1,0 +1,272 @@
+"""A recording on ECG paper: 25 mm/s, 10 mm/mV, true to scale.
+
+The picture's coordinates are millimetres of paper. Printed at 100 % a second is 25 mm wide and a millivolt 10
+mm high; the small squares are 1 mm (40 ms, 0.1 mV), the large ones 5 mm (200 ms, 0.5 mV). Paper speed, gain
+and the 3 x 4 layout with a rhythm strip follow the recommendations of Kligfield et al., Circulation
+2007;115:1306.
+"""
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.collections import LineCollection
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from ecgfounder_ft.ecg.leads import STANDARD_LEADS
+from ecgfounder_ft.ecg.recording import Recording
+
+PAPER_SPEED = 25.0
+"""mm/s."""
+
+GAIN = 10.0
+"""mm/mV."""
+
+WINDOW_SECONDS = 10.0
+"""Duration drawn; the middle of a longer recording."""
+
+_COLUMN_SECONDS = 2.5
+_RHYTHM_LEAD = "II"
+_COLUMNS = (("I", "II", "III"), ("aVR", "aVL", "aVF"), ("V1", "V2", "V3"), ("V4", "V5", "V6"))
+
+_MM_PER_INCH = 25.4
+_LEFT = 15.0
+"""mm left of the traces, which hold the calibration pulse."""
+_RIGHT = 5.0
+_TOP = 15.0
+_BOTTOM = 10.0
+_MIN_UP, _MAX_UP = 15.0, 45.0
+"""mm kept for a row above its baseline: at least, and at most however tall the signal."""
+_MIN_DOWN, _MAX_DOWN = 10.0, 35.0
+
+_LABEL_HEIGHT = 5.0
+"""mm over the highest trace of a row, for the names of its leads."""
+
+_PAPER = "#fffaf8"
+_FINE_GRID = "#f6d5d0"
+_BOLD_GRID = "#e9a79f"
+_INK = "#111111"
+_SUPPORTS, _OPPOSES = (0.84, 0.37, 0.0), (0.0, 0.45, 0.70)
+"""Colours of positive and negative attribution (vermilion and blue of Okabe and Ito)."""
+_OVERLAY_BINS_PER_SECOND = 25
+_OVERLAY_OPACITY = 0.55
+_OVERLAY_FULL_QUANTILE = 0.99
+"""The quantile of |attribution| drawn at full opacity."""
+
+
+def draw_recording(
+    recording: Recording,
+    *,
+    title: str | None = None,
+    figure: Figure | None = None,
+    overlay: NDArray[np.floating] | None = None,
+) -> Figure:
+    """Draw ten seconds of a recording on ECG paper.
+
+    The twelve standard leads are drawn in four columns of 2.5 s, one after the other in time, over a rhythm
+    strip of lead II; any other set of leads as one strip of ten seconds each. Of a longer recording the
+    middle is drawn, as the model sees it. Each lead is drawn about its own median. A trace that leaves its
+    row by more than a few centimetres is cut there, and the footnote says so; missing samples leave a gap.
+
+    Args:
+        recording: any number of leads.
+        title: above the traces; the record's name where None. Lines may be separated by newlines (two at
+            most).
+        figure: drawn into and resized, where given.
+        overlay: (leads, samples) as the recording's signal, weights for or against a decision, shaded behind
+            the
+            traces: orange where positive, blue where negative.
+
+    Returns:
+        The figure, as large as the paper.
+
+    Raises:
+        ValueError: if the overlay has another shape than the signal.
+    """
+    if overlay is not None and overlay.shape != recording.signal.shape:
+        raise ValueError(
+            f"overlay of shape {overlay.shape} on a signal of shape {recording.signal.shape}; expected the same"
+        )
+    start = max(0.0, (recording.duration - WINDOW_SECONDS) / 2)
+    rows = _rows(recording.leads)
+    extents = [_row_extent(recording, row, start) for row in rows]
+    width = _LEFT + WINDOW_SECONDS * PAPER_SPEED + _RIGHT
+    height = _TOP + sum(up + down for up, down in extents) + _BOTTOM
+    if figure is None:
+        figure = Figure()
+        FigureCanvasAgg(figure)
+    figure.set_layout_engine("none")
+    figure.set_size_inches(width / _MM_PER_INCH, height / _MM_PER_INCH)
+    axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
+    axes.set_xlim(0, width)
+    axes.set_ylim(0, height)
+    axes.set_axis_off()
+    paper_top = height - _TOP
+    axes.fill_between([0, width], _BOTTOM, paper_top, color=_PAPER, linewidth=0, zorder=0)
+    shade = None if overlay is None else _overlay_scale(overlay)
+    cut = False
+    baseline = paper_top
+    origins = []
+    for row, (up, down) in zip(rows, extents, strict=True):
+        baseline -= up
+        origins.append(baseline)
+        _draw_pulse(axes, baseline)
+        for lead, offset, seconds in row:
+            x = _LEFT + offset * PAPER_SPEED
+            time, value = _segment(recording, lead, start + offset, seconds)
+            trace = value * GAIN
+            band = np.clip(trace, -down, up)
+            cut = cut or bool(np.any(band[~np.isnan(trace)] != trace[~np.isnan(trace)]))
+            if overlay is not None and shade:
+                weights = _segment_of(overlay, recording, lead, start + offset, seconds)
+                _draw_overlay(axes, weights / shade, recording.sampling_rate, x, baseline - down, baseline + up)
+            axes.plot(
+                x + time * PAPER_SPEED,
+                baseline + band,
+                color=_INK,
+                linewidth=0.7,
+                solid_joinstyle="round",
+                zorder=4,
+            )
+            label = lead if len(value) and not np.isnan(value).all() else f"{lead} (no samples)"
+            axes.text(
+                x + 1.5,
+                baseline + min(up - 3.5, 11.5),
+                label,
+                fontsize=9,
+                fontweight="bold",
+                color=_INK,
+                zorder=5,
+            )
+            if offset:
+                axes.plot([x, x], [baseline - 3, baseline + 3], color=_INK, linewidth=0.6, zorder=4)
+        baseline -= down
+    _draw_grid(axes, width, _BOTTOM, paper_top, origins[0] if origins else _BOTTOM)
+    axes.text(3, height - 5, recording.name if title is None else title, fontsize=10, color=_INK, va="top")
+    axes.text(3, 3.5, _footnote(recording, start, cut, overlay is not None), fontsize=8, color=_INK)
+    return figure
+
+
+def overlay_from_window(
+    recording: Recording, weights: NDArray[np.floating], leads: tuple[str, ...], sampling_rate: float
+) -> NDArray[np.float32]:
+    """Bring weights on a model's input window back onto the recording's own leads and samples.
+
+    The window is taken to lie in the middle of the recording, or the recording in the middle of a longer,
+    padded window, as preprocessing cuts it.
+
+    Args:
+        recording: what the window was cut from.
+        weights: (leads of the window, samples of the window).
+        leads: names of the window's leads.
+        sampling_rate: of the window, Hz.
+
+    Returns:
+        (leads, samples) as ``recording.signal``; 0 outside the window and on leads that the model does not
+        see.
+    """
+    placed = np.zeros(recording.signal.shape, dtype=np.float32)
+    window_start = (recording.duration - weights.shape[1] / sampling_rate) / 2
+    window_time = window_start + np.arange(weights.shape[1]) / sampling_rate
+    time = np.arange(recording.signal.shape[1]) / recording.sampling_rate
+    for row, lead in enumerate(recording.leads):
+        if lead in leads:
+            placed[row] = np.interp(time, window_time, weights[leads.index(lead)], left=0.0, right=0.0)
+    return placed
+
+
+def _rows(leads: tuple[str, ...]) -> list[list[tuple[str, float, float]]]:
+    """Rows of (lead, seconds from the window's start, seconds drawn)."""
+    if set(STANDARD_LEADS) <= set(leads):
+        grid = [
+            [(column[row], place * _COLUMN_SECONDS, _COLUMN_SECONDS) for place, column in enumerate(_COLUMNS)]
+            for row in range(3)
+        ]
+        return [*grid, [(_RHYTHM_LEAD, 0.0, WINDOW_SECONDS)]]
+    return [[(lead, 0.0, WINDOW_SECONDS)] for lead in leads]
+
+
+def _segment(
+    recording: Recording, lead: str, start: float, seconds: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Time (s from ``start``) and millivolts about the lead's median."""
+    row = recording.leads.index(lead)
+    values = _segment_of(recording.signal, recording, lead, start, seconds).astype(np.float64)
+    whole = recording.signal[row]
+    centre = float(np.nanmedian(whole)) if not np.isnan(whole).all() else 0.0
+    first = round(start * recording.sampling_rate)
+    time = (first + np.arange(len(values))) / recording.sampling_rate - start
+    return time, values - centre
+
+
+def _segment_of(
+    array: NDArray[np.floating], recording: Recording, lead: str, start: float, seconds: float
+) -> NDArray[np.floating]:
+    first = round(start * recording.sampling_rate)
+    last = round((start + seconds) * recording.sampling_rate)
+    return array[recording.leads.index(lead), first:last]
+
+
+def _row_extent(recording: Recording, row: list[tuple[str, float, float]], start: float) -> tuple[float, float]:
+    """mm above and below the baseline, whole large squares."""
+    values = np.concatenate([_segment(recording, lead, start + offset, seconds)[1] for lead, offset, seconds in row])
+    values = values[~np.isnan(values)] * GAIN
+    highest, lowest = (values.max(), values.min()) if len(values) else (0.0, 0.0)
+    up = np.clip(5 * np.ceil((highest + _LABEL_HEIGHT) / 5), _MIN_UP, _MAX_UP)
+    down = np.clip(5 * np.ceil((1 - lowest) / 5), _MIN_DOWN, _MAX_DOWN)
+    return float(up), float(down)
+
+
+def _draw_pulse(axes: Axes, baseline: float) -> None:
+    """The calibration pulse: 1 mV for 200 ms."""
+    x = [3.0, 5.0, 5.0, 10.0, 10.0, 12.0]
+    y = [0.0, 0.0, GAIN, GAIN, 0.0, 0.0]
+    axes.plot(x, np.array(y) + baseline, color=_INK, linewidth=0.7, solid_joinstyle="miter", zorder=4)
+
+
+def _draw_grid(axes: Axes, width: float, bottom: float, top: float, origin: float) -> None:
+    """Lines every 1 mm and 5 mm; the first trace's start and baseline lie on large squares."""
+    for step, colour, thickness, layer in ((1.0, _FINE_GRID, 0.25, 1), (5.0, _BOLD_GRID, 0.5, 2)):
+        xs = np.arange(_LEFT % step, width + 1e-9, step)
+        ys = np.arange(bottom + (origin - bottom) % step, top + 1e-9, step)
+        lines = [[(x, bottom), (x, top)] for x in xs] + [[(0.0, y), (width, y)] for y in ys]
+        axes.add_collection(LineCollection(lines, colors=colour, linewidths=thickness, zorder=layer))
+
+
+def _overlay_scale(overlay: NDArray[np.floating]) -> float:
+    magnitude = np.abs(overlay[np.isfinite(overlay) & (overlay != 0)])
+    return float(np.quantile(magnitude, _OVERLAY_FULL_QUANTILE)) if len(magnitude) else 0.0
+
+
+def _draw_overlay(axes: Axes, weights: NDArray[np.floating], rate: float, x: float, bottom: float, top: float) -> None:
+    """A strip of colour behind one trace, in bins of 40 ms (1 mm of paper)."""
+    if not len(weights):
+        return
+    bins = np.minimum((np.arange(len(weights)) / rate * _OVERLAY_BINS_PER_SECOND).astype(int), 10**6)
+    count = np.bincount(bins)
+    strip = np.clip(np.bincount(bins, weights=np.nan_to_num(weights)) / np.maximum(count, 1), -1, 1)
+    colours = np.zeros((1, len(strip), 4))
+    colours[0, :, :3] = np.where((strip > 0)[:, None], _SUPPORTS, _OPPOSES)
+    colours[0, :, 3] = np.abs(strip) * _OVERLAY_OPACITY
+    axes.imshow(
+        colours,
+        extent=(x, x + len(strip) / _OVERLAY_BINS_PER_SECOND * PAPER_SPEED, bottom + 1, top - 1),
+        aspect="auto",
+        interpolation="nearest",
+        zorder=3,
+    )
+
+
+def _footnote(recording: Recording, start: float, cut: bool, overlay: bool) -> str:
+    end = min(recording.duration, start + WINDOW_SECONDS)
+    parts = [
+        f"{PAPER_SPEED:g} mm/s   {GAIN:g} mm/mV   {recording.sampling_rate:g} Hz",
+        f"{start:.1f} to {end:.1f} s of {recording.duration:.1f} s",
+    ]
+    if overlay:
+        parts.append("shading: orange supports, blue opposes")
+    if cut:
+        parts.append("traces cut at the edge of their row")
+    if np.isnan(recording.signal).any():
+        parts.append("gaps: missing samples")
+    return "   ·   ".join(parts)

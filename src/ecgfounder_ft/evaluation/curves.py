@@ -1,0 +1,58 @@
+"""Points of receiver operating, precision-recall and reliability curves."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.metrics import precision_recall_curve, roc_curve
+
+from ecgfounder_ft.evaluation.metrics import ECE_BINS, calibration_bin
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Points of one curve, (m,) each."""
+
+    x: NDArray[np.float64]
+    y: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class ReliabilityCurve:
+    """Stated probability against observed share, over the equal-width bins that hold recordings; (m,)
+    each."""
+
+    stated: NDArray[np.float64]
+    """Mean probability in the bin."""
+    observed: NDArray[np.float64]
+    """Share of the bin's recordings with the condition."""
+    count: NDArray[np.int64]
+    """Recordings in the bin."""
+
+
+def roc(labels: NDArray[np.integer], probabilities: NDArray[np.floating]) -> Curve | None:
+    """1 - specificity against sensitivity; None where the labels are all the same."""
+    if len(np.unique(labels)) < 2:
+        return None
+    false_rate, true_rate, _ = roc_curve(labels, probabilities)
+    return Curve(false_rate, true_rate)
+
+
+def precision_recall(labels: NDArray[np.integer], probabilities: NDArray[np.floating]) -> Curve | None:
+    """Sensitivity (recall) against PPV (precision); None where the labels are all the same."""
+    if len(np.unique(labels)) < 2:
+        return None
+    precision, recall, _ = precision_recall_curve(labels, probabilities)
+    return Curve(recall[::-1], precision[::-1])
+
+
+def reliability(labels: NDArray[np.integer], probabilities: NDArray[np.floating]) -> ReliabilityCurve | None:
+    """The reliability curve over the bins of the expected calibration error; None without recordings."""
+    if not len(labels):
+        return None
+    bins = calibration_bin(probabilities)
+    count = np.bincount(bins, minlength=ECE_BINS)
+    filled = count > 0
+    stated = np.bincount(bins, weights=probabilities, minlength=ECE_BINS)[filled] / count[filled]
+    observed = np.bincount(bins, weights=labels, minlength=ECE_BINS)[filled] / count[filled]
+    return ReliabilityCurve(stated, observed, count[filled])

@@ -1,0 +1,124 @@
+"""Decision thresholds, chosen on validation recordings and only applied to test recordings.
+
+A condition is decided present where its probability is at least its threshold.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.metrics import roc_curve
+
+from ecgfounder_ft.labels import PRESENT, UNKNOWN
+
+DEFAULT_THRESHOLD = 0.5
+
+METHODS = ("fixed", "f1", "youden", "sensitivity")
+"""0.5 for all; the best F1; the best sensitivity + specificity - 1 (Youden 1950); a wished sensitivity."""
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """One threshold a condition and how it was chosen."""
+
+    method: str
+    values: dict[str, float]
+    """Condition code to threshold, in output order."""
+    chosen_on: str = "validation"
+    sensitivity: float | None = None
+    """The wished sensitivity, for that method."""
+    notes: dict[str, str] = field(default_factory=dict)
+    """Condition code to the reason why its threshold is the default one."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """The content of ``thresholds.json``."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, content: dict[str, Any]) -> "Thresholds":
+        """Inverse of :meth:`to_dict`."""
+        return cls(**content)
+
+    def array(self, codes: Sequence[str]) -> NDArray[np.float64]:
+        """Thresholds (k,) in the order of the codes.
+
+        Raises:
+            KeyError: if a condition has none; the message names what is there.
+        """
+        missing = [code for code in codes if code not in self.values]
+        if missing:
+            raise KeyError(f"no threshold for {', '.join(missing)}; there are {', '.join(self.values)}")
+        return np.array([self.values[code] for code in codes])
+
+
+def fixed_thresholds(codes: Sequence[str], value: float = DEFAULT_THRESHOLD) -> Thresholds:
+    """The same threshold for every condition."""
+    return Thresholds("fixed", dict.fromkeys(codes, float(value)), chosen_on="none")
+
+
+def choose_thresholds(
+    targets: NDArray[np.integer],
+    probabilities: NDArray[np.floating],
+    codes: Sequence[str],
+    *,
+    method: str = "f1",
+    sensitivity: float | None = None,
+) -> Thresholds:
+    """Choose a threshold for each condition on validation recordings.
+
+    The threshold lies half-way between two neighbouring probabilities, so that rounding in a file moves no
+    decision. Of equally good ones the nearest to 0.5 is taken. A condition without positives or negatives
+    keeps 0.5, with a note.
+
+    Args:
+        targets: (n, k) 1, 0 or -1 (unknown, left out).
+        probabilities: (n, k); NaN is left out.
+        codes: (k,) condition codes.
+        method: one of :data:`METHODS`.
+        sensitivity: the least sensitivity wished, for ``method="sensitivity"``: the highest threshold that
+            has it.
+
+    Raises:
+        ValueError: for an unknown method or a sensitivity outside (0, 1].
+    """
+    if method not in METHODS:
+        raise ValueError(f"threshold method '{method}': expected one of {', '.join(METHODS)}")
+    if method == "sensitivity" and not (sensitivity is not None and 0 < sensitivity <= 1):
+        raise ValueError(f"wished sensitivity {sensitivity}: expected a number over 0 and up to 1")
+    if method == "fixed":
+        return fixed_thresholds(codes)
+    values: dict[str, float] = {}
+    notes: dict[str, str] = {}
+    for column, code in enumerate(codes):
+        known = (targets[:, column] != UNKNOWN) & ~np.isnan(probabilities[:, column])
+        labels = targets[known, column] == PRESENT
+        if labels.all() or not labels.any():
+            values[code] = DEFAULT_THRESHOLD
+            notes[code] = f"{int(labels.sum())} positives of {len(labels)} in validation, so the default is kept"
+            continue
+        values[code] = _best_threshold(labels, probabilities[known, column], method, sensitivity)
+    return Thresholds(method, values, sensitivity=sensitivity if method == "sensitivity" else None, notes=notes)
+
+
+def _best_threshold(
+    labels: NDArray[np.bool_], probabilities: NDArray[np.floating], method: str, sensitivity: float | None
+) -> float:
+    false_rate, true_rate, cuts = roc_curve(labels, probabilities, drop_intermediate=False)
+    # the first point decides nothing present; cuts fall from the highest probability to the lowest
+    false_rate, true_rate, cuts = false_rate[1:], true_rate[1:], cuts[1:]
+    below = np.append(cuts[1:], 0.0)
+    midpoints = (cuts + below) / 2
+    if method == "sensitivity":
+        assert sensitivity is not None
+        return float(midpoints[np.argmax(true_rate >= sensitivity - 1e-12)])
+    if method == "youden":
+        score = true_rate - false_rate
+    else:
+        positives = labels.sum()
+        true_positives = true_rate * positives
+        false_positives = false_rate * (len(labels) - positives)
+        score = 2 * true_positives / (true_positives + false_positives + positives)
+    best = np.flatnonzero(score >= score.max() - 1e-12)
+    return float(midpoints[best[np.argmin(np.abs(midpoints[best] - DEFAULT_THRESHOLD))]])

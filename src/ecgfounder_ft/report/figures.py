@@ -1,0 +1,401 @@
+"""Pictures of an evaluation, as matplotlib figures that PNG files, TensorBoard and the HTML report all take.
+
+Every function builds a :class:`matplotlib.figure.Figure` of its own and touches no global state of pyplot, so
+that pictures may be drawn in any thread and on machines without a screen.
+"""
+
+import base64
+import io
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
+
+from ecgfounder_ft.evaluation import curves
+from ecgfounder_ft.evaluation.evaluate import Evaluation
+from ecgfounder_ft.evaluation.metrics import FIGURES, Confusion, Estimate
+from ecgfounder_ft.labels import UNKNOWN
+
+# The palette of Okabe and Ito, which people with any colour vision can tell apart, without its yellow.
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+_DASHES = ("-", "--", ":", "-.")
+_GREY = "#666666"
+
+BAR_FIGURES = ("auroc", "auprc", "f1", "sensitivity", "specificity")
+"""Figures drawn as bars beside each other by default."""
+
+
+def colour_of(index: int) -> str:
+    """The colour of the condition at this place in the output order."""
+    return _COLOURS[index % len(_COLOURS)]
+
+
+def _dash_of(index: int) -> str:
+    return _DASHES[index // len(_COLOURS) % len(_DASHES)]
+
+
+def _new_figure(width: float, height: float) -> Figure:
+    """A figure of a size in inches that PNG writers and TensorBoard can render."""
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def _plain(axes: Axes, *, grid: str = "both") -> None:
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(visible=True, axis=grid, color="#dddddd", linewidth=0.8)  # type: ignore[arg-type]
+    axes.set_axisbelow(True)
+
+
+def _say(axes: Axes, text: str) -> None:
+    """Clear words in place of an empty picture."""
+    axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", color=_GREY, wrap=True)
+
+
+def confusion_matrix_figure(
+    matrix: NDArray[np.integer] | Sequence[Sequence[int]],
+    codes: Sequence[str],
+    *,
+    title: str = "Confusion matrix",
+) -> Figure:
+    """Counts, and the share of each row's label, of a (k, k) matrix: rows are labels, columns decisions."""
+    counts = np.asarray(matrix)
+    side = max(4.5, 0.85 * len(codes) + 2)
+    figure = _new_figure(side + 0.8, side)
+    axes = figure.add_subplot()
+    _draw_confusion(axes, counts, list(codes), list(codes))
+    axes.set_title(title)
+    return figure
+
+
+def confusion_tables_figure(
+    confusions: Mapping[str, Confusion], *, title: str = "Confusion matrices, a condition each"
+) -> Figure:
+    """A 2 x 2 table of label and decision for each condition."""
+    columns = min(3, max(1, len(confusions)))
+    rows = max(1, math.ceil(len(confusions) / columns))
+    figure = _new_figure(3.4 * columns, 3.1 * rows + 0.5)
+    for place, (code, confusion) in enumerate(confusions.items()):
+        axes = figure.add_subplot(rows, columns, place + 1)
+        _draw_confusion(axes, confusion.as_matrix(), ["absent", "present"], ["absent", "present"])
+        axes.set_title(code)
+        if place % columns:
+            axes.set_ylabel("")
+        if place + columns < len(confusions):
+            axes.set_xlabel("")
+    figure.suptitle(title)
+    return figure
+
+
+def cooccurrence_figure(
+    matrix: NDArray[np.integer], codes: Sequence[str], *, title: str = "Labels and decisions together"
+) -> Figure:
+    """Of the recordings labelled with a row's condition, how many are decided to have the column's.
+
+    Args:
+        matrix: (k, k + 1) from :func:`decision_cooccurrence`; the shares are of its last column.
+        codes: (k,) condition codes.
+        title: above the picture.
+    """
+    counts = np.asarray(matrix)
+    side = max(4.5, 0.85 * len(codes) + 2)
+    figure = _new_figure(side + 0.8, side)
+    axes = figure.add_subplot()
+    _draw_confusion(axes, counts[:, :-1], list(codes), list(codes), totals=counts[:, -1])
+    axes.set_title(title)
+    return figure
+
+
+def decision_cooccurrence(targets: NDArray[np.integer], decisions: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """(k, k + 1): recordings labelled with a row's condition and decided to have a column's; last, all so
+    labelled.
+
+    Args:
+        targets: (n, k) 1, 0 or -1 (unknown).
+        decisions: (n, k) conditions decided present.
+    """
+    present = (np.asarray(targets) == 1).astype(np.int64)
+    together = present.T @ np.asarray(decisions).astype(np.int64)
+    return np.column_stack([together, present.sum(axis=0)])
+
+
+def _draw_confusion(
+    axes: Axes,
+    counts: NDArray[np.integer],
+    row_names: list[str],
+    column_names: list[str],
+    totals: NDArray[np.integer] | None = None,
+) -> None:
+    of = counts.sum(axis=1) if totals is None else totals
+    rates = np.divide(counts, of[:, None], out=np.zeros(counts.shape), where=of[:, None] > 0)
+    axes.imshow(rates, cmap="Blues", vmin=0, vmax=1, aspect="equal")
+    for row, column in np.ndindex(*counts.shape):
+        share = f"{rates[row, column]:.0%}" if of[row] else "–"
+        axes.text(
+            column,
+            row,
+            f"{counts[row, column]:,}\n{share}",
+            ha="center",
+            va="center",
+            fontsize=9,
+            color="white" if rates[row, column] > 0.55 else "black",
+        )
+    axes.set_xticks(range(len(column_names)), column_names, rotation=45 if len(column_names) > 2 else 0)
+    axes.set_yticks(range(len(row_names)), row_names)
+    axes.set_xlabel("decision")
+    axes.set_ylabel("label")
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+
+
+def condition_bars_figure(
+    evaluation: Evaluation, *, figures: Sequence[str] = BAR_FIGURES, title: str = "Figures by condition"
+) -> Figure:
+    """Bars of several figures for each condition, with intervals where they were computed."""
+    codes = evaluation.codes
+    figure = _new_figure(max(7.0, 1.3 * len(codes) + 2), 4.2)
+    axes = figure.add_subplot()
+    width = 0.8 / len(figures)
+    for place, name in enumerate(figures):
+        positions = np.arange(len(codes)) + (place - (len(figures) - 1) / 2) * width
+        estimates = [evaluation.conditions[code].figures[name] for code in codes]
+        values = [0.0 if estimate.value is None else estimate.value for estimate in estimates]
+        axes.bar(positions, values, width * 0.92, label=FIGURES[name], color=colour_of(place))
+        for x, estimate in zip(positions, estimates, strict=True):
+            if estimate.value is None:
+                axes.text(x, 0.01, "undefined", rotation=90, ha="center", va="bottom", fontsize=7, color=_GREY)
+            elif estimate.low is not None and estimate.high is not None:
+                axes.vlines(x, estimate.low, estimate.high, color="black", linewidth=1)
+    axes.set_xticks(
+        range(len(codes)),
+        [f"{code}\n{evaluation.conditions[code].positives:,} of {evaluation.conditions[code].n:,}" for code in codes],
+    )
+    axes.set_ylim(0, 1.02)
+    axes.set_title(title)
+    _plain(axes, grid="y")
+    figure.legend(loc="outside lower center", ncols=len(figures), frameon=False, fontsize=9)
+    return figure
+
+
+def _known(
+    targets: NDArray[np.integer], probabilities: NDArray[np.floating], column: int
+) -> tuple[NDArray[np.integer], NDArray[np.floating]]:
+    known = (targets[:, column] != UNKNOWN) & ~np.isnan(probabilities[:, column])
+    return targets[known, column], probabilities[known, column]
+
+
+def _value(estimate: Estimate | None) -> str:
+    return "undefined" if estimate is None or estimate.value is None else f"{estimate.value:.3f}"
+
+
+def roc_figure(
+    targets: NDArray[np.integer],
+    probabilities: NDArray[np.floating],
+    codes: Sequence[str],
+    *,
+    evaluation: Evaluation | None = None,
+    title: str = "Receiver operating characteristic",
+) -> Figure:
+    """A ROC curve for each condition, with its area where the evaluation is given."""
+    figure = _new_figure(5.6, 5.2)
+    axes = figure.add_subplot()
+    axes.plot([0, 1], [0, 1], color="#aaaaaa", linewidth=1, linestyle="--")
+    for column, code in enumerate(codes):
+        curve = curves.roc(*_known(targets, probabilities, column))
+        area = "" if evaluation is None else f"  {_value(evaluation.conditions[code].figures['auroc'])}"
+        x, y = (np.empty(0), np.empty(0)) if curve is None else (curve.x, curve.y)
+        axes.plot(x, y, color=colour_of(column), linestyle=_dash_of(column), label=f"{code}{area}", linewidth=1.6)
+    axes.set_xlabel("1 - specificity")
+    axes.set_ylabel("sensitivity")
+    _unit_square(axes, title, "AUROC" if evaluation is not None else "")
+    return figure
+
+
+def precision_recall_figure(
+    targets: NDArray[np.integer],
+    probabilities: NDArray[np.floating],
+    codes: Sequence[str],
+    *,
+    evaluation: Evaluation | None = None,
+    title: str = "Precision and recall",
+) -> Figure:
+    """A precision-recall curve for each condition; a short line at the right edge marks its prevalence."""
+    figure = _new_figure(5.6, 5.2)
+    axes = figure.add_subplot()
+    for column, code in enumerate(codes):
+        labels, scores = _known(targets, probabilities, column)
+        curve = curves.precision_recall(labels, scores)
+        area = "" if evaluation is None else f"  {_value(evaluation.conditions[code].figures['auprc'])}"
+        x, y = (np.empty(0), np.empty(0)) if curve is None else (curve.x, curve.y)
+        axes.step(
+            x,
+            y,
+            where="pre",
+            color=colour_of(column),
+            linestyle=_dash_of(column),
+            label=f"{code}{area}",
+            linewidth=1.6,
+        )
+        if len(labels):
+            axes.hlines(labels.mean(), 1.0, 1.02, color=colour_of(column), linewidth=3, clip_on=False)
+    axes.set_xlabel("recall (sensitivity)")
+    axes.set_ylabel("precision (PPV)")
+    _unit_square(axes, title, "AUPRC" if evaluation is not None else "", location="lower left")
+    return figure
+
+
+def _unit_square(
+    axes: Axes, title: str, legend_title: str, location: Literal["lower right", "lower left"] = "lower right"
+) -> None:
+    axes.set_xlim(-0.01, 1.02)
+    axes.set_ylim(-0.01, 1.02)
+    axes.set_aspect("equal")
+    axes.set_title(title)
+    axes.legend(loc=location, title=legend_title, fontsize=9, framealpha=0.85, edgecolor="none")
+    _plain(axes)
+
+
+def reliability_figure(
+    targets: NDArray[np.integer],
+    probabilities: NDArray[np.floating],
+    codes: Sequence[str],
+    *,
+    uncalibrated: NDArray[np.floating] | None = None,
+    title: str = "Reliability",
+) -> Figure:
+    """Stated probability against observed share, a panel a condition; dot areas show the recordings in a bin.
+
+    Args:
+        targets: (n, k) 1, 0 or -1 (unknown).
+        probabilities: (n, k), as used for decisions.
+        codes: (k,) condition codes.
+        uncalibrated: (n, k), drawn in grey behind, where calibration was applied.
+        title: above the panels.
+    """
+    columns = min(3, max(1, len(codes)))
+    rows = max(1, math.ceil(len(codes) / columns))
+    figure = _new_figure(3.2 * columns, 3.1 * rows + 0.5)
+    for column, code in enumerate(codes):
+        axes = figure.add_subplot(rows, columns, column + 1)
+        axes.plot([0, 1], [0, 1], color="#aaaaaa", linewidth=1, linestyle="--")
+        if uncalibrated is not None:
+            before = curves.reliability(*_known(targets, uncalibrated, column))
+            if before is not None:
+                axes.plot(before.stated, before.observed, color="#999999", marker="o", markersize=3, linewidth=1)
+        curve = curves.reliability(*_known(targets, probabilities, column))
+        if curve is None:
+            _say(axes, "no known label")
+        else:
+            axes.plot(curve.stated, curve.observed, color=colour_of(column), linewidth=1.4)
+            area = 15 + 150 * curve.count / curve.count.max()
+            axes.scatter(curve.stated, curve.observed, s=area, color=colour_of(column), alpha=0.75, linewidths=0)
+        axes.set_xlim(-0.04, 1.04)
+        axes.set_ylim(-0.04, 1.04)
+        axes.set_title(code)
+        if column % columns == 0:
+            axes.set_ylabel("observed share")
+        if column + columns >= len(codes):
+            axes.set_xlabel("stated probability")
+        _plain(axes)
+    figure.suptitle(title + ("" if uncalibrated is None else " (grey: before calibration)"))
+    return figure
+
+
+_HISTORY_PANELS: dict[str, str] = {
+    "loss": "loss",
+    "accuracy": "accuracy",
+    "macro_f1": "macro F1",
+    "auroc": "macro AUROC",
+    "learning_rate": "learning rate",
+}
+
+
+def training_history_figure(rows: Iterable[Mapping[str, Any]], *, title: str = "Training history") -> Figure:
+    """Epoch figures over epochs, a panel each.
+
+    Args:
+        rows: an epoch each (or several rows an epoch, which are merged), with ``epoch`` and any of ``loss``,
+            ``accuracy``, ``macro_f1``, ``auroc`` and ``learning_rate``, each plain or as
+            ``<split>/<figure>``. Empty and missing entries are skipped, other names left out.
+        title: above the panels.
+    """
+    series = _history_series(rows)
+    panels = [name for name in _HISTORY_PANELS if name in series]
+    columns = min(3, max(1, len(panels)))
+    lines = max(1, math.ceil(len(panels) / columns))
+    figure = _new_figure(3.8 * columns if panels else 6.0, 2.9 * lines + 0.4)
+    figure.suptitle(title)
+    if not panels:
+        _say(figure.add_subplot(), "no epoch was completed")
+        return figure
+    splits = list(dict.fromkeys(split for name in panels for split in series[name]))
+    for place, name in enumerate(panels):
+        axes = figure.add_subplot(lines, columns, place + 1)
+        for split, points in series[name].items():
+            epochs = sorted(points)
+            axes.plot(
+                epochs,
+                [points[epoch] for epoch in epochs],
+                color=colour_of(splits.index(split)) if split else _GREY,
+                label=split or None,
+                marker="o",
+                markersize=3,
+                linewidth=1.5,
+            )
+        axes.set_title(_HISTORY_PANELS[name])
+        axes.set_xlabel("epoch")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        if name == "learning_rate":
+            axes.set_yscale("log")
+        if any(series[name]):
+            axes.legend(frameon=False, fontsize=9)
+        _plain(axes)
+    return figure
+
+
+def _history_series(rows: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, dict[int, float]]]:
+    """Figure name to split ("" for none) to epoch to value."""
+    series: dict[str, dict[str, dict[int, float]]] = {}
+    for row in rows:
+        epoch = _number(row.get("epoch"))
+        if epoch is None:
+            continue
+        for key, entry in row.items():
+            split, _, name = str(key).rpartition("/")
+            value = _number(entry)
+            if value is not None and name in _HISTORY_PANELS:
+                series.setdefault(name, {}).setdefault(split, {})[int(epoch)] = value
+    return series
+
+
+def _number(entry: Any) -> float | None:
+    try:
+        value = float(entry)
+    except (TypeError, ValueError):
+        return None
+    return value if math.isfinite(value) else None
+
+
+def save_figure(figure: Figure, path: Path, *, dpi: int = 150) -> Path:
+    """Write a PNG (or what the suffix says) and return its path; the folder is created."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=dpi, facecolor="white")
+    return path
+
+
+def data_uri(figure: Figure, *, image_format: str = "svg", dpi: int = 110) -> str:
+    """The picture as a ``data:`` address, to embed in HTML; the same figure gives the same bytes."""
+    stream = io.BytesIO()
+    metadata = {"Date": None} if image_format == "svg" else None
+    with rc_context({"svg.hashsalt": "ecgfounder-ft"}):
+        figure.savefig(stream, format=image_format, dpi=dpi, facecolor="white", metadata=metadata)
+    kind = {"svg": "image/svg+xml", "png": "image/png"}[image_format]
+    return f"data:{kind};base64,{base64.b64encode(stream.getvalue()).decode('ascii')}"
