@@ -131,7 +131,7 @@ def draw_recording(
             label = lead if len(value) and not np.isnan(value).all() else f"{lead} (no samples)"
             axes.text(
                 x + 1.5,
-                baseline + min(up - 3.5, 11.5),
+                baseline + up - 4,
                 label,
                 fontsize=9,
                 fontweight="bold",
