@@ -1,0 +1,246 @@
+"""The two rules of every split, on tables that hypothesis makes up, and each kind of split."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ecgfounder_ft.data.splits import (
+    EXCLUDED,
+    SIDES,
+    TEST,
+    TRAIN,
+    VALIDATION,
+    LeakageError,
+    SplitSettings,
+    TooFewRecordingsError,
+    leakage_report,
+    require_enough,
+    split_recordings,
+)
+
+CODES = ("NORM", "AFIB", "LBBB")
+SOURCES = (("mimic", ""), ("challenge", "georgia"), ("challenge", "ptb_xl"))
+
+
+def make_table(rows: list[tuple[int, int, int, int]]) -> tuple[pd.DataFrame, pd.Series]:
+    """Rows of (source, patient, signal, conditions as bits); a patient stays in its dataset."""
+    columns = []
+    for number, (source, patient, signal, bits) in enumerate(rows):
+        dataset, constituent = SOURCES[source]
+        states = {code: "present" if bits >> k & 1 else "absent" for k, code in enumerate(CODES)}
+        columns.append(
+            {
+                "recording": f"{dataset}/{number}",
+                "dataset": dataset,
+                "constituent": constituent,
+                "patient": f"{dataset}/{patient}",
+                "fold": float(number % 10 + 1) if constituent == "ptb_xl" else np.nan,
+                "signal": f"s{signal}",
+                **states,
+            }
+        )
+    table = pd.DataFrame(columns, index=[f"r{number}" for number in range(len(rows))])
+    return table, table.pop("signal")
+
+
+tables = st.lists(
+    st.tuples(st.integers(0, 2), st.integers(0, 12), st.integers(0, 25), st.integers(0, 7)), min_size=8, max_size=60
+).map(make_table)
+assignments = st.sampled_from(["hash", "stratified"])
+kinds = st.sampled_from(
+    [
+        {"kind": "random"},
+        {"kind": "kfold", "folds": 4, "fold": 2},
+        {"kind": "external", "train_sources": ["challenge"]},
+        {"kind": "leave_one_source_out", "held_out": "georgia"},
+        {"kind": "published"},
+    ]
+)
+
+
+def singles(n: int, seed: int = 0) -> tuple[pd.DataFrame, pd.Series]:
+    """n patients with a recording, a signal and a condition each."""
+    rng = np.random.default_rng(seed)
+    return make_table([(int(rng.integers(3)), k, k, 1 << int(rng.integers(3))) for k in range(n)])
+
+
+@settings(max_examples=150, deadline=None)
+@given(tables, kinds, assignments, st.integers(0, 5))
+def test_no_patient_and_no_signal_on_two_sides(made, kind, assignment, seed):
+    table, signal = made
+    try:
+        split = split_recordings(table, signal, SplitSettings(assignment=assignment, **kind), seed, CODES)
+    except ValueError:
+        return  # the sources that the kind needs are not in this table
+    assert split.index.equals(table.index)
+    assert set(split["split"]) <= {*SIDES, EXCLUDED}
+    assert ((split["exclusion"] != "") == (split["split"] == EXCLUDED)).all()
+    used = split["split"] != EXCLUDED
+    for key in (table["patient"], signal):
+        assert split["split"][used].groupby(key[used]).nunique().max() == 1
+    report = leakage_report(table, split["split"], signal)
+    assert report.found == 0
+    report.require_none()
+
+
+@settings(max_examples=100, deadline=None)
+@given(tables, st.integers(0, 60), st.integers(0, 5))
+def test_adding_data_moves_nobody(made, kept, seed):
+    table, signal = made
+    part = table.index[: max(1, min(kept, len(table)))]
+    options = SplitSettings(assignment="hash")
+    before = split_recordings(table.loc[part], signal[part], options, seed, CODES)["split"]
+    after = split_recordings(table, signal, options, seed, CODES)["split"][part]
+    moved = after[after != before]
+    assert (moved == EXCLUDED).all()  # only as the copy of a signal that came in on a side that matters more
+
+
+@settings(max_examples=100, deadline=None)
+@given(tables, kinds, assignments, st.randoms(use_true_random=False))
+def test_the_order_of_the_rows_does_not_matter(made, kind, assignment, random):
+    table, signal = made
+    options = SplitSettings(assignment=assignment, **kind)
+    order = list(table.index)
+    random.shuffle(order)
+    try:
+        split = split_recordings(table, signal, options, 3, CODES)
+    except ValueError:
+        return
+    shuffled = split_recordings(table.loc[order], signal[order], options, 3, CODES)
+    pd.testing.assert_frame_equal(split, shuffled.loc[split.index])
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2)), min_size=3, max_size=80), st.integers(0, 5))
+def test_three_patients_of_a_condition_are_enough_for_every_side(kinds_of_patients, seed):
+    table, signal = make_table([(source, k, k, 1 << c) for k, (source, c) in enumerate(kinds_of_patients)])
+    split = split_recordings(table, signal, SplitSettings(), seed, CODES)["split"]
+    for code in CODES:
+        having = table[code] == "present"
+        if having.sum() >= 3:
+            assert set(split[having]) == set(SIDES)
+
+
+@pytest.mark.parametrize("assignment", ["hash", "stratified"])
+def test_shares_are_near_the_wish(assignment):
+    table, signal = singles(3000)
+    split = split_recordings(table, signal, SplitSettings(assignment=assignment), 1, CODES)["split"]
+    shares = split.value_counts(normalize=True)
+    np.testing.assert_allclose([shares[side] for side in SIDES], [0.7, 0.15, 0.15], atol=0.02)
+
+
+def test_stratified_shares_hold_in_each_stratum():
+    table, signal = singles(600)
+    split = split_recordings(table, signal, SplitSettings(), 1, CODES)["split"]
+    for _, rows in table.groupby(["dataset", "constituent", *CODES]):
+        counts = split[rows.index].value_counts().reindex(SIDES, fill_value=0).to_numpy()
+        assert np.abs(counts - len(rows) * np.array([0.7, 0.15, 0.15])).max() < 1.5
+
+
+@pytest.mark.parametrize("assignment", ["hash", "stratified"])
+def test_the_seed_changes_the_split_and_repeats_it(assignment):
+    table, signal = singles(100)
+    options = SplitSettings(assignment=assignment)
+    first, again, other = (split_recordings(table, signal, options, seed, CODES)["split"] for seed in (1, 1, 2))
+    assert first.equals(again)
+    assert (first != other).any()
+
+
+@pytest.mark.parametrize("assignment", ["hash", "stratified"])
+def test_folds_test_everyone_once(assignment):
+    table, signal = singles(90)
+    tested = pd.Series(0, index=table.index)
+    for fold in range(3):
+        options = SplitSettings(kind="kfold", folds=3, fold=fold, assignment=assignment)
+        split = split_recordings(table, signal, options, 1, CODES)["split"]
+        tested += split == TEST
+        assert {TRAIN, VALIDATION} <= set(split)
+    assert (tested == 1).all()
+
+
+def test_external_trains_on_the_named_sources_alone():
+    table, signal = singles(200)
+    options = SplitSettings(kind="external", train_sources=["mimic"])
+    split = split_recordings(table, signal, options, 1, CODES)["split"]
+    assert set(table["dataset"][split == TEST]) == {"challenge"}
+    assert set(table["dataset"][split != TEST]) == {"mimic"}
+    trained, validated = (split == TRAIN).sum(), (split == VALIDATION).sum()
+    assert abs(validated / (trained + validated) - 0.15 / 0.85) < 0.05
+
+
+def test_the_held_out_source_keeps_its_copies_out_of_training():
+    table, signal = make_table([(1, 0, 0, 1), (2, 1, 0, 1), (2, 2, 1, 1), (2, 3, 2, 1)])
+    options = SplitSettings(kind="leave_one_source_out", held_out="georgia", assignment="hash")
+    split = split_recordings(table, signal, options, 1, CODES)
+    assert split["split"].iloc[0] == TEST
+    assert split.iloc[1].tolist() == [EXCLUDED, "signal on another side"]
+
+
+def test_published_folds():
+    table, signal = make_table([(2, k, k, 1) for k in range(10)] + [(0, 0, 99, 1)])
+    split = split_recordings(table, signal, SplitSettings(kind="published"), 1, CODES)
+    assert split["split"].tolist() == [TRAIN] * 8 + [VALIDATION, TEST, EXCLUDED]
+    assert split["exclusion"].iloc[-1] == "no published fold"
+    table.loc["r0", "fold"] = 11
+    with pytest.raises(ValueError, match=r"11\.0"):
+        split_recordings(table, signal, SplitSettings(kind="published"), 1, CODES)
+
+
+def test_a_signal_of_two_patients_is_excluded_on_the_lesser_side_by_hash_and_grouped_by_stratification():
+    rows = [(0, k, k, 1) for k in range(40)] + [(1, k, k, 1) for k in range(40)]
+    table, signal = make_table(rows)
+    by_hash = split_recordings(table, signal, SplitSettings(assignment="hash"), 1, CODES)["split"]
+    stratified = split_recordings(table, signal, SplitSettings(), 1, CODES)["split"]
+    assert 0 < (by_hash == EXCLUDED).sum() < 40
+    assert (stratified != EXCLUDED).all()
+
+
+def test_unknown_sources_and_blank_patients_are_refused():
+    table, signal = singles(10)
+    with pytest.raises(ValueError, match=r"'gorgia'.*georgia"):
+        split_recordings(table, signal, SplitSettings(kind="leave_one_source_out", held_out="gorgia"), 1, CODES)
+    options = SplitSettings(kind="external", train_sources=["mimic", "challenge"])
+    with pytest.raises(ValueError, match="nothing to test on"):
+        split_recordings(table, signal, options, 1, CODES)
+    table.loc["r3", "patient"] = " "
+    with pytest.raises(ValueError, match="1 recordings name no patient"):
+        split_recordings(table, signal, SplitSettings(), 1, CODES)
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        ({"kind": "randm"}, "split.kind"),
+        ({"assignment": "luck"}, "split.assignment"),
+        ({"train": 0.8}, "add up to 1"),
+        ({"kind": "external"}, "split.train_sources"),
+        ({"kind": "leave_one_source_out"}, "split.held_out"),
+        ({"kind": "kfold", "fold": 5}, "split.fold"),
+        ({"minimum": -1}, "split.minimum"),
+    ],
+)
+def test_impossible_settings_are_named(options, named):
+    with pytest.raises(ValueError, match=named):
+        SplitSettings(**options)
+
+
+def test_the_leakage_report_finds_what_a_careless_split_leaks():
+    table, signal = make_table([(0, 0, 0, 1), (0, 0, 1, 1), (1, 5, 2, 1), (2, 6, 2, 1)])
+    split = pd.Series([TRAIN, TEST, TRAIN, VALIDATION], index=table.index)
+    report = leakage_report(table, split, signal)
+    assert report.by_source.loc["all", ["patients_on_two_sides", "signals_on_two_sides"]].tolist() == [1, 1]
+    assert report.by_source.loc["mimic", "patients_on_two_sides"] == 1
+    assert report.by_source.loc["georgia", "signals_on_two_sides"] == 1
+    with pytest.raises(LeakageError, match="patient mimic/0"):
+        report.require_none()
+
+
+def test_too_few_recordings_of_a_condition_stop_with_advice():
+    table, signal = make_table([(0, k, k, 1 if k < 20 else 2) for k in range(22)])
+    split = split_recordings(table, signal, SplitSettings(), 1, CODES)["split"]
+    with pytest.raises(TooFewRecordingsError, match=r"AFIB has \d on the test side.*split.minimum"):
+        require_enough(table, split, CODES[:2], SplitSettings())
+    require_enough(table, split, CODES[:1], SplitSettings())
+    require_enough(table, split, CODES, SplitSettings(minimum=0))
