@@ -32,6 +32,7 @@ class Statements:
 
     Every pattern is a regular expression that is searched in one normalised report line (lower case, single
     spaces, no final dot). The lists are tried in this order and the first match decides what the line says.
+    A report states the condition if one of its lines does, and leaves it open if one of them leaves it open.
     """
 
     excluded: list[str] = field(default_factory=list)
@@ -44,6 +45,21 @@ class Statements:
     """Patterns that must each be met by a definite line of the report, or the condition is absent."""
     only_without_others: bool = False
     """Absent where another condition of the map is present, and unknown where one is uncertain."""
+
+
+@dataclass
+class ReportLanguage:
+    """What holds for every condition in the machine statements of an ECG report.
+
+    In ``hedges`` and ``negations`` the word ``TERM`` stands for any of a condition's ``present`` patterns.
+    """
+
+    hedges: list[str] = field(default_factory=list)
+    """The line leaves the condition open (possible TERM)."""
+    negations: list[str] = field(default_factory=list)
+    """The line denies the condition (no TERM)."""
+    unusable: list[str] = field(default_factory=list)
+    """A report with such a line says nothing of any condition (a paced rhythm, leads reversed)."""
 
 
 @dataclass
@@ -68,13 +84,17 @@ class LabelMap:
     """An ordered set of conditions. The order of ``conditions`` is the order of the network's outputs.
 
     Raises:
-        ValueError: if there is no condition, a name is missing, or an alias, code or word names two
-        conditions.
+        ValueError: if there is no condition, a name is missing, an alias, code or word names two conditions,
+            a pattern is no regular expression, or a condition that is not in the map is called unreliable.
     """
 
     name: str
     conditions: dict[str, Condition]
     """Condition code (as printed in reports and used in column names) to its definition."""
+    unreliable: dict[str, list[str]] = field(default_factory=dict)
+    """Constituent of PhysioNet/CinC 2021 to the conditions whose labels there are taken as unknown."""
+    report: ReportLanguage = field(default_factory=ReportLanguage)
+    """What holds for every condition in machine report lines."""
 
     def __post_init__(self) -> None:
         if not self.conditions:
@@ -85,6 +105,24 @@ class LabelMap:
         self._lookup("folders")
         self._lookup("snomed")
         self._lookup("words")
+        for source, codes in self.unreliable.items():
+            for code in codes:
+                if code not in self.conditions:
+                    raise ValueError(
+                        f"label map '{self.name}': {code}, unreliable in {source}, is none of "
+                        f"{', '.join(self.conditions)}"
+                    )
+        self._check_patterns()
+
+    def _check_patterns(self) -> None:
+        groups = [condition.statements for condition in self.conditions.values()] + [self.report]
+        for group in groups:
+            for patterns in asdict(group).values():
+                for pattern in patterns if isinstance(patterns, list) else []:
+                    try:
+                        re.compile(pattern)
+                    except re.error as error:
+                        raise ValueError(f"label map '{self.name}': pattern {pattern!r}: {error}") from error
 
     @property
     def codes(self) -> tuple[str, ...]:
@@ -128,4 +166,9 @@ class LabelMap:
             code: Condition(**{**entry, "statements": Statements(**entry.get("statements", {}))})
             for code, entry in content["conditions"].items()
         }
-        return cls(name=content["name"], conditions=conditions)
+        return cls(
+            name=content["name"],
+            conditions=conditions,
+            unreliable=content.get("unreliable", {}),
+            report=ReportLanguage(**content.get("report", {})),
+        )

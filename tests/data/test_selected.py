@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ecgfounder_ft.data.catalog import targets
-from ecgfounder_ft.data.selected import FolderNotFoundError, read_selected_folders
+from ecgfounder_ft.data.catalog import FolderNotFoundError, targets
+from ecgfounder_ft.data.selected import read_selected_folders
 from ecgfounder_ft.ecg.leads import STANDARD_LEADS
 from ecgfounder_ft.ecg.wfdb_files import write_recording
 from ecgfounder_ft.labels import ABSENT, PRESENT, UNKNOWN

@@ -24,6 +24,7 @@ many.
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -69,6 +70,10 @@ class CatalogError(ValueError):
     """A table that is no catalog; the message lists everything found wrong with it."""
 
 
+class FolderNotFoundError(FileNotFoundError):
+    """A dataset's folder is not where the configuration says."""
+
+
 @dataclass(frozen=True)
 class Catalog:
     """What a data source holds."""
@@ -92,8 +97,8 @@ def catalog_columns(label_map: LabelMap) -> tuple[str, ...]:
 def state_column(states: Iterable[float] | NDArray[np.number]) -> pd.Categorical:
     """Numeric states (n,) as a condition column; NaN is unknown, and any other number no state at all."""
     values = np.asarray(states, dtype=np.float64)
-    codes = np.select([values == PRESENT, values == ABSENT, (values == UNKNOWN) | np.isnan(values)], [0, 1, 2], -1)
-    return pd.Categorical.from_codes(codes, dtype=STATES)
+    known = [values == PRESENT, values == ABSENT, (values == UNKNOWN) | np.isnan(values)]
+    return pd.Categorical.from_codes(np.select(known, [0, 1, 2], -1), dtype=STATES)
 
 
 def targets(table: pd.DataFrame, label_map: LabelMap) -> NDArray[np.int8]:
@@ -171,6 +176,19 @@ def validate(table: pd.DataFrame, label_map: LabelMap) -> None:
         report(~table[code].isin(STATES.categories), code, "are neither present, absent nor unknown")
     if problems:
         raise CatalogError("not a catalog: " + "; ".join(problems))
+
+
+def existing_folder(folder: Path | str, what: str, advice: str) -> Path:
+    """The absolute path of a folder that has to be there.
+
+    Raises:
+        FolderNotFoundError: which names what was looked for, where, and the advice what to do.
+    """
+    absolute = Path(folder).expanduser().absolute()
+    if absolute.is_dir():
+        return absolute
+    found = "a file is there" if absolute.exists() else "there is no such folder"
+    raise FolderNotFoundError(f"no folder of {what}: looked in {absolute}, but {found}. {advice}")
 
 
 def skipped_table(errors: Iterable[UnreadableRecordingError]) -> pd.DataFrame:

@@ -1,14 +1,30 @@
-"""What a catalog reads from WFDB headers: which there are, and what each says."""
+"""What a catalog reads from WFDB headers: which there are, and what each says.
+
+Headers are read by threads, for the sake of network drives, and remembered in a file if one is named, so that
+a catalog is built again from those alone that are new or changed.
+"""
 
 import hashlib
+import logging
 import math
 import os
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, fields
 from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from ecgfounder_ft.ecg.recording import UnreadableRecordingError
 from ecgfounder_ft.ecg.wfdb_files import Header, read_header, signal_file
+
+logger = logging.getLogger(__name__)
+
+_THREADS = 8
+_CACHE_VERSION = b"1"
+"""Raised whenever the meaning of a field of :class:`HeaderFacts` changes."""
 
 _GIT_LFS = b"version https://git-lfs"
 _SEXES = {"female": "female", "f": "female", "male": "male", "m": "male"}
@@ -20,7 +36,7 @@ _AGE_OVER_89 = 300
 class HeaderFacts:
     """What one header says of its recording."""
 
-    path: Path
+    path: str
     name: str
     """Record name, the header's file name without ``.hea``."""
     sampling_rate: float
@@ -35,6 +51,120 @@ class HeaderFacts:
     """Patient id as MIMIC-IV-ECG gives it, or empty."""
     diagnoses: str
     """The ``Dx`` line, or empty."""
+    fingerprint: str
+    """Size and time of change of the header and the signal files beside it, empty where they are others."""
+
+
+@dataclass(frozen=True)
+class HeaderReading:
+    """What came of reading a list of headers."""
+
+    facts: list[HeaderFacts]
+    """In the order of the list."""
+    errors: list[UnreadableRecordingError]
+    """One for each header that could not be used."""
+    read: int
+    """How many had to be read; the others were remembered, and have not changed since."""
+
+
+def read_headers(paths: Sequence[Path], cache: Path | None = None) -> HeaderReading:
+    """Read headers as :func:`read_facts` does.
+
+    Args:
+        paths: headers.
+        cache: a Parquet file that remembers what earlier headers said; written anew where anything changed.
+            One that cannot be read is replaced, with a warning.
+    """
+    known = {} if cache is None else _load_cache(cache)
+
+    def read(path: Path) -> tuple[HeaderFacts | UnreadableRecordingError, bool]:
+        remembered = known.get(str(path))
+        if remembered is not None and remembered.fingerprint == _fingerprint(path):
+            return remembered, False
+        try:
+            return read_facts(path), True
+        except UnreadableRecordingError as error:
+            return error, True
+        except OSError as error:
+            return UnreadableRecordingError("file cannot be read", str(error), path), True
+
+    with ThreadPoolExecutor(_THREADS) as threads:
+        results = list(threads.map(read, paths))
+    facts = [result for result, _ in results if isinstance(result, HeaderFacts)]
+    errors = [result for result, _ in results if isinstance(result, UnreadableRecordingError)]
+    n_read = sum(fresh for _, fresh in results)
+    if cache is not None:
+        logger.info("%s: %d header(s) read, %d unchanged", cache, n_read, len(paths) - n_read)
+        if n_read > len(errors) or len(facts) != len(known):
+            _save_cache(facts, cache)
+    if errors:
+        reasons = Counter(error.reason for error in errors)
+        logger.warning("%d recording(s) skipped: %s", len(errors), dict(reasons.most_common()))
+    return HeaderReading(facts, errors, n_read)
+
+
+def _fingerprint(header: Path) -> str:
+    parts = []
+    for suffix in (".hea", ".dat", ".mat"):
+        try:
+            status = header.with_suffix(suffix).stat()
+        except OSError:
+            continue
+        parts.append(f"{suffix}:{status.st_size}:{status.st_mtime_ns}")
+    return " ".join(parts)
+
+
+def _load_cache(file: Path) -> dict[str, HeaderFacts]:
+    if not file.exists():
+        return {}
+    try:
+        table = pq.read_table(file)
+        if (table.schema.metadata or {}).get(b"version") != _CACHE_VERSION:
+            return {}
+        columns = [table[field.name].to_pylist() for field in fields(HeaderFacts)]
+        return {row[0]: HeaderFacts(*row) for row in zip(*columns, strict=True)}
+    except (OSError, KeyError, pa.ArrowException) as error:
+        logger.warning("%s cannot be used and is made anew: %s", file, error)
+        return {}
+
+
+def _save_cache(facts: Iterable[HeaderFacts], file: Path) -> None:
+    """Written beside its place and moved there, so that a kill leaves the old one whole."""
+    rows = [entry for entry in facts if entry.fingerprint]
+    columns = {field.name: [getattr(entry, field.name) for entry in rows] for field in fields(HeaderFacts)}
+    table = pa.table(columns).replace_schema_metadata({b"version": _CACHE_VERSION})
+    file.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = file.with_name(f"{file.name}.{os.getpid()}.part")
+    pq.write_table(table, unfinished)
+    unfinished.replace(file)
+
+
+def copies_by_name(facts: Iterable[HeaderFacts]) -> dict[str, list[list[HeaderFacts]]]:
+    """Recordings by record name: for each name, the recordings of that name, each a list of its copies.
+
+    Files of one name are copies if their signal files hold the same bytes; in the order in which they came.
+    """
+    by_name: dict[str, list[HeaderFacts]] = defaultdict(list)
+    for entry in facts:
+        by_name[entry.name].append(entry)
+    return {name: _by_signal(copies) for name, copies in sorted(by_name.items())}
+
+
+def _by_signal(copies: list[HeaderFacts]) -> list[list[HeaderFacts]]:
+    if len(copies) == 1:
+        return [copies]
+    groups: dict[str, list[HeaderFacts]] = defaultdict(list)
+    for copy in copies:
+        groups[signal_digest(Path(copy.path))].append(copy)
+    return list(groups.values())
+
+
+def unique_name(name: str, number: int, first: HeaderFacts) -> str:
+    """Name of the ``number``-th recording (0-based) of one record name: it is the name alone for the first.
+
+    Later ones bear a part of the SHA-256 of their signal, so that their names do not depend on their order.
+    """
+    return name if number == 0 else f"{name}~{signal_digest(Path(first.path))[:8]}"
 
 
 def find_headers(root: Path) -> Iterator[Path]:
@@ -67,8 +197,9 @@ def read_facts(path: Path) -> HeaderFacts:
     """
     header = read_header(path)
     metadata = header.metadata
+    beside = {f"{path.stem}.dat", f"{path.stem}.mat"}.issuperset(spec.file for spec in header.signals)
     return HeaderFacts(
-        path=path,
+        path=str(path),
         name=header.name,
         sampling_rate=header.sampling_rate,
         samples=_count_samples(header),
@@ -76,6 +207,7 @@ def read_facts(path: Path) -> HeaderFacts:
         sex=parse_sex(metadata.get("sex", "")),
         subject=metadata.get("<subject_id>", ""),
         diagnoses=metadata.get("dx", ""),
+        fingerprint=_fingerprint(path) if beside else "",
     )
 
 
