@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from ecgfounder_ft.evaluation.evaluate import evaluate, prepare
+from ecgfounder_ft.evaluation.evaluate import evaluate
+from ecgfounder_ft.evaluation.inputs import prepare
 from ecgfounder_ft.report import figures
 
 CODES = ("NORM", "AFIB", "RBBB")

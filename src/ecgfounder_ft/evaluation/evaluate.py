@@ -1,13 +1,22 @@
 """From labels and probabilities to the record that becomes ``metrics.json``."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from sklearn.metrics import confusion_matrix
 
+from ecgfounder_ft.evaluation.bootstrap import (
+    DEFAULT_RESAMPLES,
+    MIN_PATIENTS,
+    Resamples,
+    bootstrap_figures,
+    interval,
+    too_few_patients,
+)
+from ecgfounder_ft.evaluation.inputs import EvaluationInput, prepare
 from ecgfounder_ft.evaluation.metrics import (
     FIGURES,
     NO_RECORDINGS,
@@ -18,39 +27,9 @@ from ecgfounder_ft.evaluation.metrics import (
     confusion_of,
     macro_estimate,
 )
-from ecgfounder_ft.evaluation.thresholds import DEFAULT_THRESHOLD
 from ecgfounder_ft.labels import ABSENT, PRESENT, UNKNOWN
 
 SCHEMA = "ecgfounder-ft/metrics/1"
-
-TASKS = ("single_label", "multi_label")
-
-
-@dataclass(frozen=True)
-class EvaluationInput:
-    """Aligned arrays of one evaluated set, checked and with unusable entries masked."""
-
-    targets: NDArray[np.int8]
-    """(n, k) 1, 0, or -1 where the label is unknown."""
-    probabilities: NDArray[np.float64]
-    """(n, k) in [0, 1], NaN where the model gave none."""
-    groups: NDArray[np.int64]
-    """(n,) patients, numbered from 0."""
-    decisions: NDArray[np.bool_]
-    """(n, k) conditions decided present; False where there is no probability."""
-    codes: tuple[str, ...]
-    task: str
-    thresholds: NDArray[np.float64] | None
-    """(k,), None in a single-label task, where the most probable condition is decided."""
-    notes: tuple[str, ...]
-    """What was left out of the whole evaluation and why."""
-    kept: NDArray[np.int64]
-    """Positions of the evaluated rows among those given."""
-
-    @property
-    def known(self) -> NDArray[np.bool_]:
-        """(n, k): the label is known and the probability a number."""
-        return (self.targets != UNKNOWN) & ~np.isnan(self.probabilities)
 
 
 @dataclass(frozen=True)
@@ -119,82 +98,6 @@ class Evaluation:
         )
 
 
-def prepare(
-    targets: ArrayLike,
-    probabilities: ArrayLike,
-    groups: ArrayLike,
-    codes: Sequence[str],
-    *,
-    task: str,
-    thresholds: Mapping[str, float] | None = None,
-) -> EvaluationInput:
-    """Check and align the arrays of an evaluated set, and make the decisions.
-
-    In a single-label task a recording counts where exactly one condition is present and every probability is
-    a number; its other conditions count as absent, and the most probable condition is decided. In a
-    multi-label task unknown labels and missing probabilities are masked one by one, and each condition is
-    decided by its threshold (0.5 where none is given).
-
-    Args:
-        targets: (n, k) 1, 0 or -1 (unknown).
-        probabilities: (n, k) in [0, 1] or NaN.
-        groups: (n,) patient of each recording, any hashable type.
-        codes: (k,) condition codes in output order.
-        task: ``single_label`` or ``multi_label``.
-        thresholds: condition code to threshold, multi-label only.
-
-    Raises:
-        ValueError: if shapes disagree, or a value is none of those above.
-    """
-    if task not in TASKS:
-        raise ValueError(f"task '{task}': expected one of {', '.join(TASKS)}")
-    labels = np.asarray(targets)
-    scores = np.asarray(probabilities, dtype=np.float64)
-    shape = (len(labels), len(codes))
-    if labels.shape != shape or scores.shape != shape or len(np.asarray(groups)) != shape[0]:
-        raise ValueError(
-            f"targets {labels.shape}, probabilities {scores.shape} and {len(np.asarray(groups))} groups "
-            f"for {len(codes)} conditions; expected (n, {len(codes)}) twice and n"
-        )
-    if not np.isin(labels, (PRESENT, ABSENT, UNKNOWN)).all():
-        found = np.setdiff1d(np.unique(labels), (PRESENT, ABSENT, UNKNOWN))
-        raise ValueError(f"targets hold {found[:5].tolist()}; expected 1, 0 or -1")
-    if ((scores < 0) | (scores > 1)).any():
-        raise ValueError(f"probabilities from {np.nanmin(scores):g} to {np.nanmax(scores):g}; expected 0 to 1")
-    labels = labels.astype(np.int8)
-    notes = []
-    rows = np.ones(shape[0], dtype=bool)
-    missing = np.isnan(scores)
-    if task == "single_label":
-        one_condition = (labels == PRESENT).sum(axis=1) == 1
-        if not one_condition.all():
-            notes.append(f"{int((~one_condition).sum())} recordings without exactly one present condition left out")
-        numeric = ~missing.any(axis=1)
-        unanswered = int(np.sum(one_condition & ~numeric))
-        if unanswered:
-            notes.append(f"{unanswered} recordings without probabilities left out")
-        rows = np.logical_and(one_condition, numeric)
-    elif missing.any():
-        notes.append(f"{int(missing.any(axis=1).sum())} recordings without a probability for some condition")
-    kept = np.flatnonzero(rows)
-    labels, scores = labels[kept], scores[kept]
-    patients = np.unique(np.asarray(groups).astype(str)[kept], return_inverse=True)[1].reshape(-1)
-    if task == "single_label":
-        labels = (labels == PRESENT).astype(np.int8)
-        decisions = np.zeros(labels.shape, dtype=bool)
-        decisions[np.arange(len(labels)), scores.argmax(axis=1) if len(labels) else []] = True
-        cuts = None
-    else:
-        given = dict(thresholds or {})
-        cuts = np.array([given.get(code, DEFAULT_THRESHOLD) for code in codes], dtype=np.float64)
-        decisions = scores >= cuts  # False for NaN
-    if len(kept) and len(np.unique(patients)) == 1:
-        notes.append("all recordings are of one patient: figures describe that patient, and no interval can be given")
-    return EvaluationInput(
-        labels, scores, patients.astype(np.int64), decisions, tuple(codes), task, cuts, tuple(notes), kept
-    )
-
-
 def evaluate(
     targets: ArrayLike,
     probabilities: ArrayLike,
@@ -203,32 +106,105 @@ def evaluate(
     *,
     task: str,
     thresholds: Mapping[str, float] | None = None,
+    resamples: int = DEFAULT_RESAMPLES,
+    seed: int = 0,
+    level: float = 0.95,
 ) -> Evaluation:
-    """Every figure of an evaluated set. Arguments and errors as for :func:`prepare`."""
+    """Every figure of an evaluated set, with intervals from a bootstrap over patients.
+
+    Args:
+        targets: as for :func:`~ecgfounder_ft.evaluation.inputs.prepare`, as are the following five.
+        probabilities: (n, k).
+        groups: (n,).
+        codes: (k,).
+        task: ``single_label`` or ``multi_label``.
+        thresholds: chosen on validation.
+        resamples: of the patients; 0 for no intervals.
+        seed: of the resamples.
+        level: of confidence.
+
+    Raises:
+        ValueError: if the arrays cannot be meant.
+    """
     data = prepare(targets, probabilities, groups, codes, task=task, thresholds=thresholds)
+    return evaluate_input(data, resamples=resamples, seed=seed, level=level)
+
+
+def evaluate_input(
+    data: EvaluationInput, *, resamples: int = DEFAULT_RESAMPLES, seed: int = 0, level: float = 0.95
+) -> Evaluation:
+    """As :func:`evaluate`, of arrays that are prepared already."""
     conditions = {code: _condition(data, column) for column, code in enumerate(data.codes)}
     macro = {
         name: macro_estimate({code: condition.figures[name] for code, condition in conditions.items()})
         for name in FIGURES
     }
-    matrix = None
-    if task == "single_label":
-        counts = np.zeros((len(codes), len(codes)), dtype=int)
-        if len(data.targets):
-            labels, decided = data.targets.argmax(axis=1), data.decisions.argmax(axis=1)
-            counts = confusion_matrix(labels, decided, labels=range(len(codes)))
-        matrix = tuple(tuple(int(count) for count in row) for row in counts)
+    accuracy = _overall_accuracy(data)
+    if resamples:
+        drawn = bootstrap_figures(data, resamples=resamples, seed=seed)
+        conditions, macro = _with_intervals(data, conditions, macro, drawn, level)
+        accuracy = interval(accuracy, drawn.accuracy, level=level, too_few=_too_few(data.patients))
     return Evaluation(
-        task=task,
+        task=data.task,
         codes=data.codes,
         n=len(data.targets),
-        patients=len(np.unique(data.groups)),
+        patients=data.patients,
         conditions=conditions,
         macro=macro,
-        overall={"accuracy": _overall_accuracy(data)},
-        confusion_matrix=matrix,
+        overall={"accuracy": accuracy},
+        confusion_matrix=_confusion_matrix(data),
+        resamples=resamples,
+        seed=seed if resamples else None,
+        level=level,
         notes=data.notes,
     )
+
+
+def _with_intervals(
+    data: EvaluationInput,
+    conditions: dict[str, ConditionFigures],
+    macro: dict[str, Estimate],
+    drawn: Resamples,
+    level: float,
+) -> tuple[dict[str, ConditionFigures], dict[str, Estimate]]:
+    """The figures with intervals from their resamples."""
+    finished = {}
+    for column, (code, condition) in enumerate(conditions.items()):
+        labels, known = data.targets[:, column], data.known[:, column]
+        without = len(np.unique(data.groups[known & (labels == ABSENT)]))
+        figures = {
+            name: interval(
+                condition.figures[name],
+                drawn.conditions[:, column, place],
+                level=level,
+                too_few=too_few_patients(name, condition.positive_patients, without, condition.patients),
+            )
+            for place, name in enumerate(FIGURES)
+        }
+        finished[code] = replace(condition, figures=figures)
+    defined = np.array(
+        [[condition.figures[name].value is not None for name in FIGURES] for condition in conditions.values()]
+    )
+    means = drawn.macro(defined)
+    wide = {
+        name: interval(macro[name], means[:, place], level=level, too_few=_too_few(data.patients))
+        for place, name in enumerate(FIGURES)
+    }
+    return finished, wide
+
+
+def _too_few(patients: int) -> str:
+    return f"no interval: {patients} patients" if patients < MIN_PATIENTS else ""
+
+
+def _confusion_matrix(data: EvaluationInput) -> tuple[tuple[int, ...], ...] | None:
+    if data.task != "single_label":
+        return None
+    k = len(data.codes)
+    counts = np.zeros((k, k), dtype=int)
+    if len(data.targets):
+        counts = confusion_matrix(data.targets.argmax(axis=1), data.decisions.argmax(axis=1), labels=range(k))
+    return tuple(tuple(int(count) for count in row) for row in counts)
 
 
 def _condition(data: EvaluationInput, column: int) -> ConditionFigures:

@@ -313,7 +313,7 @@ _HISTORY_PANELS: dict[str, str] = {
     "loss": "loss",
     "accuracy": "accuracy",
     "macro_f1": "macro F1",
-    "auroc": "macro AUROC",
+    "macro_auroc": "macro AUROC",
     "learning_rate": "learning rate",
 }
 
@@ -323,7 +323,7 @@ def training_history_figure(rows: Iterable[Mapping[str, Any]], *, title: str = "
 
     Args:
         rows: an epoch each (or several rows an epoch, which are merged), with ``epoch`` and any of ``loss``,
-            ``accuracy``, ``macro_f1``, ``auroc`` and ``learning_rate``, each plain or as
+            ``accuracy``, ``macro_f1``, ``macro_auroc`` and ``learning_rate``, each plain or as
             ``<split>/<figure>``. Empty and missing entries are skipped, other names left out.
         title: above the panels.
     """

@@ -1,0 +1,223 @@
+"""Confidence intervals from a bootstrap over patients.
+
+Recordings of one patient are alike, so patients are drawn with replacement, each with all of its recordings (Field and
+Welsh, J R Stat Soc B 2007;69:369). A resample is a count for each patient, and every figure is computed with these
+counts as weights: counts of decisions, Brier score and calibration error are sums over patients, and AUROC and AUPRC
+follow from cumulative weights along an order of the recordings that is sorted once.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ecgfounder_ft.evaluation.inputs import EvaluationInput
+from ecgfounder_ft.evaluation.metrics import ECE_BINS, FIGURES, Estimate, calibration_bin
+from ecgfounder_ft.labels import PRESENT
+
+DEFAULT_RESAMPLES = 1000
+
+MIN_PATIENTS = 5
+"""Fewest patients with the condition, and without it, behind an interval; fewer resamples hardly vary."""
+
+_CHUNK_ELEMENTS = 4_000_000
+"""Weights held at a time (recordings x resamples), 32 MB an array."""
+
+_NEEDS_POSITIVES = frozenset({"auroc", "auprc", "f1", "sensitivity"})
+_NEEDS_NEGATIVES = frozenset({"auroc", "auprc", "specificity"})
+
+
+@dataclass(frozen=True)
+class Resamples:
+    """Figures in every resample, NaN where one is undefined."""
+
+    conditions: NDArray[np.float64]
+    """(resamples, k, figures), figures in the order of :data:`~ecgfounder_ft.evaluation.metrics.FIGURES`."""
+    accuracy: NDArray[np.float64]
+    """(resamples,) of whole recordings."""
+
+    def macro(self, defined: NDArray[np.bool_]) -> NDArray[np.float64]:
+        """(resamples, figures): means over the conditions that are defined in the whole set.
+
+        A resample in which one of them is undefined has no macro figure, so that all means are over the same
+        conditions.
+
+        Args:
+            defined: (k, figures) whether a condition has the figure in the whole set.
+        """
+        values = np.full((len(self.conditions), len(FIGURES)), np.nan)
+        for place in range(len(FIGURES)):
+            columns = defined[:, place]
+            if columns.any():
+                values[:, place] = self.conditions[:, columns, place].mean(axis=1)
+        return values
+
+
+def resample_counts(
+    patients: int, resamples: int, generator: np.random.Generator, chunk: int
+) -> Iterator[NDArray[np.float64]]:
+    """How often each patient is drawn: chunks (patients, resamples of the chunk) of as many draws as patients."""
+    for start in range(0, resamples, chunk):
+        size = min(chunk, resamples - start)
+        drawn = generator.integers(0, patients, (size, patients))
+        flat = (drawn + patients * np.arange(size)[:, None]).ravel()
+        yield np.bincount(flat, minlength=size * patients).reshape(size, patients).T.astype(np.float64)
+
+
+def bootstrap_figures(data: EvaluationInput, *, resamples: int = DEFAULT_RESAMPLES, seed: int = 0) -> Resamples:
+    """Every figure of every condition in each resample of the patients.
+
+    The same patients and seed give the same draws whatever the probabilities, so that two models on the same recordings
+    are compared in pairs.
+    """
+    n, k = data.targets.shape
+    patients = int(data.groups.max()) + 1 if n else 0
+    conditions = np.full((resamples, k, len(FIGURES)), np.nan)
+    accuracy = np.full(resamples, np.nan)
+    if not patients or not resamples:
+        return Resamples(conditions, accuracy)
+    plans = [_plan(data, column, patients) for column in range(k)]
+    complete = data.known.all(axis=1)
+    right = complete & (data.decisions == (data.targets == PRESENT)).all(axis=1)
+    whole = np.stack([np.bincount(data.groups, weights=x, minlength=patients) for x in (right, complete)])
+    chunk = max(1, _CHUNK_ELEMENTS // max(n, patients))
+    start = 0
+    for counts in resample_counts(patients, resamples, np.random.default_rng(seed), chunk):
+        rows = slice(start, start + counts.shape[1])
+        for column, plan in enumerate(plans):
+            conditions[rows, column] = plan.figures(counts)
+        hits, total = whole @ counts
+        accuracy[rows] = _divide(hits, total)
+        start = rows.stop
+    return Resamples(conditions, accuracy)
+
+
+def interval(estimate: Estimate, values: NDArray[np.float64], *, level: float = 0.95, too_few: str = "") -> Estimate:
+    """The estimate with its percentile interval (Efron 1979) over the resamples in which the figure is defined.
+
+    No interval is given, and the reason said, where the estimate itself does not exist, where there are too few
+    patients, where half the resamples or more are undefined, or where all resamples are alike (a sensitivity of 1, for
+    one: a bootstrap cannot tell how far from 1 the truth may be).
+
+    Args:
+        estimate: of the whole set.
+        values: (resamples,), NaN where undefined.
+        level: of confidence.
+        too_few: why no interval may be given, empty where it may.
+    """
+    if estimate.value is None:
+        return estimate
+    undefined = int(np.isnan(values).sum())
+    low = high = None
+    reason = too_few
+    if not too_few:
+        if 2 * undefined >= len(values):
+            reason = f"no interval: undefined in {undefined} of {len(values)} resamples"
+        else:
+            tail = 50 * (1 - level)
+            low, high = (float(end) for end in np.nanpercentile(values, (tail, 100 - tail)))
+            if high - low < 1e-12:
+                low = high = None
+                reason = "no interval: all resamples alike"
+    both = "; ".join(part for part in (estimate.reason, reason) if part)
+    return Estimate(estimate.value, low, high, undefined, both)
+
+
+def too_few_patients(figure: str, positive_patients: int, negative_patients: int, patients: int) -> str:
+    """Why a condition's figure gets no interval, empty where it does."""
+    if figure in _NEEDS_POSITIVES and positive_patients < MIN_PATIENTS:
+        return f"no interval: {positive_patients} patients with the condition"
+    if figure in _NEEDS_NEGATIVES and negative_patients < MIN_PATIENTS:
+        return f"no interval: {negative_patients} patients without the condition"
+    if patients < MIN_PATIENTS:
+        return f"no interval: {patients} patients"
+    return ""
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What is worked out once for a condition and reused in every resample."""
+
+    sums: NDArray[np.float64]
+    """(4 + 1 + bins, patients): TN, FP, FN, TP, squared errors, and probability minus label a bin, a patient each."""
+    patient: NDArray[np.int64]
+    """(n,) patients of the known recordings from the highest probability to the lowest."""
+    label: NDArray[np.float64]
+    """(n,) in that order."""
+    ends: NDArray[np.signedinteger]
+    """Last position of each run of equal probabilities."""
+    with_positives: NDArray[np.bool_]
+    """For each run, whether a recording in it has the condition."""
+
+    def figures(self, counts: NDArray[np.float64]) -> NDArray[np.float64]:
+        """(resamples, figures) for counts (patients, resamples)."""
+        tn, fp, fn, tp, squares, *gaps = self.sums @ counts
+        positives, negatives = tp + fn, tn + fp
+        total = positives + negatives
+        auroc, auprc = self._areas(counts, positives, negatives)
+        by_name = {
+            "auroc": auroc,
+            "auprc": auprc,
+            "f1": np.where(positives > 0, _divide(2 * tp, 2 * tp + fp + fn), np.nan),
+            "sensitivity": _divide(tp, positives),
+            "specificity": _divide(tn, negatives),
+            "ppv": _divide(tp, tp + fp),
+            "npv": _divide(tn, tn + fn),
+            "accuracy": _divide(tp + tn, total),
+            "brier": _divide(squares, total),
+            "ece": _divide(np.abs(gaps).sum(axis=0), total),
+        }
+        return np.column_stack([by_name[name] for name in FIGURES])
+
+    def _areas(
+        self, counts: NDArray[np.float64], positives: NDArray[np.float64], negatives: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """AUROC by trapezoids and AUPRC as average precision, as scikit-learn defines both; (resamples,) each."""
+        if not len(self.ends) or not self.with_positives.any():
+            nothing = np.full(counts.shape[1], np.nan)
+            return nothing, nothing
+        weights = counts[self.patient]
+        above = weights.cumsum(axis=0)
+        weights *= self.label[:, None]
+        true = np.cumsum(weights, axis=0, out=weights)
+        if len(self.ends) < len(self.patient):
+            above, true = above[self.ends], true[self.ends]
+        at, selected = true[self.with_positives], above[self.with_positives]
+        gained = np.diff(at, axis=0, prepend=0.0)
+        precision = np.divide(at, selected, out=np.zeros_like(at), where=selected > 0)
+        false = np.subtract(above, true, out=above)
+        # twice the area: sum of the steps in false positives times the heights on both sides
+        doubled = np.einsum("ij,ij->j", false[1:] - false[:-1], true[1:] + true[:-1]) + false[0] * true[0]
+        auroc = _divide(doubled, 2 * positives * negatives)
+        auprc = _divide(np.einsum("ij,ij->j", gained, precision), positives)
+        return auroc, np.where(negatives > 0, auprc, np.nan)
+
+
+def _plan(data: EvaluationInput, column: int, patients: int) -> _Plan:
+    known = data.known[:, column]
+    label = (data.targets[known, column] == PRESENT).astype(np.float64)
+    probability = data.probabilities[known, column]
+    decision = data.decisions[known, column].astype(np.float64)
+    patient = data.groups[known]
+    bins = calibration_bin(probability)
+    terms = [
+        (1 - label) * (1 - decision),
+        (1 - label) * decision,
+        label * (1 - decision),
+        label * decision,
+        (probability - label) ** 2,
+        *((probability - label) * (bins == place) for place in range(ECE_BINS)),
+    ]
+    sums = np.stack([np.bincount(patient, weights=term, minlength=patients) for term in terms])
+    order = np.argsort(-probability, kind="stable")
+    ordered = probability[order]
+    ends = np.flatnonzero(np.append(ordered[1:] != ordered[:-1], len(ordered) > 0))
+    starts = np.append(0, ends[:-1] + 1)
+    with_positives = np.add.reduceat(label[order], starts) > 0 if len(ends) else np.empty(0, dtype=bool)
+    return _Plan(sums, patient[order], label[order], ends, with_positives)
+
+
+def _divide(numerator: NDArray[np.float64], denominator: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The ratio, NaN where the denominator is 0."""
+    return np.divide(numerator, denominator, out=np.full(numerator.shape, np.nan), where=denominator > 0)
