@@ -183,23 +183,36 @@ class Net1D(nn.Module):
         return {"stem": self.first_conv, **stages, "head": self.dense}
 
     def run_part(self, name: str, x: Tensor) -> Tensor:
-        """One part of :meth:`parts` on the output of the part before; the activations between are (N, L, C).
+        """One part of :meth:`parts` on the output of the part before it.
 
-        ``stem`` takes the recordings (N, leads, samples), ``head`` takes the last stage's activations.
+        ``stem`` takes recordings (N, leads, samples); between the stages stand activations (N, L, C); the last stage
+        ends in its mean over time, (N, width), since that is all that ``head`` reads.
         """
         if name == "stem":
             return F.silu(self.first_conv(x.transpose(1, 2)))
         if name == "head":
-            return self.dense(x.mean(dim=1))
-        return self.parts()[name](x)
+            return self.dense(x)
+        x = self.parts()[name](x)
+        return x.mean(dim=1) if name == f"stage{len(self.stage_list)}" else x
+
+    def run_from(self, first: str, x: Tensor) -> Tensor:
+        """Logits (N, num_classes) from the input of the part named ``first``."""
+        names = list(self.parts())
+        for name in names[names.index(first) :]:
+            x = self.run_part(name, x)
+        return x
+
+    def run_until(self, last: str, x: Tensor) -> Tensor:
+        """Output of the part named ``last`` from recordings (N, leads, samples)."""
+        names = list(self.parts())
+        for name in names[: names.index(last) + 1]:
+            x = self.run_part(name, x)
+        return x
 
     def features(self, x: Tensor) -> Tensor:
         """(N, leads, samples) to the (N, width) features that the last layer reads."""
-        x = self.run_part("stem", x)
-        for stage in self.stage_list:
-            x = stage(x)
-        return x.mean(dim=1)
+        return self.run_until(f"stage{len(self.stage_list)}", x)
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, leads, samples) to logits (N, num_classes)."""
-        return self.dense(self.features(x))
+        return self.run_from("stem", x)

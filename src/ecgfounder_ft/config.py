@@ -1,0 +1,313 @@
+"""The typed schema of every configuration group. A misspelt key is refused wherever it stands, experiments included.
+
+The values, and a comment with the unit of each, are in ``configs/``. This module imports no torch, so that ``--help``
+and a refused configuration answer at once.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+from omegaconf import MISSING
+
+from ecgfounder_ft.data.splits import SplitSettings
+from ecgfounder_ft.ecg.preprocessing import Preprocessing
+from ecgfounder_ft.labels import LabelMap
+
+
+@dataclass
+class DataConfig:
+    """What every data source has in common."""
+
+    source: str = MISSING
+    max_samples: int | None = MISSING
+    batch_size: int = MISSING
+    imbalance: str = MISSING
+    workers: int | None = MISSING
+    store: str = MISSING
+
+
+@dataclass
+class SelectedDataConfig(DataConfig):
+    """Two folders of recordings selected by hand, a subfolder a condition."""
+
+    source: str = "selected"
+    mimic_path: str | None = MISSING
+    physionet_path: str | None = MISSING
+
+
+@dataclass
+class SimulatedDataConfig(SelectedDataConfig):
+    """The same two folders, filled by the simulator."""
+
+    source: str = "simulated"
+    root: str = MISSING
+    recordings_per_condition: int = MISSING
+    seed: int = MISSING
+
+
+@dataclass
+class CrossEntropyConfig:
+    """Softmax cross-entropy."""
+
+    _target_: str = "ecgfounder_ft.model.losses.CrossEntropy"
+    label_smoothing: float = MISSING
+
+
+@dataclass
+class BinaryCrossEntropyConfig:
+    """A binary cross-entropy a condition."""
+
+    _target_: str = "ecgfounder_ft.model.losses.BinaryCrossEntropy"
+
+
+@dataclass
+class TaskConfig:
+    """What is predicted, and the loss that trains it."""
+
+    name: str = MISSING
+    loss: Any = MISSING
+
+
+@dataclass
+class Net1DConfig:
+    """Arguments of ``ecgfounder_ft.model.net1d.Net1D``."""
+
+    base_filters: int = MISSING
+    filter_list: list[int] = MISSING
+    m_blocks: list[int] = MISSING
+    kernel_size: int = MISSING
+    stride: int = MISSING
+    groups_width: int = MISSING
+    ratio: float = MISSING
+
+
+@dataclass
+class ModelConfig:
+    """The network and where it starts."""
+
+    leads: list[str] = MISSING
+    weights: str | None = MISSING
+    head: str = MISSING
+    checkpoint_dir: str = MISSING
+    architecture: Net1DConfig = field(default_factory=Net1DConfig)
+
+
+@dataclass
+class FullConfig:
+    """Everything trains."""
+
+    _target_: str = "ecgfounder_ft.finetune.full.Full"
+
+
+@dataclass
+class LinearProbeConfig:
+    """The last layer trains."""
+
+    _target_: str = "ecgfounder_ft.finetune.linear_probe.LinearProbe"
+
+
+@dataclass
+class OptimizerConfig:
+    """What every optimizer has."""
+
+    lr: float = MISSING
+    weight_decay: float = MISSING
+
+
+@dataclass
+class AdamConfig(OptimizerConfig):
+    """torch.optim.Adam."""
+
+    _target_: str = "torch.optim.Adam"
+    betas: list[float] = MISSING
+
+
+@dataclass
+class AdamWConfig(OptimizerConfig):
+    """torch.optim.AdamW."""
+
+    _target_: str = "torch.optim.AdamW"
+    betas: list[float] = MISSING
+
+
+@dataclass
+class SGDConfig(OptimizerConfig):
+    """torch.optim.SGD."""
+
+    _target_: str = "torch.optim.SGD"
+    momentum: float = MISSING
+    nesterov: bool = MISSING
+
+
+@dataclass
+class PlateauConfig:
+    """torch.optim.lr_scheduler.ReduceLROnPlateau on the monitored figure."""
+
+    _target_: str = "torch.optim.lr_scheduler.ReduceLROnPlateau"
+    mode: str = MISSING
+    factor: float = MISSING
+    patience: int = MISSING
+    min_lr: float = MISSING
+
+
+@dataclass
+class CosineConfig:
+    """Warm-up and half a cosine."""
+
+    _target_: str = "ecgfounder_ft.model.schedules.cosine"
+    warmup: float = MISSING
+    floor: float = MISSING
+
+
+@dataclass
+class OneCycleConfig:
+    """Up and down once."""
+
+    _target_: str = "ecgfounder_ft.model.schedules.one_cycle"
+    warmup: float = MISSING
+
+
+@dataclass
+class ConstantConfig:
+    """No schedule."""
+
+    _target_: str = "ecgfounder_ft.model.schedules.constant"
+
+
+@dataclass
+class TrainerConfig:
+    """Arguments of ``pytorch_lightning.Trainer``."""
+
+    _target_: str = "pytorch_lightning.Trainer"
+    max_epochs: int = MISSING
+    accelerator: str = MISSING
+    devices: Any = MISSING
+    precision: str = MISSING
+    gradient_clip_val: float | None = MISSING
+    accumulate_grad_batches: int = MISSING
+    log_every_n_steps: int = MISSING
+    deterministic: Any = MISSING
+    limit_train_batches: Any = MISSING
+    limit_val_batches: Any = MISSING
+    limit_test_batches: Any = MISSING
+    enable_progress_bar: bool = MISSING
+
+
+@dataclass
+class MonitorConfig:
+    """The validation figure by which the best epoch is known."""
+
+    name: str = MISSING
+    mode: str = MISSING
+
+
+@dataclass
+class EarlyStoppingConfig:
+    """pytorch_lightning.callbacks.EarlyStopping."""
+
+    _target_: str = "pytorch_lightning.callbacks.EarlyStopping"
+    monitor: str = MISSING
+    mode: str = MISSING
+    patience: int = MISSING
+    min_delta: float = MISSING
+
+
+@dataclass
+class ModelCheckpointConfig:
+    """pytorch_lightning.callbacks.ModelCheckpoint."""
+
+    _target_: str = "pytorch_lightning.callbacks.ModelCheckpoint"
+    dirpath: str = MISSING
+    filename: str = MISSING
+    monitor: str = MISSING
+    mode: str = MISSING
+    save_top_k: int = MISSING
+    save_last: bool = MISSING
+    enable_version_counter: bool = MISSING
+
+
+@dataclass
+class LearningRateMonitorConfig:
+    """pytorch_lightning.callbacks.LearningRateMonitor."""
+
+    _target_: str = "pytorch_lightning.callbacks.LearningRateMonitor"
+    logging_interval: str = MISSING
+
+
+@dataclass
+class RichProgressBarConfig:
+    """pytorch_lightning.callbacks.RichProgressBar."""
+
+    _target_: str = "pytorch_lightning.callbacks.RichProgressBar"
+    leave: bool = MISSING
+
+
+@dataclass
+class TensorBoardConfig:
+    """pytorch_lightning.loggers.TensorBoardLogger."""
+
+    _target_: str = "pytorch_lightning.loggers.TensorBoardLogger"
+    save_dir: str = MISSING
+    name: str = MISSING
+    version: str = MISSING
+    default_hp_metric: bool = MISSING
+
+
+@dataclass
+class Config:
+    """A whole experiment."""
+
+    labels: LabelMap = MISSING
+    data: DataConfig = MISSING
+    task: TaskConfig = MISSING
+    split: SplitSettings = MISSING
+    preprocessing: Preprocessing = MISSING
+    model: ModelConfig = MISSING
+    finetune: Any = MISSING
+    optimizer: Any = MISSING
+    scheduler: Any = MISSING
+    trainer: TrainerConfig = MISSING
+    monitor: MonitorConfig = field(default_factory=MonitorConfig)
+    callbacks: dict[str, Any] = MISSING
+    logger: dict[str, Any] = MISSING
+    optimized_metric: str = MISSING
+    seed: int = MISSING
+    output_dir: str = MISSING
+
+
+SCHEMAS: dict[str, dict[str, Any]] = {
+    "": {"config_schema": Config},
+    "labels": {"label_map_schema": LabelMap},
+    "data": {"selected_schema": SelectedDataConfig, "simulated_schema": SimulatedDataConfig},
+    "task": {"task_schema": TaskConfig},
+    "task/loss": {"cross_entropy_schema": CrossEntropyConfig, "binary_cross_entropy_schema": BinaryCrossEntropyConfig},
+    "split": {"split_schema": SplitSettings},
+    "preprocessing": {"preprocessing_schema": Preprocessing},
+    "model": {"model_schema": ModelConfig},
+    "finetune": {"full_schema": FullConfig, "linear_probe_schema": LinearProbeConfig},
+    "optimizer": {"adam_schema": AdamConfig, "adamw_schema": AdamWConfig, "sgd_schema": SGDConfig},
+    "scheduler": {
+        "plateau_schema": PlateauConfig,
+        "cosine_schema": CosineConfig,
+        "one_cycle_schema": OneCycleConfig,
+        "constant_schema": ConstantConfig,
+    },
+    "trainer": {"trainer_schema": TrainerConfig},
+    "callbacks": {
+        "early_stopping_schema": EarlyStoppingConfig,
+        "model_checkpoint_schema": ModelCheckpointConfig,
+        "learning_rate_monitor_schema": LearningRateMonitorConfig,
+        "rich_progress_bar_schema": RichProgressBarConfig,
+    },
+    "logger": {"tensorboard_schema": TensorBoardConfig},
+}
+"""Configuration group to the schemas that its files name in their ``defaults``."""
+
+
+def register_schemas() -> None:
+    """Make the schemas known to Hydra; called before a configuration is composed."""
+    store = ConfigStore.instance()
+    for group, schemas in SCHEMAS.items():
+        for name, node in schemas.items():
+            store.store(group=group or None, name=name, node=node, provider="ecgfounder_ft")

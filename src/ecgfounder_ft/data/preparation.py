@@ -1,0 +1,113 @@
+"""From the configured source to stored and divided recordings: catalog, choice, signal store, split."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+from numpy.typing import NDArray
+
+from ecgfounder_ft.data.catalog import Catalog, select_max_samples, targets
+from ecgfounder_ft.data.sources import NoDataError, read_catalog
+from ecgfounder_ft.data.splits import EXCLUDED, SplitSettings, leakage_report, require_enough, split_recordings
+from ecgfounder_ft.data.store import StoredSignals, build_store
+from ecgfounder_ft.ecg.preprocessing import Preprocessing
+from ecgfounder_ft.labels import ABSENT, PRESENT, LabelMap
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from ecgfounder_ft.config import DataConfig
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class PreparedData:
+    """The recordings of a run: chosen, stored and divided."""
+
+    table: pd.DataFrame
+    """Catalog rows of the stored recordings with ``split`` and ``exclusion``, aligned to ``signals.rows``."""
+    targets: NDArray[np.int8]
+    """int8 (recordings, conditions) in the order of the label map."""
+    signals: StoredSignals
+    skipped: pd.DataFrame
+    """path, reason, detail of every recording that could not be used."""
+    counts: dict[str, Any]
+    """How many recordings each step left, for the report."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Digest of the recordings' content, labels and sides."""
+        parts = zip(self.signals.rows["signal_hash"], self.targets.tolist(), self.table["split"], strict=True)
+        lines = sorted(f"{signal} {labels} {side}" for signal, labels, side in parts)
+        return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
+
+
+def prepare_data(
+    config: DataConfig,
+    label_map: LabelMap,
+    task: str,
+    preprocessing: Preprocessing,
+    split: SplitSettings,
+    seed: int,
+) -> PreparedData:
+    """Choose, preprocess and divide the recordings.
+
+    Raises:
+        NoDataError: if none is left.
+    """
+    catalog = read_catalog(config, label_map)
+    counts: dict[str, Any] = {"catalog": len(catalog)}
+    for note in catalog.notes:
+        log.info("%s", note)
+    table = _for_task(catalog, label_map, task, counts)
+    table = select_max_samples(table, label_map, config.max_samples, seed).reset_index(drop=True)
+    counts["chosen"] = len(table)
+    workers = config.workers or _cores()
+    signals = build_store(table, preprocessing, Path(config.store), workers)
+    table = table.loc[signals.rows.index].reset_index(drop=True)
+    counts["stored"] = len(table)
+    counts["repairs"] = dict(signals.repairs)
+    skipped = pd.concat([catalog.skipped, signals.skipped[catalog.skipped.columns]], ignore_index=True)
+    counts["skipped"] = skipped["reason"].value_counts().to_dict()
+    if len(skipped):
+        reasons = "; ".join(f"{count} x {reason}" for reason, count in counts["skipped"].items())
+        log.warning("%d recordings skipped (listed in skipped.csv): %s", len(skipped), reasons)
+    if signals.repairs:
+        log.info("Repaired: %s", "; ".join(f"{count} x {repair}" for repair, count in signals.repairs.items()))
+    if not len(table):
+        raise NoDataError("no recording could be read; skipped.csv lists each with its reason")
+    signal_hash = signals.rows["signal_hash"].reset_index(drop=True)
+    sides = split_recordings(table, signal_hash, split, seed, label_map.codes)
+    leakage_report(table, sides["split"], signal_hash).require_none()
+    require_enough(table, sides["split"], label_map.codes, split)
+    table = table.assign(**sides)
+    counts["sides"] = table["split"].value_counts().to_dict()
+    if excluded := int((table["split"] == EXCLUDED).sum()):
+        log.info("%d recordings excluded by the split: %s", excluded, table["exclusion"].value_counts().to_dict())
+    return PreparedData(table, targets(table, label_map), signals, skipped, counts)
+
+
+def _for_task(catalog: Catalog, label_map: LabelMap, task: str, counts: dict[str, Any]) -> pd.DataFrame:
+    """The recordings that the task can learn from."""
+    states = targets(catalog.table, label_map)
+    if task == "multi_label":
+        usable = (states == PRESENT).any(axis=1) | (states == ABSENT).any(axis=1)
+        left_out = "none of the conditions known"
+    else:
+        usable = (states == PRESENT).sum(axis=1) == 1
+        left_out = "not exactly one condition (task=single_label)"
+    if n := int((~usable).sum()):
+        counts["left out"] = {left_out: n}
+        log.info("%d recordings left out: %s", n, left_out)
+    return catalog.table[usable]
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
