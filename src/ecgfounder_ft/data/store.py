@@ -114,6 +114,7 @@ class StoredSignals:
     _shard_of: NDArray[np.intp] = field(init=False, repr=False)
     _offset_of: NDArray[np.int64] = field(init=False, repr=False)
     _open: "OrderedDict[int, int]" = field(init=False, repr=False)
+    _reading: threading.Lock = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         codes, names = pd.factorize(self.rows["shard"])
@@ -123,6 +124,7 @@ class StoredSignals:
         rows = self.rows["row"].to_numpy(np.int64)
         self._offset_of = first_byte[codes] + rows * self._row_bytes
         self._open = OrderedDict()
+        self._reading = threading.Lock()  # so that no thread closes a shard that another reads
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -160,14 +162,15 @@ class StoredSignals:
         size = self._row_bytes
         target = out.data.cast("B")
         places = zip(self._shard_of[positions].tolist(), self._offset_of[positions].tolist(), strict=True)
-        for number, (shard, offset) in enumerate(places):
-            read = os.preadv(self._descriptor(shard), [target[number * size : (number + 1) * size]], offset)
-            if read != size:
-                raise OSError(
-                    errno.EIO,
-                    f"{read} bytes at {offset}, expected {size}; delete this file and it is built again",
-                    str(self.folder / self._shards[shard]),
-                )
+        with self._reading:
+            for number, (shard, offset) in enumerate(places):
+                read = os.preadv(self._descriptor(shard), [target[number * size : (number + 1) * size]], offset)
+                if read != size:
+                    raise OSError(
+                        errno.EIO,
+                        f"{read} bytes at {offset}, expected {size}; delete this file and it is built again",
+                        str(self.folder / self._shards[shard]),
+                    )
         return out
 
     def close(self) -> None:
@@ -185,7 +188,12 @@ class StoredSignals:
         return descriptor
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_open": OrderedDict()}  # descriptors do not cross process borders
+        return {key: value for key, value in self.__dict__.items() if key not in ("_open", "_reading")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)  # open files and locks do not cross process borders
+        self._open = OrderedDict()
+        self._reading = threading.Lock()
 
     def __del__(self) -> None:
         if "_open" in self.__dict__:

@@ -1,0 +1,166 @@
+"""The Lightning side of the data: the loaders of a split, and what the loss needs to know of the training side."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+import pytorch_lightning as pl
+from numpy.typing import NDArray
+
+from ecgfounder_ft.data.batches import BatchLoader, BatchOrder, RecordingBatches, batch_loader
+from ecgfounder_ft.data.splits import EXCLUDED, SIDES, TEST, TRAIN, VALIDATION
+from ecgfounder_ft.data.store import StoredSignals
+from ecgfounder_ft.labels import ABSENT, PRESENT
+
+TASKS = ("single_label", "multi_label")
+IMBALANCE = ("none", "balanced_sampler", "pos_weight")
+
+
+class ECGDataModule(pl.LightningDataModule):
+    """Loaders of train, validation and test.
+
+    Only the training side is ever rebalanced; validation and test keep the prevalence of the data. In a single-label
+    task a recording with no condition or with several has no class and is left out on every side.
+
+    Args:
+        stored: the preprocessed signals.
+        split: side of each stored recording, (recordings,).
+        targets: int8 (recordings, conditions): 1 present, 0 absent, -1 unknown.
+        codes: the conditions, for messages.
+        task: ``single_label`` or ``multi_label``.
+        batch_size: recordings a batch and device.
+        imbalance: ``none``; ``balanced_sampler``: every condition is drawn equally often (see
+            :func:`balanced_weights`); ``pos_weight``: the loss weighs conditions (see :func:`loss_weights`).
+        seed: of the order of the training batches.
+        workers: processes that read, see :func:`~ecgfounder_ft.data.batches.batch_loader`.
+
+    Raises:
+        ValueError: if the arguments contradict each other, or the training side is empty.
+    """
+
+    def __init__(
+        self,
+        stored: StoredSignals,
+        split: pd.Series | Sequence[str],
+        targets: NDArray[np.int8],
+        codes: Sequence[str],
+        task: str,
+        *,
+        batch_size: int = 32,
+        imbalance: str = "none",
+        seed: int = 0,
+        workers: int = 0,
+    ) -> None:
+        super().__init__()
+        sides = np.asarray(split, dtype=object)
+        if task not in TASKS:
+            raise ValueError(f"data.task is {task!r}, expected one of: {', '.join(TASKS)}")
+        if imbalance not in IMBALANCE:
+            raise ValueError(f"data.imbalance is {imbalance!r}, expected one of: {', '.join(IMBALANCE)}")
+        if targets.shape != (len(stored), len(codes)) or len(sides) != len(stored):
+            raise ValueError(
+                f"{len(stored)} stored recordings, {len(sides)} sides, targets {targets.shape}; "
+                f"expected ({len(stored)}, {len(codes)})"
+            )
+        self.stored = stored
+        self.targets = np.ascontiguousarray(targets, dtype=np.int8)
+        self.codes = tuple(codes)
+        self.task = task
+        self.batch_size = batch_size
+        self.imbalance = imbalance
+        self.seed = seed
+        self.workers = workers
+        usable = sides != EXCLUDED
+        if task == "single_label":
+            usable &= (self.targets == PRESENT).sum(axis=1) == 1
+        self.positions: dict[str, NDArray[np.int64]] = {
+            side: np.flatnonzero(usable & (sides == side)) for side in SIDES
+        }
+        """Positions of the recordings of each side in the store, those that the task uses."""
+        self.without_class: dict[str, int] = {
+            side: int((sides == side).sum()) - len(self.positions[side]) for side in SIDES
+        }
+        """Recordings of each side that a single-label task leaves out, having no condition or several."""
+        if not len(self.positions[TRAIN]):
+            raise ValueError(
+                f"no recording to train on: {int((sides == TRAIN).sum())} on the train side, "
+                f"{self.without_class[TRAIN]} of them without exactly one condition"
+            )
+
+    @property
+    def loss_weights(self) -> NDArray[np.float32] | None:
+        """Weights for the loss (conditions,) with ``imbalance=pos_weight``, of the training side; else None."""
+        if self.imbalance != "pos_weight":
+            return None
+        return loss_weights(self.targets[self.positions[TRAIN]], self.task)
+
+    def train_dataloader(self) -> BatchLoader:
+        """Shuffled by the seed and the epoch, or drawn with balance."""
+        positions = self.positions[TRAIN]
+        weights = balanced_weights(self.targets[positions]) if self.imbalance == "balanced_sampler" else None
+        return self._loader(positions, shuffle=True, weights=weights)
+
+    def val_dataloader(self) -> BatchLoader:
+        """In the order of the store."""
+        return self.loader(VALIDATION)
+
+    def test_dataloader(self) -> BatchLoader:
+        """In the order of the store."""
+        return self.loader(TEST)
+
+    def loader(self, side: str) -> BatchLoader:
+        """The recordings of a side in the order of the store, each once, whatever the imbalance setting."""
+        return self._loader(self.positions[side])
+
+    def _loader(
+        self, positions: NDArray[np.int64], shuffle: bool = False, weights: NDArray[np.float64] | None = None
+    ) -> BatchLoader:
+        order = BatchOrder(
+            positions,
+            self.batch_size,
+            shuffle=shuffle,
+            weights=weights,
+            seed=self.seed,
+            processes=self.trainer.world_size if self.trainer else 1,
+            process=self.trainer.global_rank if self.trainer else 0,
+        )
+        return batch_loader(
+            RecordingBatches(self.stored, self.targets, self.task == "single_label"), order, self.workers
+        )
+
+
+def balanced_weights(targets: NDArray[np.int8]) -> NDArray[np.float64]:
+    """Chances with which to draw recordings so that each condition is drawn equally often, (recordings,).
+
+    As if a condition were drawn first, each with the same chance and 'none of them' as one more, and then one of its
+    recordings; a recording with several conditions can be drawn through each of them. In a multi-label task,
+    conditions that come along with others are therefore still met more often than that.
+
+    Args:
+        targets: int8 (recordings, conditions).
+    """
+    present = targets == PRESENT
+    groups = np.column_stack([present, ~present.any(axis=1)])
+    counts = groups.sum(axis=0)
+    shares = np.divide(1.0, counts, out=np.zeros(len(counts)), where=counts > 0)
+    return groups @ shares
+
+
+def loss_weights(targets: NDArray[np.int8], task: str) -> NDArray[np.float32]:
+    """Weights that make rare conditions count as much as frequent ones in the loss, (conditions,).
+
+    Multi-label: absent over present recordings, for ``BCEWithLogitsLoss(pos_weight=...)``; unknown ones do not count.
+    Single-label: recordings over (conditions x recordings of the condition), for ``CrossEntropyLoss(weight=...)``.
+    A condition that never occurs gets 1.
+
+    Args:
+        targets: int8 (recordings, conditions), of the training side.
+        task: ``single_label`` or ``multi_label``.
+    """
+    present = (targets == PRESENT).sum(axis=0)
+    if task == "single_label":
+        wanted = np.full(present.shape, len(targets) / targets.shape[1])
+    else:
+        wanted = (targets == ABSENT).sum(axis=0)
+    usable = (present > 0) & (wanted > 0)
+    return np.divide(wanted, present, out=np.ones(present.shape), where=usable).astype(np.float32)
