@@ -9,7 +9,7 @@ from ecgfounder_ft.data.catalog import CatalogError, FolderNotFoundError, target
 from ecgfounder_ft.data.physionet2021 import constituent_of, read_diagnoses, read_physionet2021
 from ecgfounder_ft.ecg.leads import STANDARD_LEADS
 from ecgfounder_ft.ecg.wfdb_files import write_recording
-from ecgfounder_ft.labels import ABSENT, PRESENT, UNKNOWN, LabelMap
+from ecgfounder_ft.labels import ABSENT, PRESENT, UNKNOWN, Condition, LabelMap
 
 
 @pytest.fixture
@@ -64,6 +64,11 @@ def test_an_entry_that_is_neither_code_nor_known_word_leaves_the_rest_unknown(la
     assert states["AFIB"] == PRESENT
     assert {state for code, state in states.items() if code != "AFIB"} == {UNKNOWN}
     assert strange == ["flutter?"]
+
+
+def test_a_condition_without_codes_or_words_cannot_be_absent():
+    other = LabelMap("two", {"A": Condition(name="a", snomed=["426783006"]), "B": Condition(name="b")})
+    assert read_diagnoses("426783006", other)[0] == {"A": PRESENT, "B": UNKNOWN}
 
 
 def test_evidence_names_the_codes_in_the_order_of_the_label_map(label_map):

@@ -158,6 +158,9 @@ def read_diagnoses(
         if entry in codes:
             named.setdefault(codes[entry], []).append(entry)
     states = {code: PRESENT if code in named else unnamed for code in label_map.codes}
+    for code, condition in label_map.conditions.items():
+        if not condition.snomed and not condition.words:
+            states[code] = UNKNOWN  # no line could name it
     evidence = "; ".join(f"{code}: {', '.join(named[code])}" for code in label_map.codes if code in named)
     return states, evidence, strange
 
