@@ -220,10 +220,15 @@ def test_a_checkpoint_of_the_end_of_an_epoch_resumes_in_the_next(stored, split, 
     everything = fit(Recorder(), 3)
     (tmp_path / "last.ckpt").unlink()
     fit(Recorder(), 2)
-    last = str(next(tmp_path.glob("last*.ckpt")))
+    last = str((tmp_path / "last.ckpt").rename(tmp_path / "second_epoch.ckpt"))
     assert fit(Recorder(), 3, last) == everything[10:]
-    with pytest.raises(ValueError, match="epochs of 5 batches, this run's have 2"):
-        fit(Recorder(), 3, last, batch_size=35)
+    assert len(fit(Recorder(), 3, last, batch_size=35)) == 2
+
+
+def test_a_checkpoint_amid_an_epoch_of_other_length_is_refused(stored, split, targets):
+    loader = ECGDataModule(stored, split, targets, CODES, "single_label", batch_size=16).train_dataloader()
+    with pytest.raises(ValueError, match=r"after batch 2 of 9.*has 5 batches"):
+        loader.load_state_dict({"epoch": 1, "given": 2, "batches": 9})
 
 
 def test_lightning_predicts_each_recording_once(stored, split, targets, tmp_path):

@@ -157,16 +157,17 @@ class BatchLoader(DataLoader[Batch]):
         """Go on where the epoch stood.
 
         Raises:
-            ValueError: if an epoch had another number of batches. Lightning counts by batches, and would end the
-                training at once or leave out batches, without a word.
+            ValueError: if it stood in the middle of an epoch of another number of batches.
         """
-        if state["batches"] != len(self):
+        in_the_middle = 0 < state["given"] < state["batches"]
+        if in_the_middle and state["batches"] != len(self):
             raise ValueError(
-                f"the checkpoint comes from epochs of {state['batches']} batches, this run's have {len(self)}: "
-                "resume with the same recordings, batch size and number of devices"
+                f"the checkpoint stands after batch {state['given']} of {state['batches']}, but an epoch now has "
+                f"{len(self)} batches: resume with the same recordings, batch size and number of devices, "
+                "or from a checkpoint made at the end of an epoch"
             )
         self._order.set_epoch(state["epoch"])
-        self._order.start = self.given = state["given"] % len(self)
+        self._order.start = self.given = state["given"] if in_the_middle else 0
 
 
 def batch_loader(batches: RecordingBatches, order: BatchOrder, workers: int = 0) -> BatchLoader:
