@@ -87,15 +87,15 @@ def _coverage(repeats, by_patient):
     place = NAMES.index("auroc")
     held = []
     for _ in range(repeats):
-        label = generator.random(300) < 0.35
-        centre = shift * label + np.sqrt(0.8) * generator.normal(size=300)
-        patient = np.repeat(np.arange(300), generator.integers(1, 6, 300))
+        label = generator.random(200) < 0.35
+        centre = shift * label + np.sqrt(0.8) * generator.normal(size=200)
+        patient = np.repeat(np.arange(200), generator.integers(1, 6, 200))
         score = centre[patient] + np.sqrt(0.2) * generator.normal(size=len(patient))
         groups = patient if by_patient else np.arange(len(patient))
         data = prepare(
             label[patient, None].astype(np.int8), norm.cdf(score)[:, None], groups, ("A",), task="multi_label"
         )
-        values = bootstrap_figures(data, resamples=300, seed=int(generator.integers(2**31))).conditions[:, 0, place]
+        values = bootstrap_figures(data, resamples=200, seed=int(generator.integers(2**31))).conditions[:, 0, place]
         low, high = np.percentile(values, (2.5, 97.5))
         held.append(low <= truth <= high)
     return np.mean(held)

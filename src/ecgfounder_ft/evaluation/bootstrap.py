@@ -209,7 +209,7 @@ def _plan(data: EvaluationInput, column: int, patients: int) -> _Plan:
         (probability - label) ** 2,
         *((probability - label) * (bins == place) for place in range(ECE_BINS)),
     ]
-    sums = np.stack([np.bincount(patient, weights=term, minlength=patients) for term in terms])
+    sums = np.stack([np.bincount(patient, weights=term, minlength=patients) for term in terms]).astype(np.float64)
     order = np.argsort(-probability, kind="stable")
     ordered = probability[order]
     ends = np.flatnonzero(np.append(ordered[1:] != ordered[:-1], len(ordered) > 0))

@@ -1,0 +1,155 @@
+"""Two models on the same recordings: differences with intervals, and McNemar's test of their decisions."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.stats import binomtest
+
+from ecgfounder_ft.evaluation.bootstrap import DEFAULT_RESAMPLES, bootstrap_figures, interval, too_few_patients
+from ecgfounder_ft.evaluation.evaluate import Evaluation, evaluate_input
+from ecgfounder_ft.evaluation.inputs import EvaluationInput
+from ecgfounder_ft.evaluation.metrics import FIGURES, Estimate
+from ecgfounder_ft.labels import ABSENT, PRESENT
+
+
+class NotComparableError(ValueError):
+    """Two evaluated sets that differ, so that a difference of their figures would mean nothing."""
+
+
+@dataclass(frozen=True)
+class McNemar:
+    """McNemar's exact test (1947) of a condition's decisions.
+
+    It takes recordings as independent; with several recordings a patient its p-value is too small.
+    """
+
+    only_first_right: int
+    only_second_right: int
+    p_value: float | None
+    """Two-sided binomial; None where the decisions are never unlike."""
+
+
+@dataclass(frozen=True)
+class PairedComparison:
+    """Second model minus first, on the recordings that both have."""
+
+    n: int
+    patients: int
+    left_out: int
+    """Recordings left out because one of the models has no probability for them."""
+    conditions: dict[str, dict[str, Estimate]]
+    """Condition code to figure to difference."""
+    macro: dict[str, Estimate]
+    accuracy: Estimate
+    mcnemar: dict[str, McNemar]
+    resamples: int
+    seed: int
+    level: float
+
+
+def compare(
+    first: EvaluationInput,
+    second: EvaluationInput,
+    *,
+    resamples: int = DEFAULT_RESAMPLES,
+    seed: int = 0,
+    level: float = 0.95,
+) -> PairedComparison:
+    """Differences of every figure, second minus first, over the same resamples of the same patients.
+
+    Args:
+        first: prepared from the same recordings, in the same order, as ``second``.
+        second: of the other model.
+        resamples: of the patients.
+        seed: of the resamples.
+        level: of confidence.
+
+    Raises:
+        NotComparableError: if conditions, task, labels or patients differ.
+    """
+    if first.codes != second.codes:
+        raise NotComparableError(f"conditions {', '.join(first.codes)} against {', '.join(second.codes)}")
+    if first.task != second.task:
+        raise NotComparableError(f"a {first.task} model against a {second.task} model")
+    given = len(np.union1d(first.kept, second.kept))
+    both = np.intersect1d(first.kept, second.kept)
+    one, other = (data.select(np.flatnonzero(np.isin(data.kept, both))) for data in (first, second))
+    if not np.array_equal(one.targets, other.targets):
+        raise NotComparableError("the labels of the test recordings differ")
+    if not np.array_equal(one.groups, other.groups):
+        raise NotComparableError("the patients of the test recordings differ")
+    evaluations = [evaluate_input(data, resamples=0) for data in (one, other)]
+    drawn = [bootstrap_figures(data, resamples=resamples, seed=seed) for data in (one, other)]
+    few = f"no interval: {one.patients} patients" if too_few_patients("accuracy", 0, 0, one.patients) else ""
+    conditions = {}
+    for column, code in enumerate(one.codes):
+        known = one.known[:, column] & other.known[:, column]
+        without = len(np.unique(one.groups[known & (one.targets[:, column] == ABSENT)]))
+        condition = evaluations[0].conditions[code]
+        conditions[code] = {
+            name: interval(
+                _difference(*(result.conditions[code].figures[name] for result in evaluations)),
+                drawn[1].conditions[:, column, place] - drawn[0].conditions[:, column, place],
+                level=level,
+                too_few=too_few_patients(name, condition.positive_patients, without, condition.patients),
+            )
+            for place, name in enumerate(FIGURES)
+        }
+    means = [resampled.macro(_defined(result)) for resampled, result in zip(drawn, evaluations, strict=True)]
+    macro = {
+        name: interval(
+            _macro_difference(evaluations, name), means[1][:, place] - means[0][:, place], level=level, too_few=few
+        )
+        for place, name in enumerate(FIGURES)
+    }
+    accuracy = interval(
+        _difference(*(result.overall["accuracy"] for result in evaluations)),
+        drawn[1].accuracy - drawn[0].accuracy,
+        level=level,
+        too_few=few,
+    )
+    return PairedComparison(
+        n=len(one.targets),
+        patients=one.patients,
+        left_out=given - len(both),
+        conditions=conditions,
+        macro=macro,
+        accuracy=accuracy,
+        mcnemar={code: _mcnemar(one, other, column) for column, code in enumerate(one.codes)},
+        resamples=resamples,
+        seed=seed,
+        level=level,
+    )
+
+
+def _difference(first: Estimate, second: Estimate) -> Estimate:
+    if first.value is None or second.value is None:
+        return Estimate(None, reason=first.reason or second.reason)
+    return Estimate(second.value - first.value)
+
+
+def _macro_difference(evaluations: list[Evaluation], name: str) -> Estimate:
+    """None where the two means would be over different conditions."""
+    defined = [
+        {code for code, condition in result.conditions.items() if condition.figures[name].value is not None}
+        for result in evaluations
+    ]
+    if defined[0] != defined[1]:
+        unlike = ", ".join(sorted(defined[0] ^ defined[1]))
+        return Estimate(None, reason=f"defined for one of the models only: {unlike}")
+    return _difference(*(result.macro[name] for result in evaluations))
+
+
+def _defined(result: Evaluation) -> np.ndarray:
+    return np.array(
+        [[condition.figures[name].value is not None for name in FIGURES] for condition in result.conditions.values()]
+    )
+
+
+def _mcnemar(first: EvaluationInput, second: EvaluationInput, column: int) -> McNemar:
+    known = first.known[:, column] & second.known[:, column]
+    present = first.targets[known, column] == PRESENT
+    right = [data.decisions[known, column] == present for data in (first, second)]
+    only_first, only_second = int(np.sum(right[0] & ~right[1])), int(np.sum(~right[0] & right[1]))
+    unlike = only_first + only_second
+    return McNemar(only_first, only_second, float(binomtest(only_first, unlike).pvalue) if unlike else None)

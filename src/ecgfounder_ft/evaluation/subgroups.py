@@ -1,0 +1,132 @@
+"""The same figures for parts of the test set: sources, sexes, ages, company, signal quality."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ecgfounder_ft.evaluation.bootstrap import DEFAULT_RESAMPLES, MIN_PATIENTS
+from ecgfounder_ft.evaluation.evaluate import Evaluation, evaluate_input
+from ecgfounder_ft.evaluation.inputs import EvaluationInput
+from ecgfounder_ft.evaluation.metrics import Estimate
+from ecgfounder_ft.labels import PRESENT
+
+NOT_STATED = "not stated"
+
+AGE_BANDS: tuple[tuple[float, float, str], ...] = (
+    (0, 18, "under 18"),
+    (18, 40, "18 to 39"),
+    (40, 60, "40 to 59"),
+    (60, 80, "60 to 79"),
+    (80, np.inf, "80 and over"),
+)
+"""From (years), to before (years), name."""
+
+
+@dataclass(frozen=True)
+class Subgroup:
+    """Some of the recordings."""
+
+    attribute: str
+    """What they have in common: ``source``, ``sex``, ..."""
+    value: str
+    rows: NDArray[np.bool_]
+    """(n,) mask of all recordings given."""
+
+
+@dataclass(frozen=True)
+class SubgroupEvaluation:
+    """Figures of a subgroup."""
+
+    attribute: str
+    value: str
+    n: int
+    patients: int
+    evaluation: Evaluation | None
+    """None where the group is too small."""
+    reason: str = ""
+
+    def figure(self, code: str, name: str) -> Estimate:
+        """A condition's figure, None with the reason where the group cannot tell."""
+        if self.evaluation is None:
+            return Estimate(None, reason=self.reason)
+        condition = self.evaluation.conditions[code]
+        if condition.n and condition.positive_patients < MIN_PATIENTS:
+            return Estimate(None, reason=f"too few: {condition.positive_patients} patients with the condition")
+        return condition.figures[name]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain containers."""
+        content = asdict(self)
+        content["evaluation"] = None if self.evaluation is None else self.evaluation.to_dict()
+        return content
+
+
+def by_value(attribute: str, values: ArrayLike) -> list[Subgroup]:
+    """A subgroup for each value, in alphabetical order; empty and missing values are ``not stated``, last."""
+    texts = np.array([NOT_STATED if _missing(value) else str(value) for value in np.asarray(values, dtype=object)])
+    names = sorted(set(texts.tolist()) - {NOT_STATED}) + ([NOT_STATED] if NOT_STATED in texts else [])
+    return [Subgroup(attribute, name, texts == name) for name in names]
+
+
+def by_age(ages: ArrayLike) -> list[Subgroup]:
+    """A subgroup for each of :data:`AGE_BANDS` that holds recordings; years, NaN is ``not stated``."""
+    years = np.asarray(ages, dtype=np.float64)
+    groups = [Subgroup("age", name, (years >= low) & (years < high)) for low, high, name in AGE_BANDS]
+    unknown = Subgroup("age", NOT_STATED, ~np.isfinite(years) | (years < 0))
+    return [group for group in (*groups, unknown) if group.rows.any()]
+
+
+def by_condition(targets: NDArray[np.integer], codes: Sequence[str]) -> list[Subgroup]:
+    """A subgroup for the recordings that have each condition, to see the others in its company; they may overlap."""
+    groups = [Subgroup("with", code, np.asarray(targets)[:, column] == PRESENT) for column, code in enumerate(codes)]
+    return [group for group in groups if group.rows.any()]
+
+
+def by_flag(flags: Mapping[str, ArrayLike]) -> list[Subgroup]:
+    """A subgroup for the recordings that carry each signal quality flag, and one for those that carry none."""
+    masks = {name: np.asarray(mask, dtype=bool) for name, mask in flags.items()}
+    groups = [Subgroup("signal", name, mask) for name, mask in masks.items() if mask.any()]
+    if groups:
+        groups.append(Subgroup("signal", "no flag", ~np.any(list(masks.values()), axis=0)))
+    return [group for group in groups if group.rows.any()]
+
+
+def evaluate_subgroups(
+    data: EvaluationInput,
+    subgroups: Sequence[Subgroup],
+    *,
+    resamples: int = DEFAULT_RESAMPLES,
+    seed: int = 0,
+    level: float = 0.95,
+) -> list[SubgroupEvaluation]:
+    """Evaluate each subgroup on its own.
+
+    Args:
+        data: of the whole set.
+        subgroups: with masks over the recordings that the whole set was prepared from.
+        resamples: of the patients of each group.
+        seed: of the resamples.
+        level: of confidence.
+
+    Returns:
+        One result a subgroup; without an evaluation, and with the reason, where it has fewer than
+        :data:`~ecgfounder_ft.evaluation.bootstrap.MIN_PATIENTS` patients.
+    """
+    results = []
+    for group in subgroups:
+        part = data.select(group.rows[data.kept])
+        n, patients = len(part.targets), part.patients
+        if patients < MIN_PATIENTS:
+            reason = f"too few: {patients} patients"
+            results.append(SubgroupEvaluation(group.attribute, group.value, n, patients, None, reason))
+            continue
+        evaluation = evaluate_input(part, resamples=resamples, seed=seed, level=level)
+        results.append(SubgroupEvaluation(group.attribute, group.value, n, patients, evaluation))
+    return results
+
+
+def _missing(value: Any) -> bool:
+    return value is None or value == "" or (isinstance(value, float) and np.isnan(value))
