@@ -1,7 +1,7 @@
-"""Simulated 12-lead recordings of the six conditions: a moving dipole seen by twelve leads.
+"""Simulated 12-lead recordings: a moving dipole seen by twelve leads.
 
-A patient is drawn first (:func:`sample_physiology`), then recorded (:func:`record`); :func:`simulate` does both. The
-ranges and their sources are in ``ranges.py``, the waves' directions in ``dipole.py``.
+A patient is drawn first (``physiology.py``), then recorded (:func:`record`); :func:`simulate` does both. The ranges and
+their sources are in ``ranges.py``, the waves' directions in ``dipole.py``, whom a hospital sees in ``population.py``.
 """
 
 from collections.abc import Collection, Sequence
@@ -12,9 +12,25 @@ from numpy.typing import NDArray
 
 from ecgfounder_ft.ecg.leads import STANDARD_LEADS
 from ecgfounder_ft.ecg.recording import Recording
-from ecgfounder_ft.ecg.simulator.dipole import P_WAVE, QRS, ST_SHARE, T_VECTOR, Waves, add_waves, repolarisation
-from ecgfounder_ft.ecg.simulator.leads import ELECTRODES_TO_LEADS, patient_leads, rotation
-from ecgfounder_ft.ecg.simulator.noise import electrode_noise, through_device
+from ecgfounder_ft.ecg.simulator.dipole import (
+    LOST_VECTOR,
+    P_WAVE,
+    QRS,
+    T_VECTOR,
+    Waves,
+    add_waves,
+    joined,
+    repolarisation,
+)
+from ecgfounder_ft.ecg.simulator.leads import ELECTRODES_TO_LEADS, group_leads, patient_leads, rotation
+from ecgfounder_ft.ecg.simulator.noise import electrode_noise, through_device, with_dropouts
+from ecgfounder_ft.ecg.simulator.physiology import (
+    FINDINGS,
+    SIMULATED_CONDITIONS,
+    Physiology,
+    check_conditions,
+    sample_physiology,
+)
 from ecgfounder_ft.ecg.simulator.ranges import RANGES
 from ecgfounder_ft.ecg.simulator.rhythm import (
     Beats,
@@ -22,54 +38,26 @@ from ecgfounder_ft.ecg.simulator.rhythm import (
     fibrillation_waves,
     flutter_beats,
     flutter_waves,
+    regular_beats,
     sinus_beats,
+    with_dropped_beats,
+    with_ectopics,
 )
 
-SIMULATED_CONDITIONS: tuple[str, ...] = ("NORM", "AFIB", "AFLT", "1dAVb", "RBBB", "LBBB")
-"""Condition codes that the simulator knows."""
+__all__ = [
+    "FINDINGS",
+    "SIMULATED_CONDITIONS",
+    "Physiology",
+    "Simulated",
+    "Truth",
+    "check_conditions",
+    "record",
+    "sample_physiology",
+    "simulate",
+    "simulate_batch",
+]
 
-_EXCLUSIVE = ({"NORM", "1dAVb"}, {"AFIB"}, {"AFLT"}), ({"RBBB"}, {"LBBB"})
-"""Alternatives: conditions of two members of one row cannot stand together."""
-
-_FLUTTER_RATIOS: tuple[tuple[int, ...], ...] = ((2,), (3,), (4,), (2, 4), (2, 3, 4), (3, 4))
 _SETTLING = 1.0  # seconds recorded and thrown away, so that the device's filters have settled
-
-
-@dataclass(frozen=True)
-class Physiology:
-    """One patient's heart on one day. Times in seconds, rates per minute, voltages in millivolts."""
-
-    rhythm: str
-    """``sinus``, ``fibrillation`` or ``flutter``."""
-    conduction: str
-    """``normal``, ``rbbb`` or ``lbbb``."""
-    rate: float
-    """Mean ventricular rate; in flutter it follows from the atrial rate and the conduction ratios."""
-    pr: float
-    """PR interval, NaN without P waves."""
-    qrs: float
-    """QRS duration."""
-    qtc: float
-    """QT at a rate of 60 (Fridericia)."""
-    atrial_rate: float
-    """Flutter or f-waves a minute; the rate in sinus rhythm."""
-    flutter_ratios: tuple[int, ...]
-    """Flutter waves a beat, those that occur."""
-    atrial_size: float
-    """Of P waves against the template; of f-waves and flutter waves in mV."""
-    p_duration: float
-    qrs_size: float
-    t_size: float
-    st_share: float
-    """ST level as a share of the T wave."""
-    frontal: float
-    """Rotation of the heart in the frontal plane, degrees."""
-    horizontal: float
-    sagittal: float
-    t_rotation: float
-    """Further rotation of the T wave in the frontal and horizontal planes, degrees."""
-    anatomy: int
-    """Seed of what makes this patient's waves and electrodes differ from another's with the same numbers."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +65,7 @@ class Truth:
     """What a simulated recording is known to show."""
 
     conditions: tuple[str, ...]
+    findings: tuple[str, ...]
     rhythm: str
     conduction: str
     heart_rate: float
@@ -101,85 +90,28 @@ class Simulated:
     physiology: Physiology
 
 
-def check_conditions(conditions: Collection[str]) -> frozenset[str]:
-    """The conditions as a set.
-
-    Raises:
-        ValueError: if one is unknown to the simulator, or two cannot occur in one heart.
-    """
-    wanted = frozenset(conditions)
-    unknown = sorted(wanted - set(SIMULATED_CONDITIONS))
-    if unknown:
-        raise ValueError(f"cannot simulate {', '.join(unknown)}; known are {', '.join(SIMULATED_CONDITIONS)}")
-    for alternatives in _EXCLUSIVE:
-        met = [sorted(wanted & group) for group in alternatives if wanted & group]
-        if len(met) > 1:
-            raise ValueError(f"{met[0][0]} and {met[1][0]} cannot occur together")
-    return wanted
-
-
-def sample_physiology(conditions: Collection[str], rng: np.random.Generator) -> Physiology:
-    """Draw a heart that has exactly these of the known conditions.
-
-    Args:
-        conditions: codes of ``SIMULATED_CONDITIONS``; ``NORM`` beside others means a normal sinus rate.
-        rng: source of randomness.
-
-    Raises:
-        ValueError: as :func:`check_conditions`.
-    """
-    wanted = check_conditions(conditions)
-
-    def draw(name: str) -> float:
-        return RANGES[name].draw(rng)
-
-    conduction = "rbbb" if "RBBB" in wanted else "lbbb" if "LBBB" in wanted else "normal"
-    ratios: tuple[int, ...] = ()
-    pr = float("nan")
-    if "AFIB" in wanted:
-        rhythm, rate = "fibrillation", draw("afib rate")
-        atrial_rate, atrial_size = 60 * draw("f-wave frequency"), draw("f-wave amplitude")
-    elif "AFLT" in wanted:
-        rhythm, atrial_rate, atrial_size = "flutter", draw("flutter rate"), draw("flutter amplitude")
-        ratios = _FLUTTER_RATIOS[rng.integers(len(_FLUTTER_RATIOS))]
-        rate = atrial_rate / float(np.mean(ratios))
-    else:
-        rhythm = "sinus"
-        rate = draw("sinus rate" if "NORM" in wanted else "sinus rate, other findings")
-        atrial_rate, atrial_size = rate, draw("P amplitude")
-        # a fast heart leaves no room for the longest PR
-        pr = min(draw("PR, first-degree block" if "1dAVb" in wanted else "PR"), 0.5 * 60 / rate)
-        if "1dAVb" in wanted:
-            pr = max(pr, RANGES["PR, first-degree block"].low)
-    return Physiology(
-        rhythm=rhythm,
-        conduction=conduction,
-        rate=rate,
-        pr=pr,
-        qrs=draw(f"QRS, {conduction}"),
-        qtc=draw("QTc") + (0.03 if conduction != "normal" else 0.0),
-        atrial_rate=atrial_rate,
-        flutter_ratios=ratios,
-        atrial_size=atrial_size,
-        p_duration=draw("P duration"),
-        qrs_size=draw("QRS amplitude"),
-        t_size=draw("T amplitude"),
-        st_share=draw("ST level") + ST_SHARE[conduction],
-        frontal=draw("frontal rotation, lbbb" if conduction == "lbbb" else "frontal rotation"),
-        horizontal=draw("horizontal rotation"),
-        sagittal=draw("sagittal rotation"),
-        t_rotation=draw("T rotation"),
-        anatomy=int(rng.integers(2**63)),
-    )
-
-
 def _beats(physiology: Physiology, rng: np.random.Generator, duration: float) -> Beats:
-    if physiology.rhythm == "fibrillation":
-        return fibrillation_beats(rng, duration, physiology.rate)
-    if physiology.rhythm == "flutter":
+    findings, rate = physiology.findings, physiology.rate
+    if physiology.conduction == "paced":
+        beats = regular_beats(rng, duration, rate)
+    elif physiology.rhythm == "fibrillation":
+        beats = fibrillation_beats(rng, duration, rate)
+    elif physiology.rhythm == "flutter":
         delay = RANGES["flutter to QRS"].draw(rng)
-        return flutter_beats(rng, duration, 60 / physiology.atrial_rate, delay, physiology.flutter_ratios)
-    return sinus_beats(rng, duration, physiology.rate, physiology.pr)
+        beats = flutter_beats(rng, duration, 60 / physiology.atrial_rate, delay, physiology.flutter_ratios)
+    elif physiology.rhythm in {"junctional", "svt"}:
+        retrograde = rng.choice([np.nan, rng.uniform(-0.11, -0.08), rng.uniform(0.07, 0.16)])
+        beats = regular_beats(rng, duration, rate, p_from_qrs=float(retrograde))
+    else:
+        arrhythmia = "sinus arrhythmia" in findings
+        beats = sinus_beats(rng, duration, rate, physiology.pr, arrhythmia=arrhythmia)
+        if "second-degree block" in findings:
+            beats = with_dropped_beats(rng, beats, physiology.pr)
+    for name, kind in (("PAC", "atrial"), ("PVC", "ventricular")):
+        if name in findings:
+            share, every = RANGES["ectopic share"].draw(rng), int(rng.choice([0, 0, 0, 0, 2, 3]))
+            beats = with_ectopics(rng, beats, share, kind, every=every)
+    return beats
 
 
 def _atrial_dipole(
@@ -194,24 +126,112 @@ def _atrial_dipole(
         waves = fibrillation_waves(rng, time, physiology.atrial_rate / 60, physiology.atrial_size)
         return waves.astype(np.float32)
     if physiology.rhythm == "flutter":
-        scale = physiology.atrial_size * anatomy.uniform(0.7, 1.3, 3)
-        return flutter_waves(time, 60 / physiology.atrial_rate, scale).astype(np.float32)
+        circuit = str(anatomy.choice(["typical", "reverse", "atypical"], p=[0.6, 0.15, 0.25]))
+        waves = flutter_waves(anatomy, time, 60 / physiology.atrial_rate, physiology.atrial_size, circuit)
+        return waves.astype(np.float32)
     dipole = np.zeros((len(time), 3), dtype=np.float32)
-    wave = P_WAVE.varied(anatomy, timing=0.15, size=0.15, direction=0.08)
+    wave = P_WAVE.varied(anatomy, timing=0.2, size=0.2, direction=0.12)
     wave = wave.scaled(time=physiology.p_duration, size=physiology.atrial_size)
-    onsets = beats.p[np.isfinite(beats.p)] - time[0]
-    add_waves(dipole, onsets, wave, sampling_rate, size=rng.normal(1, 0.04, len(onsets)))
+    turn = rotation(RANGES["P rotation"].draw(anatomy), RANGES["P rotation"].draw(anatomy), 0)
+    if physiology.rhythm in {"junctional", "svt"}:
+        turn = rotation(180, 0, 0) @ turn  # from the AV node upwards
+    ectopic = wave.rotated(rotation(*anatomy.uniform(-120, 120, 3)))
+    seen = np.isfinite(beats.p)
+    early = (beats.kind == "atrial") | (beats.kind == "dropped") & ("PAC" in physiology.findings)
+    for which, template in ((seen & ~early, wave.rotated(turn)), (seen & early, ectopic)):
+        onsets = beats.p[which] - time[0]
+        add_waves(dipole, onsets, template, sampling_rate, size=rng.normal(1, 0.06, len(onsets)))
     return dipole
 
 
-def _ventricular_waves(physiology: Physiology, anatomy: np.random.Generator) -> tuple[Waves, Waves]:
-    """The patient's QRS, and ST-T at a rate of 60."""
-    turn = rotation(physiology.frontal, physiology.horizontal, physiology.sagittal)
-    qrs = QRS[physiology.conduction].varied(anatomy, timing=0.25, size=0.18, direction=0.04)
-    qrs = qrs.scaled(time=physiology.qrs, size=physiology.qrs_size).rotated(turn)
+def _activation(physiology: Physiology, anatomy: np.random.Generator, turn: NDArray) -> Waves:
+    """The patient's QRS."""
+    template = QRS[physiology.conduction].varied(anatomy, timing=0.3, size=0.22, direction=0.05)
+    for name, direction in LOST_VECTOR.items():
+        if f"{name} infarct" in physiology.findings:
+            depth = RANGES["infarct Q"].draw(anatomy)
+            x, y, z = (depth * part for part in direction)
+            scar = Waves.of((anatomy.uniform(0.22, 0.36), anatomy.uniform(0.08, 0.12), x, y, z))
+            template = joined(template, scar)
+    if "rvh" in physiology.findings:
+        right = Waves.of(
+            (anatomy.uniform(0.5, 0.7), 0.11, *(anatomy.uniform(0.5, 1.1) * np.array([-0.7, 0.15, -0.75])))
+        )
+        template = joined(template, right)
+    notches = RANGES["notches"].draw(anatomy) * np.linalg.norm(template.vector, axis=1).max()
+    count = int(anatomy.integers(0, 4))
+    if count:
+        table = [
+            (
+                anatomy.uniform(0.15, 0.9),
+                anatomy.uniform(0.02, 0.05) * min(1.0, 0.1 / physiology.qrs) + 0.01,
+                *anatomy.normal(0, notches, 3),
+            )
+            for _ in range(count)
+        ]
+        template = joined(template, Waves.of(*table))
+    return template.scaled(time=physiology.qrs, size=physiology.qrs_size).rotated(turn)
+
+
+def _recovery(physiology: Physiology, anatomy: np.random.Generator, turn: NDArray) -> Waves:
+    """The patient's ST segment, T and U wave at a rate of 60."""
     t_turn = rotation(physiology.t_rotation, physiology.t_rotation, 0) @ turn
     t_vector = t_turn @ (physiology.t_size * np.array(T_VECTOR[physiology.conduction]))
-    return qrs, repolarisation(t_vector, physiology.st_share, physiology.qrs, physiology.qtc)
+    if physiology.conduction in {"lbbb", "rbbb", "paced", "ivcd"}:
+        t_vector = t_vector * physiology.qrs_size  # secondary changes grow with the QRS
+    for name, direction in LOST_VECTOR.items():
+        if f"{name} infarct" in physiology.findings:
+            t_vector = t_vector + anatomy.uniform(-0.1, 0.5) * np.array(direction)
+    st_vector = physiology.st_share * t_vector
+    if "ST change" in physiology.findings:
+        towards = anatomy.normal(0, 1, 3)
+        st_vector = st_vector + RANGES["ST deviation"].draw(anatomy) * towards / np.linalg.norm(towards)
+    u_share = RANGES["U amplitude"].draw(anatomy)
+    skew = anatomy.uniform(0.6, 2.0)
+    return repolarisation(t_vector, st_vector, u_share, physiology.qrs, physiology.qtc, skew)
+
+
+def _ectopic_beat(physiology: Physiology, anatomy: np.random.Generator) -> tuple[Waves, Waves]:
+    """A ventricular ectopic's wide QRS from anywhere, and a T wave against it."""
+    template = QRS[str(anatomy.choice(["lbbb", "rbbb", "paced", "ivcd"]))]
+    turn = rotation(anatomy.uniform(-150, 120), anatomy.uniform(-60, 60), anatomy.uniform(-40, 40))
+    duration = RANGES["QRS, ventricular"].draw(anatomy)
+    size = physiology.qrs_size * anatomy.uniform(0.9, 1.7)
+    qrs = template.varied(anatomy, timing=0.3, size=0.25, direction=0.1).scaled(time=duration, size=size).rotated(turn)
+    net = (qrs.vector * (qrs.width / duration)[:, None]).sum(axis=0)
+    t_vector = -net * anatomy.uniform(0.9, 1.8)
+    return qrs, repolarisation(t_vector, 0.25 * t_vector, 0.0, duration, physiology.qtc + 0.03)
+
+
+def _ventricular_dipoles(
+    physiology: Physiology,
+    beats: Beats,
+    anatomy: np.random.Generator,
+    rng: np.random.Generator,
+    time: NDArray,
+    sampling_rate: float,
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Dipoles of activation and of recovery, (samples, 3) each."""
+    activation = np.zeros((len(time), 3), dtype=np.float32)
+    recovery = np.zeros((len(time), 3), dtype=np.float32)
+    turn = rotation(physiology.frontal, physiology.horizontal, physiology.sagittal)
+    own = _activation(physiology, anatomy, turn), _recovery(physiology, anatomy, turn)
+    onsets = beats.qrs - time[0]
+    depth, frequency = RANGES["breathing of the QRS"].draw(rng), RANGES["respiratory rate"].draw(rng)
+    size = 1 + depth * np.sin(2 * np.pi * (frequency * beats.qrs + rng.uniform()))
+    size *= rng.normal(1, 0.015, len(size))
+    # QT follows the interval before the beat, slowly: half the beat's own, half the mean (AHA-IV)
+    rr = 0.5 * beats.rr.clip(0.25, 2.0) + 0.5 * float(np.mean(beats.rr))
+    groups = [((beats.kind == "conducted") | (beats.kind == "atrial"), own)]
+    if (beats.kind == "ventricular").any():
+        groups.append((beats.kind == "ventricular", _ectopic_beat(physiology, anatomy)))
+    for which, (qrs, st_t) in groups:
+        add_waves(activation, onsets[which], qrs, sampling_rate, size=size[which])
+        add_waves(recovery, onsets[which], st_t, sampling_rate, size=size[which], stretch=np.cbrt(rr[which]))
+    if physiology.conduction == "paced":
+        spike = Waves.of((-0.004, 0.0012, *(anatomy.normal(0, 1, 3) * anatomy.choice([0.0, 0.3, 1.2]))))
+        add_waves(activation, onsets[groups[0][0]], spike, sampling_rate)
+    return activation, recovery
 
 
 def record(
@@ -229,7 +249,7 @@ def record(
         rng: source of randomness of what changes from recording to recording.
         sampling_rate: Hz.
         duration: s.
-        disturbed: with noise and a device's bandwidth; a perfect recorder otherwise.
+        disturbed: with noise, a device's bandwidth and lead dropouts; a perfect recorder otherwise.
 
     Returns:
         (12, samples) millivolts in the order of ``STANDARD_LEADS``, and all beats, those outside the recording too.
@@ -240,18 +260,13 @@ def record(
     anatomy = np.random.default_rng(physiology.anatomy)
     beats = _beats(physiology, rng, duration)
     atria = _atrial_dipole(physiology, beats, anatomy, rng, time, sampling_rate)
-    qrs, st_t = _ventricular_waves(physiology, anatomy)
-    ventricles = np.zeros((len(time), 3), dtype=np.float32)
-    onsets = beats.qrs - time[0]
-    breathing = 1 + 0.05 * np.sin(2 * np.pi * 0.25 * beats.qrs + rng.uniform(0, 2 * np.pi))
-    add_waves(ventricles, onsets, qrs, sampling_rate, size=breathing)
-    # QT follows the interval before the beat, slowly: half the beat's own, half the mean (AHA-IV)
-    rr = 0.5 * beats.rr + 0.5 * float(np.mean(beats.rr))
-    add_waves(ventricles, onsets, st_t, sampling_rate, size=breathing, stretch=np.cbrt(rr))
-    signal = patient_leads(anatomy) @ (atria + ventricles).T
+    activation, recovery = _ventricular_dipoles(physiology, beats, anatomy, rng, time, sampling_rate)
+    eight = patient_leads(anatomy)
+    leads = np.concatenate([group_leads(eight, anatomy) for _ in range(3)], axis=1)
+    signal = leads @ np.concatenate([atria, activation, recovery], axis=1).T
     if disturbed:
         signal += ELECTRODES_TO_LEADS @ electrode_noise(rng, time, sampling_rate)
-        signal = through_device(signal, rng, sampling_rate)
+        signal = with_dropouts(through_device(signal, rng, sampling_rate), rng)
     return np.ascontiguousarray(signal[:, settling:], dtype=np.float32), beats
 
 
@@ -259,30 +274,33 @@ def simulate(
     conditions: Collection[str],
     rng: np.random.Generator,
     *,
+    findings: Collection[str] = (),
     sampling_rate: float = 500.0,
     duration: float = 10.0,
     disturbed: bool = True,
     name: str = "simulated",
 ) -> Simulated:
-    """Simulate a recording of a patient with exactly these of the known conditions.
+    """Simulate a recording of a patient with exactly these of the known conditions and findings.
 
     Args:
         conditions: codes of ``SIMULATED_CONDITIONS``, as ``{"NORM"}`` or ``{"AFIB", "RBBB"}``.
         rng: source of randomness; the same state gives the same recording.
+        findings: other abnormalities, of ``FINDINGS``.
         sampling_rate: Hz.
         duration: s.
-        disturbed: with noise and a device's bandwidth; a perfect recorder otherwise.
+        disturbed: with noise, a device's bandwidth and lead dropouts; a perfect recorder otherwise.
         name: the record's name.
 
     Raises:
-        ValueError: if a condition is unknown or two cannot occur together.
+        ValueError: if a condition or finding is unknown or two cannot occur together.
     """
-    physiology = sample_physiology(conditions, rng)
+    physiology = sample_physiology(conditions, rng, findings)
     signal, beats = record(physiology, rng, sampling_rate=sampling_rate, duration=duration, disturbed=disturbed)
-    within = beats.qrs[(beats.qrs >= 0) & (beats.qrs < duration)]
+    within = beats.qrs[(beats.qrs >= 0) & (beats.qrs < duration) & (beats.kind != "dropped")]
     rr = np.diff(within)
     truth = Truth(
         conditions=tuple(code for code in SIMULATED_CONDITIONS if code in set(conditions)),
+        findings=tuple(finding for finding in FINDINGS if finding in set(findings)),
         rhythm=physiology.rhythm,
         conduction=physiology.conduction,
         heart_rate=60 / float(np.mean(rr)) if len(rr) else float("nan"),
@@ -297,14 +315,15 @@ def simulate(
 
 
 def simulate_batch(
-    conditions: Sequence[Collection[str]],
+    cases: Sequence[tuple[Collection[str], Collection[str]]],
     rng: np.random.Generator,
     *,
     sampling_rate: float = 500.0,
     duration: float = 10.0,
 ) -> NDArray[np.float32]:
-    """Signals only, (recordings, 12, samples) millivolts, one for each entry of ``conditions``."""
-    signals = np.empty((len(conditions), 12, round(duration * sampling_rate)), dtype=np.float32)
-    for row, wanted in zip(signals, conditions, strict=True):
-        row[:] = record(sample_physiology(wanted, rng), rng, sampling_rate=sampling_rate, duration=duration)[0]
+    """Signals only, (recordings, 12, samples) millivolts, one for each pair of conditions and findings."""
+    signals = np.empty((len(cases), 12, round(duration * sampling_rate)), dtype=np.float32)
+    for row, (conditions, findings) in zip(signals, cases, strict=True):
+        physiology = sample_physiology(conditions, rng, findings)
+        row[:] = record(physiology, rng, sampling_rate=sampling_rate, duration=duration)[0]
     return signals

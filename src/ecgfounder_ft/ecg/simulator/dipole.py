@@ -72,11 +72,42 @@ QRS: dict[str, Waves] = {
         (0.66, 0.100, -0.48, -0.02, -0.62),  # the right ventricle alone, late and slow: to the right and front
         (0.83, 0.080, -0.28, 0.04, -0.26),
     ),
+    "irbbb": Waves.of(
+        (0.17, 0.075, -0.13, 0.04, -0.25),
+        (0.36, 0.085, 0.62, 0.42, -0.06),
+        (0.47, 0.090, 0.72, 0.60, 0.58),
+        (0.82, 0.085, -0.22, -0.03, -0.24),
+    ),
     "lbbb": Waves.of(
         (0.12, 0.050, 0.22, 0.10, -0.06),  # septum from right to left: no q in I and V6
-        (0.31, 0.085, 0.88, 0.36, 0.72),
-        (0.61, 0.105, 0.80, 0.08, 0.92),  # the left free wall last: the second hump of the notched R
+        (0.32, 0.100, 0.88, 0.36, 0.72),
+        (0.58, 0.115, 0.80, 0.08, 0.92),  # the left free wall last: the second hump of the notched R
         (0.83, 0.080, 0.28, -0.08, 0.34),
+    ),
+    "ilbbb": Waves.of(
+        (0.16, 0.070, 0.12, 0.08, -0.12),
+        (0.42, 0.105, 0.78, 0.42, 0.40),
+        (0.60, 0.105, 0.66, 0.36, 0.72),
+        (0.82, 0.085, 0.08, -0.06, 0.32),
+    ),
+    "ivcd": Waves.of(
+        (0.16, 0.075, -0.10, 0.06, -0.22),
+        (0.36, 0.090, 0.60, 0.40, 0.06),
+        (0.52, 0.105, 0.66, 0.48, 0.56),
+        (0.70, 0.095, 0.18, 0.10, 0.42),
+        (0.84, 0.080, -0.08, -0.08, 0.22),
+    ),
+    "wpw": Waves.of(
+        (0.24, 0.110, 0.26, 0.10, -0.06),  # the delta wave in place of the septum
+        (0.54, 0.085, 0.66, 0.44, 0.05),
+        (0.63, 0.085, 0.70, 0.56, 0.55),
+        (0.82, 0.080, -0.10, -0.08, 0.34),
+    ),
+    "paced": Waves.of(
+        (0.20, 0.085, 0.34, 0.10, 0.20),  # from the right ventricular apex; slow from the start
+        (0.42, 0.120, 0.74, 0.28, 0.66),
+        (0.64, 0.110, 0.62, 0.10, 0.72),
+        (0.83, 0.080, 0.22, -0.04, 0.28),
     ),
 }
 """Conduction pattern to the ventricles' activation; centers and widths as fractions of the QRS duration."""
@@ -84,23 +115,55 @@ QRS: dict[str, Waves] = {
 T_VECTOR: dict[str, tuple[float, float, float]] = {
     "normal": (0.28, 0.22, -0.12),
     "rbbb": (0.30, 0.20, 0.14),  # away from the late right ventricle: inverted in V1 and V2
+    "irbbb": (0.28, 0.21, -0.04),
     "lbbb": (-0.26, -0.02, -0.36),  # opposite to the QRS: inverted in I and V6
+    "ilbbb": (0.06, 0.08, -0.26),
+    "ivcd": (0.14, 0.12, -0.20),
+    "wpw": (0.02, 0.08, -0.20),
+    "paced": (-0.28, -0.10, -0.34),
 }
 """Conduction pattern to the T wave's peak vector, millivolts; secondary changes for the blocks (AHA-IV)."""
 
-ST_SHARE: dict[str, float] = {"normal": 0.0, "rbbb": 0.05, "lbbb": 0.30}
-"""ST level that the conduction pattern itself brings, as a share of the T vector."""
+ST_SHARE: dict[str, float] = {"rbbb": 0.05, "lbbb": 0.30, "ilbbb": 0.1, "ivcd": 0.1, "wpw": 0.15, "paced": 0.30}
+"""ST level that the conduction pattern itself brings, as a share of the T vector; none for the others."""
+
+LOST_VECTOR: dict[str, tuple[float, float, float]] = {
+    "inferior": (0.0, -1.0, 0.0),
+    "anterior": (-0.15, 0.0, 0.9),
+    "lateral": (-0.9, 0.1, 0.2),
+}
+"""Where the dipole points instead, early in the QRS, once that wall is scar: away from it."""
 
 
-def repolarisation(t_vector: NDArray, st_share: float, j_point: float, t_end: float) -> Waves:
-    """ST segment and an asymmetric T wave, centers in seconds from the QRS onset."""
+def joined(first: Waves, second: Waves) -> Waves:
+    """The Gaussians of both."""
+    return Waves(
+        np.concatenate([first.center, second.center]),
+        np.concatenate([first.width, second.width]),
+        np.concatenate([first.vector, second.vector]),
+    )
+
+
+def repolarisation(
+    t_vector: NDArray, st_vector: NDArray, u_share: float, j_point: float, t_end: float, skew: float = 1.4
+) -> Waves:
+    """ST segment, an asymmetric T wave and a U wave; centers in seconds from the QRS onset.
+
+    Args:
+        t_vector: (3,) mV at the T peak.
+        st_vector: (3,) mV in the middle of the ST segment.
+        u_share: the U wave against the T wave.
+        j_point: end of the QRS, s.
+        t_end: end of the T wave, s.
+        skew: distance of the T wave's two Gaussians in standard deviations; 0 is a symmetric wave.
+    """
     sigma = 0.105 * t_end
     peak = t_end - 2.0 * sigma
     st_center = (j_point + peak) / 2
     return Waves(
-        np.array([peak, peak - 1.4 * sigma, st_center]),
-        np.array([sigma, 1.5 * sigma, max((peak - j_point) / 3.0, 0.02)]),
-        np.stack([0.80 * t_vector, 0.32 * t_vector, st_share * t_vector]),
+        np.array([peak, peak - skew * sigma, st_center, t_end + 0.09]),
+        np.array([sigma, 1.5 * sigma, max((peak - j_point) / 3.0, 0.02), 0.035]),
+        np.stack([0.80 * t_vector, 0.32 * t_vector, st_vector, u_share * t_vector]),
     )
 
 

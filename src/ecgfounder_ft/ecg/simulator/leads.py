@@ -51,8 +51,8 @@ def twelve_from_eight(eight: NDArray) -> NDArray:
     return np.stack(rows)
 
 
-def patient_leads(rng: np.random.Generator) -> NDArray[np.float32]:
-    """One patient's lead vectors, (12, 3): Dower's, with chest electrodes nearer, farther and shifted along the row."""
+def patient_leads(rng: np.random.Generator) -> NDArray[np.float64]:
+    """One patient's lead vectors, (8, 3): Dower's, with chest electrodes nearer, farther and shifted along the row."""
     shift = RANGES["electrode shift"].draw(rng) + rng.normal(0, 0.1, 6)
     position = np.clip(np.arange(6) + shift, -0.5, 5.5)
     below = np.clip(np.floor(position).astype(int), 0, 4)
@@ -60,8 +60,19 @@ def patient_leads(rng: np.random.Generator) -> NDArray[np.float32]:
     chest = DOWER[2:]
     chest = (1 - weight) * chest[below] + weight * chest[below + 1]
     gain = RANGES["precordial gain"]
-    chest = chest * rng.uniform(gain.low, gain.high, (6, 1))
-    return twelve_from_eight(np.concatenate([DOWER[:2], chest])).astype(np.float32)
+    chest = chest * (RANGES["chest gain"].draw(rng) * rng.uniform(gain.low, gain.high, (6, 1)))
+    return np.concatenate([DOWER[:2], chest])
+
+
+def group_leads(eight: NDArray, rng: np.random.Generator) -> NDArray[np.float32]:
+    """Lead vectors for one group of waves, (12, 3), from a patient's (8, 3).
+
+    Atria, ventricular activation and repolarisation lie in different places of the chest, which one dipole at one place
+    cannot say; each group sees lead vectors that differ a little.
+    """
+    error = RANGES["lead vector error"].draw(rng)
+    lengths = np.linalg.norm(eight, axis=1, keepdims=True)
+    return twelve_from_eight(eight + error * lengths * rng.normal(0, 1, eight.shape)).astype(np.float32)
 
 
 def rotation(frontal: float, horizontal: float, sagittal: float) -> NDArray[np.float64]:

@@ -7,7 +7,7 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.signal import butter, sosfilt
+from scipy.signal import butter, lfilter, sosfilt
 
 from ecgfounder_ft.ecg.simulator.leads import ELECTRODES
 from ecgfounder_ft.ecg.simulator.ranges import RANGES
@@ -26,7 +26,19 @@ def electrode_noise(rng: np.random.Generator, time: NDArray, sampling_rate: floa
     muscle = RANGES["muscle noise"].draw(rng) * rng.uniform(0.5, 1.5, (n_electrodes, 1))
     white = rng.standard_normal((n_electrodes, n), dtype=np.float32)
     white[:, 1:] -= 0.6 * white[:, :-1]  # more at high frequencies, as surface EMG has
+    if rng.random() < 0.15:  # a muscle is tense for a while
+        start = rng.uniform(0, time[-1])
+        tense = np.exp(-0.5 * ((time - start) / rng.uniform(0.3, 1.5)) ** 2).astype(np.float32)
+        white *= 1 + rng.uniform(2, 6) * tense
     noise += muscle.astype(np.float32) * white
+    motion = RANGES["motion noise"].draw(rng) * rng.uniform(0.3, 1.5, (n_electrodes, 1))
+    decay = np.float32(np.exp(-2 * np.pi * rng.uniform(1, 8) / sampling_rate))
+    drive = rng.standard_normal((n_electrodes, n), dtype=np.float32) * np.sqrt(1 - decay**2)
+    noise += motion.astype(np.float32) * lfilter(np.ones(1, np.float32), np.array([1, -decay], np.float32), drive)
+    if rng.random() < 0.06:  # an electrode is touched: a step that fades
+        at, which = rng.uniform(0, time[-1]), rng.integers(n_electrodes)
+        fade = np.where(time >= at, np.exp(-(time - at).clip(0) / rng.uniform(0.1, 1.0)), 0)
+        noise[which] += (rng.normal(0, 0.8) * fade).astype(np.float32)
     mains = RANGES["mains noise"].draw(rng)
     frequency = rng.choice([50.0, 60.0])
     if frequency < sampling_rate / 2:
@@ -48,3 +60,12 @@ def through_device(signal: NDArray, rng: np.random.Generator, sampling_rate: flo
     low_pass = int(round(RANGES["low-pass"].draw(rng), -1))
     high_pass = round(RANGES["high-pass"].draw(rng), 2)
     return sosfilt(_device_filter(low_pass, high_pass, sampling_rate), signal, axis=-1)
+
+
+def with_dropouts(signal: NDArray, rng: np.random.Generator) -> NDArray:
+    """A lead, rarely, is dead: throughout or for a part of the recording. Changed in place and returned."""
+    if rng.random() < 0.03:
+        lead = rng.integers(len(signal))
+        start = 0 if rng.random() < 0.6 else int(rng.integers(signal.shape[1]))
+        signal[lead, start:] = 0.0
+    return signal

@@ -1,0 +1,264 @@
+"""Pretrain the small models of ``checkpoint/demo_*.pth`` on simulated recordings alone.
+
+    python scripts/pretrain_demo.py                 # 12 leads, then lead I; under an hour on 2 cores
+    python scripts/pretrain_demo.py --recordings 4000 --epochs 2 --output /tmp/quick
+
+The files have the published checkpoints' format: a dictionary with ``state_dict`` (a last layer of 150 rows of which
+those that the label map names are trained), epoch, step, optimizer, scheduler and val_auroc. The same seed gives the
+same simulated recordings; weights differ in the last digits between machines.
+"""
+
+import argparse
+import json
+import multiprocessing
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+import yaml
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import Progress, track
+from sklearn.metrics import roc_auc_score
+from torch import Tensor, nn
+
+from ecgfounder_ft.ecg.leads import STANDARD_LEADS
+from ecgfounder_ft.ecg.preprocessing import Preprocessing
+from ecgfounder_ft.ecg.recording import Recording
+from ecgfounder_ft.ecg.simulator import FINDINGS, record, sample_physiology
+from ecgfounder_ft.ecg.simulator.population import draw_case, is_normal, is_sinus
+from ecgfounder_ft.labels import LabelMap
+from ecgfounder_ft.model.net1d import Net1D
+
+ARCHITECTURE = {
+    "base_filters": 32,
+    "filter_list": [32, 64, 128, 224],
+    "m_blocks": [2, 2, 3, 3],
+    "kernel_size": 8,
+    "stride": 4,
+    "groups_width": 16,
+    "ratio": 1,
+}
+TASKS = 150
+"""Rows of the published last layer."""
+NORMAL_SINUS_RHYTHM, NORMAL_ECG, SINUS_RHYTHM = 1, 2, 3
+"""Rows that differ in strictness: a sinus rhythm of normal rate; nothing else besides; any sinus rhythm."""
+UNTRAINED_BIAS = -6.0
+"""Of rows that no label map condition names, so that they never speak up."""
+CHUNK = 250
+SHORT_SHARE = 0.05
+"""Of recordings that are shorter than the window, which preprocessing pads."""
+VALIDATION_SHARE = 0.06
+
+console = Console()
+
+
+@dataclass
+class Cases:
+    """Simulated recordings, preprocessed."""
+
+    signals: NDArray[np.float16]
+    """(n, 12, samples)."""
+    targets: NDArray[np.float32]
+    """(n, trained rows), 0 or 1."""
+    measures: NDArray[np.float32]
+    """(n, 3 + findings): scaled rate, PR and QRS duration (NaN where there is none), then findings as 0 or 1."""
+
+
+def trained_rows(label_map: LabelMap) -> dict[int, str]:
+    """Row of the last layer to the condition that it is trained for."""
+    return {row: code for code, condition in label_map.conditions.items() for row in condition.tasks}
+
+
+def row_targets(rows: dict[int, str], conditions: frozenset[str], findings: frozenset[str]) -> list[float]:
+    """0 or 1 for each trained row."""
+    strictness = {
+        NORMAL_SINUS_RHYTHM: "NORM" in conditions,
+        NORMAL_ECG: is_normal(conditions, findings),
+        SINUS_RHYTHM: is_sinus(conditions, findings),
+    }
+    return [float(strictness[row]) if row in strictness else float(code in conditions) for row, code in rows.items()]
+
+
+def simulate_chunk(job: tuple[int, int, dict[int, str]]) -> tuple[NDArray, NDArray, NDArray]:
+    """One chunk of recordings; its content follows from the seed and its number."""
+    seed, chunk, rows = job
+    rng = np.random.default_rng([seed, chunk])
+    preprocessing = Preprocessing()
+    signals, targets, measures = [], [], []
+    for _ in range(CHUNK):
+        conditions, findings = draw_case(rng)
+        physiology = sample_physiology(conditions, rng, findings)
+        duration = rng.uniform(6, 10) if rng.random() < SHORT_SHARE else 10.0
+        signal, beats = record(physiology, rng, duration=duration)
+        recording = Recording("simulated", STANDARD_LEADS, signal, 500.0)
+        signals.append(preprocessing(recording).signal.astype(np.float16))
+        targets.append(row_targets(rows, conditions, findings))
+        rate = 60.0 / float(np.median(beats.rr))
+        measures.append(
+            [(rate - 80) / 30, (physiology.pr - 0.18) / 0.05, (physiology.qrs - 0.11) / 0.03]
+            + [float(finding in findings) for finding in FINDINGS]
+        )
+    return np.stack(signals), np.array(targets, np.float32), np.array(measures, np.float32)
+
+
+def simulate_cases(n: int, seed: int, rows: dict[int, str], workers: int, folder: Path) -> Cases:
+    """Simulate ``n`` recordings (rounded up to whole chunks) into a file under ``folder``."""
+    chunks = -(-n // CHUNK)
+    signals = np.lib.format.open_memmap(
+        folder / "signals.npy", "w+", dtype=np.float16, shape=(chunks * CHUNK, 12, Preprocessing().samples)
+    )
+    targets, measures = [], []
+    jobs = [(seed, chunk, rows) for chunk in range(chunks)]
+    with multiprocessing.get_context("spawn").Pool(workers) as pool:
+        results = pool.imap(simulate_chunk, jobs)
+        for chunk, result in enumerate(track(results, "simulating", total=chunks, console=console)):
+            signals[chunk * CHUNK : (chunk + 1) * CHUNK] = result[0]
+            targets.append(result[1])
+            measures.append(result[2])
+    return Cases(signals, np.concatenate(targets), np.concatenate(measures))
+
+
+def network_input(signals: NDArray[np.float16], leads: list[int]) -> Tensor:
+    """(n, leads, samples) float32, scaled as the preprocessing scales an input of these leads."""
+    x = torch.from_numpy(np.ascontiguousarray(signals[:, leads])).float()
+    if len(leads) < 12:
+        x = x - x.mean(dim=(1, 2), keepdim=True)
+        x = x / (x.std(dim=(1, 2), keepdim=True) + 1e-8)
+    return x
+
+
+def augmented(x: Tensor, generator: torch.Generator) -> Tensor:
+    """Shifted in time (zeros move in), leads scaled a little, noise added, a lead dead now and then."""
+    n, leads, samples = x.shape
+
+    def uniform(*shape: int) -> Tensor:
+        return torch.rand(*shape, generator=generator)
+
+    if uniform(1) < 0.5:
+        shift = int(torch.randint(1, samples // 4, (1,), generator=generator))
+        x = F.pad(x, (0, shift))[..., shift:] if uniform(1) < 0.5 else F.pad(x, (shift, 0))[..., :samples]
+    x = x * (1 + 0.1 * torch.randn(n, leads, 1, generator=generator))
+    x = x + 0.06 * uniform(n, 1, 1) * torch.randn(n, leads, samples, generator=generator)
+    if leads > 1:
+        x = x * (uniform(n, leads, 1) > 0.03)
+    return x
+
+
+class Measures(nn.Module):
+    """A second last layer for what else is known of a simulated recording; it guides training and is then dropped."""
+
+    def __init__(self, features: int, findings: int) -> None:
+        super().__init__()
+        self.regress = nn.Linear(features, 3)
+        self.classify = nn.Linear(features, findings)
+
+    def loss(self, features: Tensor, measures: Tensor) -> Tensor:
+        """Mean absolute error of the known measures and cross-entropy of the findings."""
+        known = torch.isfinite(measures[:, :3])
+        error = F.smooth_l1_loss(self.regress(features)[known], measures[:, :3][known])
+        return error + F.binary_cross_entropy_with_logits(self.classify(features), measures[:, 3:])
+
+
+def train(cases: Cases, leads: list[int], rows: dict[int, str], epochs: int, seed: int) -> tuple[Net1D, float, int]:
+    """Train a network on all but a validation share of the cases.
+
+    Returns:
+        The network with its 150 rows, its macro AUROC over the trained rows on the validation share, and the steps.
+    """
+    torch.manual_seed(seed)
+    generator = torch.Generator().manual_seed(seed)
+    net = Net1D(in_channels=len(leads), num_classes=TASKS, **ARCHITECTURE)
+    indices = torch.tensor(list(rows))
+    extra = Measures(net.dense.in_features, len(FINDINGS))
+    n = len(cases.targets)
+    n_train = n - max(int(VALIDATION_SHARE * n), 1)
+    batch = 64
+    steps = epochs * (n_train // batch)
+    parameters = [*net.parameters(), *extra.parameters()]
+    optimizer = torch.optim.AdamW(parameters, lr=2e-3, weight_decay=0.02)
+    scheduler = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=3e-3, total_steps=steps, pct_start=0.15)
+    targets, measures = torch.from_numpy(cases.targets), torch.from_numpy(cases.measures)
+    net.train()
+    with Progress(console=console) as progress:
+        bar = progress.add_task(f"training {len(leads)} lead(s)", total=steps)
+        for _ in range(epochs):
+            order = torch.randperm(n_train, generator=generator)[: n_train // batch * batch]
+            for chosen in order.split(batch):
+                chosen = chosen.sort().values
+                x = augmented(network_input(cases.signals[chosen.numpy()], leads), generator)
+                features = net.features(x)
+                smooth = 0.01 + 0.98 * targets[chosen]
+                loss = F.binary_cross_entropy_with_logits(net.dense(features)[:, indices], smooth)
+                loss = loss + 0.3 * extra.loss(features, measures[chosen])
+                optimizer.zero_grad()
+                loss.backward()
+                nn.utils.clip_grad_norm_(parameters, 1.0)
+                optimizer.step()
+                scheduler.step()
+                progress.update(bar, advance=1, description=f"training {len(leads)} lead(s), loss {loss.item():.3f}")
+    net.eval()
+    with torch.inference_mode():
+        parts = np.arange(n_train, n)
+        logits = [net(network_input(cases.signals[part], leads))[:, indices] for part in np.array_split(parts, 20)]
+    truth, scores = cases.targets[n_train:], torch.cat(logits).numpy()
+    aurocs = [roc_auc_score(truth[:, k], scores[:, k]) for k in range(len(rows)) if 0 < truth[:, k].mean() < 1]
+    with torch.no_grad():
+        untrained = torch.ones(TASKS, dtype=torch.bool).index_fill(0, indices, False)
+        net.dense.weight[untrained] = 0.0
+        net.dense.bias[untrained] = UNTRAINED_BIAS
+    return net, float(np.mean(aurocs)), steps
+
+
+def save(net: Net1D, path: Path, epochs: int, steps: int, auroc: float) -> None:
+    """Write a checkpoint in the published format."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    content = {
+        "epoch": epochs,
+        "step": steps,
+        "state_dict": {key: value.clone() for key, value in net.state_dict().items()},
+        "optimizer": {},
+        "scheduler": {},
+        "val_auroc": np.float64(auroc),
+    }
+    torch.save(content, path)
+
+
+def main() -> None:
+    """Simulate, train, save."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--recordings", type=int, default=30_000)
+    parser.add_argument("--epochs", type=int, default=4)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--workers", type=int, default=2, help="processes that simulate")
+    parser.add_argument("--threads", type=int, default=2, help="of torch")
+    parser.add_argument("--leads", choices=["12", "1", "both"], default="both")
+    parser.add_argument("--output", type=Path, default=Path("checkpoint"))
+    parser.add_argument("--labels", type=Path, default=Path("configs/labels/six_conditions.yaml"))
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    content = yaml.safe_load(options.labels.read_text())
+    content.pop("defaults", None)
+    rows = trained_rows(LabelMap.from_dict(content))
+    started = time.monotonic()
+    with tempfile.TemporaryDirectory() as folder:
+        cases = simulate_cases(options.recordings, options.seed, rows, options.workers, Path(folder))
+        console.print(f"{len(cases.targets)} recordings simulated in {time.monotonic() - started:.0f} s")
+        for name, leads in (("12", list(range(12))), ("1", [STANDARD_LEADS.index("I")])):
+            if options.leads not in {name, "both"}:
+                continue
+            net, auroc, steps = train(cases, leads, rows, options.epochs, options.seed)
+            path = options.output / f"demo_{name}_lead.pth"
+            save(net, path, options.epochs, steps, auroc)
+            size = path.stat().st_size / 1e6
+            report = {"file": str(path), "MB": round(size, 2), "AUROC on simulated": round(auroc, 4)}
+            report["seconds"] = round(time.monotonic() - started)
+            console.print(json.dumps(report))
+
+
+if __name__ == "__main__":
+    main()
