@@ -114,7 +114,7 @@ def read_header(path: Path) -> Header:
     lines = [line.strip() for line in text.splitlines()]
     comments = tuple(line[1:].strip() for line in lines if line.startswith("#"))
     content = [line for line in lines if line and not line.startswith("#")]
-    match = _RECORD_LINE.match(content[0]) if content else None
+    match = _match_record_line(content[0], path.stem) if content else None
     if match is None:
         found = repr(content[0][:80]) if content else "an empty file"
         raise UnreadableRecordingError("not a WFDB header", f"found {found}", path)
@@ -144,6 +144,13 @@ def read_header(path: Path) -> Header:
         comments=comments,
         repairs=tuple(repairs),
     )
+
+
+def _match_record_line(line: str, stem: str) -> re.Match[str] | None:
+    """The fields of a record line. A name that holds spaces and numbers is told from them by the file's own name."""
+    if line.startswith(f"{stem} "):
+        line = "_" + line[len(stem) :]
+    return _RECORD_LINE.match(line)
 
 
 def _parse_signal_line(line: str, path: Path) -> SignalSpec:

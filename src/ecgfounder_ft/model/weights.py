@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ecgfounder_ft.errors import ExplainedError
 from ecgfounder_ft.model.net1d import Net1D
 
 log = logging.getLogger(__name__)
@@ -27,7 +28,7 @@ _UNUSED_BATCH_NORM = re.compile(r"(^|\.)(first_bn|bn[123])\.")
 """Tensors that the published network owns but, with ``use_bn=False``, never uses."""
 
 
-class WeightsError(Exception):
+class WeightsError(ExplainedError):
     """A weights file that is absent, damaged, unsafe or made for another network."""
 
 
