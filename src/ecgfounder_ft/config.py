@@ -34,6 +34,7 @@ class SelectedDataConfig(DataConfig):
     source: str = "selected"
     mimic_path: str | None = MISSING
     physionet_path: str | None = MISSING
+    unlisted: str = MISSING
 
 
 @dataclass
@@ -44,6 +45,57 @@ class SimulatedDataConfig(SelectedDataConfig):
     root: str = MISSING
     recordings_per_condition: int = MISSING
     seed: int = MISSING
+
+
+@dataclass
+class MimicIvEcgConfig:
+    """MIMIC-IV-ECG as downloaded."""
+
+    root: str | None = MISSING
+    check_files: bool = MISSING
+
+
+@dataclass
+class Physionet2021Config:
+    """PhysioNet/CinC Challenge 2021 as downloaded."""
+
+    root: str | None = MISSING
+    ptbxl_database: str | None = MISSING
+
+
+@dataclass
+class MergedDataConfig(DataConfig):
+    """Both datasets as downloaded, or one of them."""
+
+    source: str = "merged"
+    catalogs: str = MISSING
+    mimic_iv_ecg: MimicIvEcgConfig = field(default_factory=MimicIvEcgConfig)
+    physionet2021: Physionet2021Config = field(default_factory=Physionet2021Config)
+
+
+@dataclass
+class MimicIvEcgDataConfig(DataConfig, MimicIvEcgConfig):
+    """MIMIC-IV-ECG alone."""
+
+    source: str = "mimic_iv_ecg"
+    catalogs: str = MISSING
+
+
+@dataclass
+class Physionet2021DataConfig(DataConfig, Physionet2021Config):
+    """PhysioNet/CinC Challenge 2021 alone."""
+
+    source: str = "physionet2021"
+    catalogs: str = MISSING
+
+
+@dataclass
+class TableDataConfig(DataConfig):
+    """A table of the user's own recordings and labels."""
+
+    source: str = "table"
+    path: str = MISSING
+    root: str | None = MISSING
 
 
 @dataclass
@@ -279,7 +331,14 @@ class Config:
 SCHEMAS: dict[str, dict[str, Any]] = {
     "": {"config_schema": Config},
     "labels": {"label_map_schema": LabelMap},
-    "data": {"selected_schema": SelectedDataConfig, "simulated_schema": SimulatedDataConfig},
+    "data": {
+        "selected_schema": SelectedDataConfig,
+        "simulated_schema": SimulatedDataConfig,
+        "merged_schema": MergedDataConfig,
+        "mimic_iv_ecg_schema": MimicIvEcgDataConfig,
+        "physionet2021_schema": Physionet2021DataConfig,
+        "table_schema": TableDataConfig,
+    },
     "task": {"task_schema": TaskConfig},
     "task/loss": {"cross_entropy_schema": CrossEntropyConfig, "binary_cross_entropy_schema": BinaryCrossEntropyConfig},
     "split": {"split_schema": SplitSettings},

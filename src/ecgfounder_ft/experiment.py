@@ -58,8 +58,7 @@ def run_experiment(config: Config) -> float | None:
         label_map = cast(LabelMap, OmegaConf.to_object(config.labels))
         preprocessing = cast(Preprocessing, OmegaConf.to_object(config.preprocessing))
         split = cast(SplitSettings, OmegaConf.to_object(config.split))
-        data = prepare_data(config.data, label_map, config.task.name, preprocessing, split, config.seed)
-        results.write_data_files(folder, data.table, data.skipped, label_map)
+        data = prepare_data(config.data, label_map, config.task.name, preprocessing, split, config.seed, folder)
         datamodule = ECGDataModule(
             data.signals,
             data.table["split"],

@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ecgfounder_ft.evaluation.evaluate import Evaluation, evaluate
-from ecgfounder_ft.labels import UNKNOWN, LabelMap
+from ecgfounder_ft.labels import UNKNOWN
 from ecgfounder_ft.model.card import CARD_KEY
 from ecgfounder_ft.model.classifier import Classifier
 from ecgfounder_ft.report.figures import (
@@ -77,13 +77,6 @@ class History(pl.Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """From the checkpoint."""
         self.epochs = state_dict["epochs"]
-
-
-def write_data_files(folder: Path, table: pd.DataFrame, skipped: pd.DataFrame, label_map: LabelMap) -> None:
-    """``splits.csv`` (every recording, its labels and its side) and ``skipped.csv`` (what could not be used, why)."""
-    columns = ["recording", "dataset", "constituent", "patient", "split", "exclusion", "age", "sex", *label_map.codes]
-    table[columns].to_csv(folder / "splits.csv", index=False)
-    skipped.to_csv(folder / "skipped.csv", index=False)
 
 
 def predictions_table(

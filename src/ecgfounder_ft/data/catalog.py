@@ -31,6 +31,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ecgfounder_ft.ecg.recording import UnreadableRecordingError
+from ecgfounder_ft.errors import ExplainedError
 from ecgfounder_ft.labels import ABSENT, PRESENT, STATE_NAMES, UNKNOWN, LabelMap
 
 logger = logging.getLogger(__name__)
@@ -66,11 +67,11 @@ _SEXES = ("female", "male", "")
 _STATE_OF_CATEGORY = np.array([PRESENT, ABSENT, UNKNOWN], dtype=np.int8)
 
 
-class CatalogError(ValueError):
+class CatalogError(ExplainedError, ValueError):
     """A table that is no catalog; the message lists everything found wrong with it."""
 
 
-class FolderNotFoundError(FileNotFoundError):
+class FolderNotFoundError(ExplainedError, FileNotFoundError):
     """A dataset's folder is not where the configuration says."""
 
 

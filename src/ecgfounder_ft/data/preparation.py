@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ecgfounder_ft.data.catalog import Catalog, select_max_samples, targets
 from ecgfounder_ft.data.sources import NoDataError, read_catalog
-from ecgfounder_ft.data.splits import EXCLUDED, SplitSettings, leakage_report, require_enough, split_recordings
+from ecgfounder_ft.data.splits import EXCLUDED, SIDES, SplitSettings, leakage_report, require_enough, split_recordings
 from ecgfounder_ft.data.store import StoredSignals, build_store
 from ecgfounder_ft.ecg.preprocessing import Preprocessing
 from ecgfounder_ft.labels import ABSENT, PRESENT, LabelMap
@@ -38,6 +38,8 @@ class PreparedData:
     signals: StoredSignals
     skipped: pd.DataFrame
     """path, reason, detail of every recording that could not be used."""
+    leakage: pd.DataFrame
+    """A row a source: patients and signals, and how many of them stand on two sides (none)."""
     counts: dict[str, Any]
     """How many recordings each step left, for the report."""
 
@@ -56,11 +58,18 @@ def prepare_data(
     preprocessing: Preprocessing,
     split: SplitSettings,
     seed: int,
+    folder: Path,
 ) -> PreparedData:
-    """Choose, preprocess and divide the recordings.
+    """Choose, preprocess and divide the recordings, and write down what became of each.
+
+    Written to ``folder``: ``skipped.csv``, what could not be used, and why (also where the split then stops the run);
+    ``splits.csv``, every recording with its labels and its side; ``leakage.csv``, patients and signals on two sides,
+    by source.
 
     Raises:
         NoDataError: if none is left.
+        LeakageError: if a patient or a signal stands on two sides.
+        TooFewRecordingsError: if a side has too few recordings of a condition.
     """
     catalog = read_catalog(config, label_map)
     counts: dict[str, Any] = {"catalog": len(catalog)}
@@ -75,6 +84,7 @@ def prepare_data(
     counts["stored"] = len(table)
     counts["repairs"] = dict(signals.repairs)
     skipped = pd.concat([catalog.skipped, signals.skipped[catalog.skipped.columns]], ignore_index=True)
+    skipped.to_csv(folder / "skipped.csv", index=False)
     counts["skipped"] = skipped["reason"].value_counts().to_dict()
     if len(skipped):
         reasons = "; ".join(f"{count} x {reason}" for reason, count in counts["skipped"].items())
@@ -85,13 +95,19 @@ def prepare_data(
         raise NoDataError("no recording could be read; skipped.csv lists each with its reason")
     signal_hash = signals.rows["signal_hash"].reset_index(drop=True)
     sides = split_recordings(table, signal_hash, split, seed, label_map.codes)
-    leakage_report(table, sides["split"], signal_hash).require_none()
-    require_enough(table, sides["split"], label_map.codes, split)
+    leakage = leakage_report(table, sides["split"], signal_hash)
+    leakage.by_source.to_csv(folder / "leakage.csv")
+    leakage.require_none()
+    # A test side of foreign sources may lack a condition by nature, and is reported as such.
+    tested_elsewhere = split.kind in ("external", "leave_one_source_out")
+    require_enough(table, sides["split"], label_map.codes, split, SIDES[:2] if tested_elsewhere else SIDES)
     table = table.assign(**sides)
+    columns = ["recording", "dataset", "constituent", "patient", "split", "exclusion", "age", "sex", *label_map.codes]
+    table[columns].to_csv(folder / "splits.csv", index=False)
     counts["sides"] = table["split"].value_counts().to_dict()
     if excluded := int((table["split"] == EXCLUDED).sum()):
         log.info("%d recordings excluded by the split: %s", excluded, table["exclusion"].value_counts().to_dict())
-    return PreparedData(table, targets(table, label_map), signals, skipped, counts)
+    return PreparedData(table, targets(table, label_map), signals, skipped, leakage.by_source, counts)
 
 
 def _for_task(catalog: Catalog, label_map: LabelMap, task: str, counts: dict[str, Any]) -> pd.DataFrame:

@@ -9,7 +9,14 @@ import logging
 from collections import Counter
 from pathlib import Path
 
-from ecgfounder_ft.data.catalog import Catalog, build_table, existing_folder, merge_catalogs, skipped_table
+from ecgfounder_ft.data.catalog import (
+    Catalog,
+    CatalogError,
+    build_table,
+    existing_folder,
+    merge_catalogs,
+    skipped_table,
+)
 from ecgfounder_ft.data.headers import HeaderFacts, copies_by_name, find_headers, read_headers, unique_name
 from ecgfounder_ft.data.mimic_iv_ecg import MIMIC_IV_ECG
 from ecgfounder_ft.data.physionet2021 import PHYSIONET_2021, constituent_of
@@ -39,7 +46,7 @@ def read_selected_folders(
 
     Raises:
         FolderNotFoundError: if a folder that was given does not exist.
-        ValueError: if neither folder is given.
+        CatalogError: if neither folder is given.
     """
     catalogs = []
     for dataset, folder, option in (
@@ -55,7 +62,7 @@ def read_selected_folders(
             cache = None if header_cache is None else header_cache.with_suffix(f".{dataset}.parquet")
             catalogs.append(_read_dataset(dataset, root, label_map, cache))
     if not catalogs:
-        raise ValueError("no dataset: give data.mimic_path, data.physionet_path, or both")
+        raise CatalogError("no dataset: give data.mimic_path, data.physionet_path, or both")
     return merge_catalogs(catalogs, label_map)
 
 

@@ -23,6 +23,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from ecgfounder_ft.errors import ExplainedError
 from ecgfounder_ft.labels import PRESENT, STATE_NAMES
 
 TRAIN, VALIDATION, TEST, EXCLUDED = "train", "validation", "test", "excluded"
@@ -37,11 +38,11 @@ KINDS = ("random", "external", "leave_one_source_out", "kfold", "published")
 ASSIGNMENTS = ("hash", "stratified")
 
 
-class LeakageError(RuntimeError):
+class LeakageError(ExplainedError, RuntimeError):
     """A patient or a signal stands on two sides."""
 
 
-class TooFewRecordingsError(RuntimeError):
+class TooFewRecordingsError(ExplainedError, RuntimeError):
     """A side has too few recordings of a condition to train on it or to measure it; says which, and what to do."""
 
 

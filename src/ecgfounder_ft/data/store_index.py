@@ -1,0 +1,195 @@
+"""The files of a signal store: shards of signals, the index that says what lies where, and how both are written.
+
+Every file is written under a temporary name, flushed to the disk and renamed, a shard before the index that speaks of
+it: at whatever moment a build is killed, what stands under its final name is whole.
+"""
+
+import hashlib
+import logging
+import os
+import re
+import socket
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+_TEMPORARY_FILE = re.compile(r"\.(?P<process>\d+)-\d+@(?P<host>.+)\.temporary")
+
+log = logging.getLogger(__name__)
+
+
+class Entry(NamedTuple):
+    """One source recording in an index; the columns of the index files."""
+
+    path: str
+    """The header, absolute."""
+    files: str = ""
+    """Names of the signal files beside it, '/' between them."""
+    signature: str = ""
+    """Size and modification time of the header and of each signal file."""
+    content: str = ""
+    """Hash of the contents of all of them."""
+    shard: str = ""
+    """Name of the shard that holds it, empty where it was skipped or the same content lies elsewhere."""
+    row: int = -1
+    """Row in the shard."""
+    signal_hash: str = ""
+    repairs: str = ""
+    """Phrases with '; ' between them."""
+    reason: str = ""
+    """Why it was skipped."""
+    detail: str = ""
+
+
+def hash_of(*parts: Any) -> str:
+    """A hash of bytes, 32 hexadecimal digits."""
+    digest = hashlib.blake2b(digest_size=16)
+    for part in parts:
+        digest.update(part)
+    return digest.hexdigest()
+
+
+# --- Index ----------------------------------------------------------------------------------------------------------
+
+
+def write_index(store: Path, entries: Sequence[Entry]) -> None:
+    """Add an index file."""
+    content = pd.DataFrame(entries, columns=list(Entry._fields)).to_parquet(index=False)
+    with written_whole(store / f"index-{hash_of(content)}.parquet") as stream:
+        stream.write(content)
+
+
+def read_index(store: Path, row_bytes: int) -> pd.DataFrame:
+    """All entries of a store, one a row; those of shards that are absent or cut off do not count.
+
+    Args:
+        store: the folder.
+        row_bytes: of a recording in a shard.
+    """
+    # pyarrow's own reader, since pandas' spends several milliseconds a file
+    from pyarrow import concat_tables, parquet
+
+    tables = []
+    for file in sorted(store.glob("index-*.parquet")):
+        try:
+            tables.append(parquet.read_table(file, columns=list(Entry._fields), partitioning=None))
+        except (OSError, ValueError) as error:  # pyarrow's errors are both
+            log.warning("%s is damaged (%s): its recordings are built again", file, error)
+    if not tables:
+        return pd.DataFrame([], columns=list(Entry._fields))
+    entries = concat_tables(tables).to_pandas()
+    whole = {shard: not shard or is_whole(store / shard, row_bytes) for shard in entries["shard"].unique()}
+    return entries[entries["shard"].map(whole).astype(bool)]
+
+
+def located(index: pd.DataFrame) -> pd.DataFrame:
+    """The entries that say where a content lies, or why it was skipped, by content."""
+    telling = index[(index["shard"] != "") | (index["reason"] != "")]
+    return telling.drop_duplicates("content").set_index("content")
+
+
+def unchanged(paths: Sequence[str], index: pd.DataFrame) -> pd.Series:
+    """Content by path, for those whose files are as they were when the content was built or skipped."""
+    candidates = index.loc[
+        index["path"].isin(paths) & index["content"].isin(located(index).index),
+        ["path", "files", "signature", "content"],
+    ]
+    now = candidates[["path", "files"]].drop_duplicates()
+    now["signature"] = [signature(path, files) for path, files in zip(now["path"], now["files"], strict=True)]
+    same = candidates.merge(now, on=["path", "files", "signature"])
+    return same.drop_duplicates("path").set_index("path")["content"]
+
+
+def signature(path: str, files: str) -> str:
+    """Size and modification time of a header and of the files beside it; '-' for an absent one."""
+    folder = os.path.dirname(path)  # noqa: PTH120 - called a million times
+    states = []
+    for file in (path, *(f"{folder}/{name}" for name in files.split("/") if name)):
+        try:
+            state = os.stat(file)  # noqa: PTH116
+            states.append(f"{state.st_size}:{state.st_mtime_ns}")
+        except OSError:
+            states.append("-")
+    return " ".join(states)
+
+
+# --- Shards ---------------------------------------------------------------------------------------------------------
+
+
+def write_shard_header(stream: BinaryIO, shape: tuple[int, int, int]) -> None:
+    """The header of a float32 ``.npy``. Its length does not depend on the rows: numpy leaves room for their number."""
+    np.lib.format.write_array_header_1_0(stream, {"descr": "<f4", "fortran_order": False, "shape": shape})
+
+
+def read_shard_header(stream: BinaryIO) -> tuple[int, ...]:
+    """The shape; the stream then stands at the first recording.
+
+    Raises:
+        ValueError: if the file is no shard.
+    """
+    if np.lib.format.read_magic(stream) != (1, 0):
+        raise ValueError("not a shard")
+    return np.lib.format.read_array_header_1_0(stream)[0]
+
+
+def is_whole(shard: Path, row_bytes: int) -> bool:
+    """Whether a shard is there in its full length."""
+    try:
+        with shard.open("rb") as stream:
+            rows = read_shard_header(stream)[0]
+            whole = shard.stat().st_size == stream.tell() + rows * row_bytes
+    except (OSError, ValueError):
+        whole = False
+    if not whole:
+        log.warning("%s is absent or damaged: its recordings are built again", shard)
+    return whole
+
+
+# --- Safe writing ---------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def written_whole(path: Path) -> Iterator[BinaryIO]:
+    """A file that appears under its name only when all of it is on the disk."""
+    temporary = temporary_file(path.parent)
+    try:
+        with temporary.open("wb") as stream:
+            yield stream
+            flush(stream)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def temporary_file(folder: Path) -> Path:
+    """A name that no other thread, process or machine uses."""
+    return folder / f".{os.getpid()}-{threading.get_ident()}@{socket.gethostname()}.temporary"
+
+
+def flush(stream: BinaryIO) -> None:
+    """Have everything written so far on the disk."""
+    stream.flush()
+    os.fsync(stream.fileno())
+
+
+def remove_remains(folder: Path) -> None:
+    """Remove the temporary files of this machine's processes that were killed."""
+    for file in folder.glob(".*.temporary"):
+        match = _TEMPORARY_FILE.fullmatch(file.name)
+        if match and match["host"] == socket.gethostname() and not _runs(int(match["process"])):
+            file.unlink(missing_ok=True)
+
+
+def _runs(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True  # another user's
+    return True
