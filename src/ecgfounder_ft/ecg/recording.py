@@ -7,8 +7,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from ecgfounder_ft.errors import ExplainedError
 
-class UnreadableRecordingError(Exception):
+
+class UnreadableRecordingError(ExplainedError):
     """A recording that cannot be used. It is skipped, counted and listed; it never ends a run.
 
     Args:

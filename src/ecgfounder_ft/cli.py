@@ -1,0 +1,137 @@
+"""``ecgfounder-ft``: everything that is not training. Each command imports what it needs when it runs."""
+
+import logging
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.logging import RichHandler
+
+from ecgfounder_ft import __version__
+from ecgfounder_ft.errors import run_or_explain
+
+app = typer.Typer(
+    name="ecgfounder-ft",
+    help="Prepare data for, and work with the results of, fine-tuning ECGFounder. Training itself is train.py.",
+    no_args_is_help=True,
+    pretty_exceptions_show_locals=False,
+)
+
+
+class Dataset(StrEnum):
+    """Datasets that a catalog can be built of."""
+
+    MIMIC_IV_ECG = "mimic-iv-ecg"
+    PHYSIONET_2021 = "physionet2021"
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    handler = RichHandler(show_path=False, rich_tracebacks=False, log_time_format="%H:%M:%S")
+    logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=[handler])
+
+
+@app.command()
+def simulate(
+    folder: Annotated[Path, typer.Argument(help="The folders of the two datasets are made in it.")],
+    recordings: Annotated[int, typer.Option(help="Recordings a condition, in both datasets together.")] = 100,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same files.")] = 0,
+    labels: Annotated[str, typer.Option(help="Label map: a file of configs/labels, by its name.")] = "six_conditions",
+) -> None:
+    """Write simulated recordings in the folder layout of both datasets."""
+
+    def run() -> None:
+        from ecgfounder_ft.config import load_label_map
+        from ecgfounder_ft.data.simulated import write_selected_folders
+
+        mimic, physionet = write_selected_folders(folder, load_label_map(labels), recordings, seed)
+        typer.echo(f'python train.py data.mimic_path="{mimic}" data.physionet_path="{physionet}"')
+
+    run_or_explain(run)
+
+
+@app.command()
+def download(
+    model: Annotated[str, typer.Argument(help="12lead or 1lead.")] = "12lead",
+    folder: Annotated[Path, typer.Option(help="Where the file goes.")] = Path("checkpoint"),
+) -> None:
+    """Download a published ECGFounder checkpoint and check it."""
+
+    def run() -> None:
+        from ecgfounder_ft.model.weights import PUBLISHED, WeightsError, find_weights
+
+        names = {f"{checkpoint.leads}lead": name for name, checkpoint in PUBLISHED.items()}
+        if model not in names:
+            raise WeightsError(f"model '{model}': expected one of {', '.join(names)}")
+        folder.mkdir(parents=True, exist_ok=True)
+        typer.echo(f"{find_weights(names[model], folder)} is in place")
+
+    run_or_explain(run)
+
+
+@app.command()
+def catalog(
+    dataset: Annotated[Dataset, typer.Argument(help="Which dataset.")],
+    root: Annotated[Path, typer.Argument(help="Its folder, as downloaded from PhysioNet.")],
+    output: Annotated[Path, typer.Option(help="Folder of the catalogs.")] = Path("outputs/catalogs"),
+    labels: Annotated[str, typer.Option(help="Label map: a file of configs/labels, by its name.")] = "six_conditions",
+    ptbxl_database: Annotated[
+        Path | None, typer.Option(help="PTB-XL's ptbxl_database.csv, for patients and folds of its recordings.")
+    ] = None,
+    report: Annotated[bool, typer.Option(help="Also draw distributions and example recordings.")] = False,
+) -> None:
+    """List a dataset's recordings with their labels, and the evidence for each, in one Parquet table."""
+
+    def run() -> None:
+        from ecgfounder_ft.config import load_label_map
+        from ecgfounder_ft.data.catalog import describe_counts
+        from ecgfounder_ft.data.sources import mimic_iv_ecg_catalog, physionet2021_catalog
+
+        label_map = load_label_map(labels)
+        if dataset is Dataset.MIMIC_IV_ECG:
+            found = mimic_iv_ecg_catalog(root, label_map, output)
+        else:
+            found = physionet2021_catalog(root, label_map, output, ptbxl_database)
+        name = dataset.value.replace("-", "_")
+        typer.echo(describe_counts(found.table, label_map))
+        for note in found.notes:
+            typer.echo(note)
+        if len(found.skipped):
+            typer.echo(f"{len(found.skipped)} skipped: {found.skipped['reason'].value_counts().to_dict()}")
+        typer.echo(f"{len(found)} recordings in {output / name}.parquet")
+        if report:
+            from ecgfounder_ft.report.catalog_report import write_catalog_report
+
+            typer.echo(f"report: {write_catalog_report(found, label_map, output / f'{name}-report')}")
+
+    run_or_explain(run)
+
+
+@app.command()
+def draw(
+    recording: Annotated[Path, typer.Argument(help="A WFDB header (.hea).")],
+    output: Annotated[Path | None, typer.Option(help="The picture; beside the current folder by default.")] = None,
+) -> None:
+    """Draw a recording on ECG paper, 25 mm/s and 10 mm/mV."""
+
+    def run() -> None:
+        from ecgfounder_ft.ecg.paper import draw_recording
+        from ecgfounder_ft.ecg.wfdb_files import read_recording
+
+        found = read_recording(recording)
+        target = output or Path(f"{found.name}.png")
+        draw_recording(found, title=found.name).savefig(target, dpi=150)
+        typer.echo(str(target))
+
+    run_or_explain(run)
