@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ecgfounder_ft.data.catalog import FolderNotFoundError, targets
+from ecgfounder_ft.data.catalog import CatalogError, FolderNotFoundError, targets
 from ecgfounder_ft.data.selected import read_selected_folders
 from ecgfounder_ft.ecg.leads import STANDARD_LEADS
 from ecgfounder_ft.ecg.wfdb_files import write_recording
@@ -166,5 +166,5 @@ def test_a_missing_folder_is_an_error_that_says_where_it_looked(tmp_path, label_
     (tmp_path / "file").touch()
     with pytest.raises(FolderNotFoundError, match=r"physionet2021.*a file is there.*data\.physionet_path"):
         read_selected_folders(None, tmp_path / "file", label_map)
-    with pytest.raises(ValueError, match="no dataset"):
+    with pytest.raises(CatalogError, match="no dataset"):
         read_selected_folders(None, None, label_map)
