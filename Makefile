@@ -1,0 +1,44 @@
+# `make demo` and `make test` do all their own set-up in .venv
+
+# the newest supported Python at hand; `make PYTHON=/path/to/python test` takes another
+PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
+	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo $$p && break; done)
+BIN := .venv/bin
+# two test processes with one thread each are faster on small machines than one process with many
+JOBS ?= 2
+
+.PHONY: demo test test-fast test-slow test-gpu lint format tensorboard clean
+
+demo: .venv/installed
+	$(BIN)/python train.py experiment=demo
+
+test: .venv/installed lint
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile
+
+test-slow: .venv/installed
+	$(BIN)/python -m pytest -m slow --timeout 1800
+
+test-gpu: .venv/installed
+	$(BIN)/python -m pytest -m gpu
+
+lint: .venv/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: .venv/installed
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+tensorboard: .venv/installed
+	$(BIN)/tensorboard --logdir outputs
+
+clean:
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache
+
+.venv/installed: pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { echo "No Python 3.11, 3.12 or 3.13 found: install one, or set PYTHON=/path/to/python" >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev]"
+	touch $@
