@@ -1,5 +1,6 @@
 """What the simulator says of a recording is measured back from the signal by simple independent means."""
 
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -9,9 +10,11 @@ from scipy.signal import butter, find_peaks, sosfiltfilt, welch
 
 from ecgfounder_ft.ecg.leads import STANDARD_LEADS
 from ecgfounder_ft.ecg.simulator import (
+    FINDINGS,
     SIMULATED_CONDITIONS,
     Physiology,
     Simulated,
+    check_conditions,
     record,
     sample_physiology,
     simulate,
@@ -19,6 +22,8 @@ from ecgfounder_ft.ecg.simulator import (
 )
 from ecgfounder_ft.ecg.simulator.dipole import QRS
 from ecgfounder_ft.ecg.simulator.leads import DOWER, twelve_from_eight
+from ecgfounder_ft.ecg.simulator.population import draw_case, is_normal, is_sinus
+from ecgfounder_ft.ecg.simulator.ranges import RANGES
 
 RATE = 500
 SEEDS = range(12)
@@ -52,7 +57,7 @@ def test_heart_rate_is_measured_back_through_noise(condition: str) -> None:
         found = detect_beats(simulated.recording.signal)
         # a complex at the very edge, or close behind another, may be counted by one and not by the other
         assert abs(len(found) - len(simulated.truth.beat_times)) <= 2
-        assert 60 / np.median(np.diff(found)) == pytest.approx(60 / np.median(simulated.truth.rr), rel=0.04)
+        assert 60 / np.mean(np.diff(found)) == pytest.approx(simulated.truth.heart_rate, rel=0.06)
 
 
 def alone(condition: str, seed: int, **changes: float) -> tuple[Physiology, NDArray]:
@@ -219,3 +224,82 @@ def test_templates_fill_the_qrs_duration() -> None:
     for name, waves in QRS.items():
         assert -0.05 <= (waves.center - 2 * waves.width).min() <= 0.06, name
         assert 0.94 <= (waves.center + 2 * waves.width).max() <= 1.05, name
+
+
+def test_population_draws_possible_hearts_with_every_condition_and_finding() -> None:
+    rng = np.random.default_rng(0)
+    cases = [draw_case(rng) for _ in range(3000)]
+    for conditions, findings in cases:
+        check_conditions(conditions, findings)
+    seen = {name for conditions, findings in cases for name in (*conditions, *findings)}
+    assert seen == {*SIMULATED_CONDITIONS, *FINDINGS}
+    assert all(is_sinus(*case) for case in cases if is_normal(*case))
+    share = np.mean([bool(conditions - {"NORM"}) for conditions, _ in cases])
+    assert 0.4 < share < 0.8
+
+
+@pytest.mark.parametrize("finding", FINDINGS)
+def test_every_finding_can_be_recorded(finding: str) -> None:
+    signal = simulate([], np.random.default_rng(1), findings=[finding]).recording.signal
+    assert np.isfinite(signal).all()
+    assert 0.3 < np.ptp(signal, axis=1).max() < 25
+
+
+def test_ventricular_ectopics_come_early_wide_and_without_p() -> None:
+    physiology = sample_physiology(["NORM"], np.random.default_rng(3), findings=["PVC"])
+    _, beats = record(physiology, np.random.default_rng(3), duration=60)
+    early = np.flatnonzero(beats.kind == "ventricular")
+    assert len(early) >= 3
+    assert np.isnan(beats.p[early]).all()
+    usual = np.median(beats.rr)
+    assert (beats.rr[early] < 0.85 * usual).all()
+    following = beats.rr[early[early + 1 < len(beats.qrs)] + 1]
+    assert (following > 1.1 * usual).all()  # the compensatory pause
+
+
+def test_wenckebach_drops_beats_after_a_growing_pr() -> None:
+    physiology = sample_physiology([], np.random.default_rng(3), findings=["second-degree block"])
+    _, beats = record(physiology, np.random.default_rng(3), duration=60)
+    dropped = np.flatnonzero(beats.kind == "dropped")
+    assert len(dropped) >= 5
+    pr = beats.qrs - beats.p
+    assert (pr[dropped[1:] - 1] > pr[dropped[:-1] + 1]).all()
+
+
+def test_pacing_follows_its_rate_and_shows_left_bundle_shapes() -> None:
+    simulated = simulate([], np.random.default_rng(2), findings=["paced"], disturbed=False)
+    assert np.std(simulated.truth.rr) < 0.02
+    assert np.isnan(simulated.truth.pr_ms)
+    assert simulated.truth.qrs_ms >= 140
+
+
+@pytest.mark.parametrize(
+    ("conditions", "findings"),
+    [
+        (("RBBB",), ("irbbb",)),
+        (("AFIB",), ("PAC",)),
+        (("NORM",), ("bradycardia",)),
+        ((), ("svt", "paced")),
+        ((), ("flu",)),
+    ],
+)
+def test_impossible_findings_are_refused(conditions: tuple[str, ...], findings: tuple[str, ...]) -> None:
+    with pytest.raises(ValueError, match=r"cannot"):
+        sample_physiology(conditions, np.random.default_rng(0), findings)
+
+
+def test_every_range_is_sourced_and_ordered() -> None:
+    for name, entry in RANGES.items():
+        assert entry.low < entry.high, name
+        assert entry.source, name
+        assert entry.unit, name
+        assert entry.low > 0 or not entry.logarithmic, name
+
+
+@pytest.mark.slow
+def test_speed_is_a_hundred_recordings_a_second_and_core() -> None:
+    rng = np.random.default_rng(0)
+    cases = [draw_case(rng) for _ in range(300)]
+    started = time.process_time()
+    simulate_batch(cases, rng)
+    assert time.process_time() - started < 3.0

@@ -99,6 +99,9 @@ def _beats(physiology: Physiology, rng: np.random.Generator, duration: float) ->
     elif physiology.rhythm == "flutter":
         delay = RANGES["flutter to QRS"].draw(rng)
         beats = flutter_beats(rng, duration, 60 / physiology.atrial_rate, delay, physiology.flutter_ratios)
+    elif physiology.rhythm == "vt":
+        beats = regular_beats(rng, duration, rate)
+        beats.kind[:] = "ventricular"
     elif physiology.rhythm in {"junctional", "svt"}:
         retrograde = rng.choice([np.nan, rng.uniform(-0.11, -0.08), rng.uniform(0.07, 0.16)])
         beats = regular_beats(rng, duration, rate, p_from_qrs=float(retrograde))
@@ -146,18 +149,23 @@ def _atrial_dipole(
 
 def _activation(physiology: Physiology, anatomy: np.random.Generator, turn: NDArray) -> Waves:
     """The patient's QRS."""
-    template = QRS[physiology.conduction].varied(anatomy, timing=0.3, size=0.22, direction=0.05)
+    template = QRS[physiology.conduction].varied(anatomy, timing=0.3, size=0.22, direction=0.05).rotated(turn)
+    late = {"rbbb": 2, "irbbb": 1}.get(physiology.conduction, 0)
+    if late:
+        # the right ventricle's own part: of very different size, and hardly moved by the left ventricle's axis
+        own = QRS[physiology.conduction].vector[-late:] * RANGES["late right vector"].draw(anatomy)
+        own = own * np.exp(anatomy.normal(0, 0.2, (late, 1))) + anatomy.normal(0, 0.08, (late, 3))
+        spared = rotation(0.25 * physiology.frontal, 0.5 * physiology.horizontal, physiology.sagittal)
+        template.vector[-late:] = own @ spared.T
     for name, direction in LOST_VECTOR.items():
         if f"{name} infarct" in physiology.findings:
             depth = RANGES["infarct Q"].draw(anatomy)
-            x, y, z = (depth * part for part in direction)
+            x, y, z = turn @ (depth * np.array(direction))
             scar = Waves.of((anatomy.uniform(0.22, 0.36), anatomy.uniform(0.08, 0.12), x, y, z))
             template = joined(template, scar)
     if "rvh" in physiology.findings:
-        right = Waves.of(
-            (anatomy.uniform(0.5, 0.7), 0.11, *(anatomy.uniform(0.5, 1.1) * np.array([-0.7, 0.15, -0.75])))
-        )
-        template = joined(template, right)
+        x, y, z = anatomy.uniform(0.5, 1.1) * np.array([-0.7, 0.15, -0.75])
+        template = joined(template, Waves.of((anatomy.uniform(0.5, 0.7), 0.11, x, y, z)))
     notches = RANGES["notches"].draw(anatomy) * np.linalg.norm(template.vector, axis=1).max()
     count = int(anatomy.integers(0, 4))
     if count:
@@ -170,7 +178,7 @@ def _activation(physiology: Physiology, anatomy: np.random.Generator, turn: NDAr
             for _ in range(count)
         ]
         template = joined(template, Waves.of(*table))
-    return template.scaled(time=physiology.qrs, size=physiology.qrs_size).rotated(turn)
+    return template.scaled(time=physiology.qrs, size=physiology.qrs_size)
 
 
 def _recovery(physiology: Physiology, anatomy: np.random.Generator, turn: NDArray) -> Waves:
@@ -263,9 +271,11 @@ def record(
     activation, recovery = _ventricular_dipoles(physiology, beats, anatomy, rng, time, sampling_rate)
     eight = patient_leads(anatomy)
     leads = np.concatenate([group_leads(eight, anatomy) for _ in range(3)], axis=1)
-    signal = leads @ np.concatenate([atria, activation, recovery], axis=1).T
+    # einsum and not a matrix product: a BLAS thread pool costs more than it brings on matrices this small
+    dipoles = np.concatenate([atria, activation, recovery], axis=1).T
+    signal = np.einsum("ld,dt->lt", leads, np.ascontiguousarray(dipoles))
     if disturbed:
-        signal += ELECTRODES_TO_LEADS @ electrode_noise(rng, time, sampling_rate)
+        signal += np.einsum("le,et->lt", ELECTRODES_TO_LEADS, electrode_noise(rng, time, sampling_rate))
         signal = with_dropouts(through_device(signal, rng, sampling_rate), rng)
     return np.ascontiguousarray(signal[:, settling:], dtype=np.float32), beats
 

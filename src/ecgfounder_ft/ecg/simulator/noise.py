@@ -35,9 +35,9 @@ def electrode_noise(rng: np.random.Generator, time: NDArray, sampling_rate: floa
     decay = np.float32(np.exp(-2 * np.pi * rng.uniform(1, 8) / sampling_rate))
     drive = rng.standard_normal((n_electrodes, n), dtype=np.float32) * np.sqrt(1 - decay**2)
     noise += motion.astype(np.float32) * lfilter(np.ones(1, np.float32), np.array([1, -decay], np.float32), drive)
-    if rng.random() < 0.06:  # an electrode is touched: a step that fades
+    if rng.random() < 0.10:  # an electrode is touched: a step that fades
         at, which = rng.uniform(0, time[-1]), rng.integers(n_electrodes)
-        fade = np.where(time >= at, np.exp(-(time - at).clip(0) / rng.uniform(0.1, 1.0)), 0)
+        fade = np.where(time >= at, np.exp(-(time - at).clip(0) / rng.uniform(0.1, 2.0)), 0)
         noise[which] += (rng.normal(0, 0.8) * fade).astype(np.float32)
     mains = RANGES["mains noise"].draw(rng)
     frequency = rng.choice([50.0, 60.0])
@@ -58,7 +58,7 @@ def _device_filter(low_pass: int, high_pass: float, sampling_rate: float) -> NDA
 def through_device(signal: NDArray, rng: np.random.Generator, sampling_rate: float) -> NDArray:
     """The signal as a recorder with one of the common bandwidths stores it; (leads, samples)."""
     low_pass = int(round(RANGES["low-pass"].draw(rng), -1))
-    high_pass = round(RANGES["high-pass"].draw(rng), 2)
+    high_pass = round(20 * RANGES["high-pass"].draw(rng)) / 20
     return sosfilt(_device_filter(low_pass, high_pass, sampling_rate), signal, axis=-1)
 
 

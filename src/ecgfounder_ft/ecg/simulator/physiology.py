@@ -11,7 +11,7 @@ from ecgfounder_ft.ecg.simulator.ranges import RANGES
 SIMULATED_CONDITIONS: tuple[str, ...] = ("NORM", "AFIB", "AFLT", "1dAVb", "RBBB", "LBBB")
 """Condition codes that the simulator knows."""
 
-RHYTHM_FINDINGS = ("bradycardia", "tachycardia", "junctional", "svt", "paced", "second-degree block")
+RHYTHM_FINDINGS = ("bradycardia", "tachycardia", "junctional", "svt", "vt", "paced", "second-degree block")
 """Other rhythms; ``bradycardia`` and ``tachycardia`` are those of the sinus node."""
 BEAT_FINDINGS = ("slow flutter", "sinus arrhythmia", "PAC", "PVC", "short PR", "atrial enlargement")
 CONDUCTION_FINDINGS = ("irbbb", "ilbbb", "ivcd", "wpw")
@@ -32,14 +32,27 @@ FINDINGS: tuple[str, ...] = (
 _EXCLUSIVE: tuple[tuple[frozenset[str], ...], ...] = (
     (frozenset({"NORM", "1dAVb"}), frozenset({"AFIB"}), frozenset({"AFLT"})),
     (frozenset({"RBBB"}), frozenset({"LBBB"}), *(frozenset({name}) for name in CONDUCTION_FINDINGS)),
-    (frozenset({"paced"}), frozenset({"RBBB", "LBBB", "NORM", "1dAVb", "AFLT", *CONDUCTION_FINDINGS})),
-    (frozenset({"NORM", "1dAVb", "AFIB", "AFLT"}), frozenset({"junctional"}), frozenset({"svt"}), frozenset({"paced"})),
+    (frozenset({"paced", "vt"}), frozenset({"RBBB", "LBBB", "NORM", "1dAVb", "AFLT", *CONDUCTION_FINDINGS})),
+    (
+        frozenset({"NORM", "1dAVb", "AFIB", "AFLT"}),
+        frozenset({"junctional"}),
+        frozenset({"svt"}),
+        frozenset({"vt"}),
+        frozenset({"paced"}),
+    ),
     (frozenset({"NORM"}), frozenset({"bradycardia"}), frozenset({"tachycardia"}), frozenset({"second-degree block"})),
-    (frozenset({"AFIB", "AFLT", "junctional", "svt"}), frozenset({"bradycardia", "tachycardia", "PAC", "short PR"})),
-    (frozenset({"AFIB", "AFLT", "junctional", "svt", "paced"}), frozenset({"second-degree block", "sinus arrhythmia"})),
-    (frozenset({"AFLT", "slow flutter"}), frozenset({"NORM", "1dAVb", "AFIB", "junctional", "svt", "paced"})),
+    (
+        frozenset({"AFIB", "AFLT", "junctional", "svt", "vt"}),
+        frozenset({"bradycardia", "tachycardia", "PAC", "short PR"}),
+    ),
+    (frozenset({"vt"}), frozenset({"PVC"})),
+    (
+        frozenset({"AFIB", "AFLT", "junctional", "svt", "vt", "paced"}),
+        frozenset({"second-degree block", "sinus arrhythmia"}),
+    ),
+    (frozenset({"AFLT", "slow flutter"}), frozenset({"NORM", "1dAVb", "AFIB", "junctional", "svt", "vt", "paced"})),
     (frozenset({"1dAVb"}), frozenset({"short PR", "wpw"})),
-    (frozenset({"lafb"}), frozenset({"lpfb"}), frozenset({"LBBB"}), frozenset({"paced"})),
+    (frozenset({"lafb"}), frozenset({"lpfb"}), frozenset({"LBBB"}), frozenset({"paced", "vt"})),
 )
 """Alternatives: members of two sets of one row cannot stand together."""
 _MAY_STAND_TOGETHER = frozenset({frozenset({"AFIB", "paced"})})
@@ -50,7 +63,7 @@ class Physiology:
     """One patient's heart on one day. Times in seconds, rates per minute, voltages in millivolts, angles in degrees."""
 
     rhythm: str
-    """``sinus``, ``fibrillation``, ``flutter``, ``junctional``, ``svt`` or ``paced``."""
+    """``sinus``, ``fibrillation``, ``flutter``, ``junctional``, ``svt``, ``vt`` or ``paced``."""
     conduction: str
     """A pattern of ``dipole.QRS``."""
     rate: float
@@ -136,9 +149,7 @@ def sample_physiology(
     ratios: tuple[int, ...] = ()
     if rhythm == "fibrillation":
         atrial_rate = 60 * draw("f-wave frequency")
-        # amplitudes are skewed: fine waves are as common as coarse ones
-        low, high = RANGES["f-wave amplitude"].low, RANGES["f-wave amplitude"].high
-        atrial_size = float(np.exp(rng.uniform(np.log(low), np.log(high)) * 0.6 + np.log(high) * 0.4))
+        atrial_size = draw("f-wave amplitude")
     elif rhythm == "flutter":
         atrial_rate = draw("flutter rate, slow" if "slow flutter" in found else "flutter rate")
         atrial_size = draw("flutter amplitude")
@@ -196,7 +207,7 @@ def _rhythm(conditions: frozenset[str], findings: frozenset[str]) -> str:
         return "fibrillation"
     if "AFLT" in conditions:
         return "flutter"
-    for name in ("junctional", "svt", "paced"):
+    for name in ("junctional", "svt", "vt", "paced"):
         if name in findings:
             return name
     return "sinus"

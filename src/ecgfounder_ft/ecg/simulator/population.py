@@ -19,7 +19,8 @@ RHYTHM_SHARES: dict[str, float] = {
     "tachycardia": 0.08,
     "AFIB": 0.19,
     "AFLT": 0.15,
-    "paced": 0.04,
+    "paced": 0.025,
+    "vt": 0.02,
     "svt": 0.03,
     "junctional": 0.03,
     "second-degree block": 0.03,
@@ -47,7 +48,7 @@ FINDING_SHARES: dict[str, float] = {
     "ST change": 0.14,
     "long QT": 0.08,
 }
-SLOW_FLUTTER_SHARE = 0.15
+SLOW_FLUTTER_SHARE = 0.25
 AXIS_SHARE, WALL_SHARE = 0.14, 0.22
 
 
@@ -92,7 +93,7 @@ def is_normal(conditions: frozenset[str], findings: frozenset[str]) -> bool:
 
 def is_sinus(conditions: frozenset[str], findings: frozenset[str]) -> bool:
     """The sinus node leads."""
-    return not conditions & {"AFIB", "AFLT"} and not findings & {"junctional", "svt", "paced"}
+    return not conditions & {"AFIB", "AFLT"} and not findings & {"junctional", "svt", "vt", "paced"}
 
 
 def _normalised(shares: dict[str, float]) -> list[float]:

@@ -30,15 +30,19 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Range:
-    """A quantity that differs from patient to patient, drawn evenly between two limits."""
+    """A quantity that differs from patient to patient, drawn between two limits."""
 
     low: float
     high: float
     unit: str
     source: str
+    logarithmic: bool = False
+    """Drawn evenly on a logarithmic scale: small values are as common as large ones."""
 
     def draw(self, rng: np.random.Generator) -> float:
         """One patient's value."""
+        if self.logarithmic:
+            return float(np.exp(rng.uniform(np.log(self.low), np.log(self.high))))
         return float(rng.uniform(self.low, self.high))
 
 
@@ -53,9 +57,10 @@ RANGES: dict[str, Range] = {
     "0.1 Hz RR modulation": Range(0.005, 0.03, "of RR", "McSharry 2003: Mayer waves"),
     "RR jitter": Range(0.002, 0.012, "of RR", "chosen"),
     "afib rate": Range(48, 165, "1/min", "ESC 2020: from well controlled to rapid conduction"),
-    "afib RR coefficient of variation": Range(0.12, 0.32, "1", "Clifford 2006, ch. 3: absolutely irregular RR"),
+    "afib RR coefficient of variation": Range(0.09, 0.32, "1", "Clifford 2006, ch. 3: absolutely irregular RR"),
     "junctional rate": Range(38, 75, "1/min", "HRS 2018: escape 40-60, accelerated above"),
     "svt rate": Range(140, 215, "1/min", "ACC 2015: AVNRT and AVRT"),
+    "vt rate": Range(125, 215, "1/min", "Chou: ventricular tachycardia"),
     "paced rate": Range(58, 95, "1/min", "chosen: lower rate 60, sensor-driven above"),
     "ectopic share": Range(0.06, 0.35, "of beats", "chosen: at least one in most 10 s strips"),
     "PAC prematurity": Range(0.55, 0.82, "of RR", "Chou"),
@@ -63,7 +68,7 @@ RANGES: dict[str, Range] = {
     # atria
     "P duration": Range(0.080, 0.120, "s", "Rijnbeek 2014"),
     "P duration, enlarged": Range(0.120, 0.150, "s", "AHA-V: left atrial abnormality, at least 120 ms"),
-    "P amplitude": Range(0.40, 1.6, "of the template", "Rijnbeek 2014: 0.05-0.25 mV in lead II"),
+    "P amplitude": Range(0.28, 1.6, "of the template", "Rijnbeek 2014: 0.05-0.25 mV in lead II"),
     "P rotation": Range(-35, 35, "degrees", "Rijnbeek 2014: P axis about 0-75"),
     "PR": Range(0.118, 0.194, "s", "Rijnbeek 2014; normal up to 200 ms"),
     "PR, short": Range(0.085, 0.118, "s", "definition: below 120 ms"),
@@ -73,7 +78,7 @@ RANGES: dict[str, Range] = {
     "flutter amplitude": Range(0.05, 0.28, "mV", "chosen: in the inferior leads"),
     "flutter to QRS": Range(0.12, 0.22, "s", "chosen: AV conduction time"),
     "f-wave frequency": Range(4.0, 9.0, "Hz", "Petrutiu 2006"),
-    "f-wave amplitude": Range(0.006, 0.12, "mV", "Stridh 2001; fine to coarse fibrillation in V1"),
+    "f-wave amplitude": Range(0.008, 0.13, "mV", "Stridh 2001; fine to coarse fibrillation in V1", True),
     # ventricles
     "QRS, normal": Range(0.074, 0.108, "s", "Rijnbeek 2014"),
     "QRS, rbbb": Range(0.120, 0.172, "s", "AHA-III: at least 120 ms"),
@@ -92,7 +97,7 @@ RANGES: dict[str, Range] = {
     "T amplitude": Range(0.4, 1.6, "of the template", "AHA-IV"),
     "T amplitude, abnormal": Range(-1.0, 0.2, "of the template", "AHA-IV: flat to inverted"),
     "frontal rotation": Range(-50, 40, "degrees", "Rijnbeek 2014: frontal axis about -20 to 95"),
-    "frontal rotation, lbbb": Range(-65, 20, "degrees", "AHA-III: a left or a normal axis"),
+    "frontal rotation, lbbb": Range(-95, 20, "degrees", "AHA-III: a left or a normal axis"),
     "frontal rotation, lafb": Range(-115, -88, "degrees", "AHA-III: axis -45 to -90; here from about -30"),
     "frontal rotation, lpfb": Range(45, 80, "degrees", "AHA-III: axis 90 to 180"),
     "frontal rotation, paced": Range(-125, -60, "degrees", "Chou: from the right ventricular apex"),
@@ -103,16 +108,17 @@ RANGES: dict[str, Range] = {
     "ST deviation": Range(0.05, 0.25, "mV", "UDMI 2018: from 0.05 mV"),
     "infarct Q": Range(0.25, 0.75, "mV", "UDMI 2018: Q waves, here the lost vector"),
     "U amplitude": Range(0.0, 0.10, "of T", "AHA-IV"),
+    "late right vector": Range(0.45, 1.6, "of the template", "AHA-III: r' to a tall R' in V1", True),
     "notches": Range(0.0, 0.10, "of QRS", "Chou: fragmentation"),
     "breathing of the QRS": Range(0.01, 0.10, "of amplitude", "Schijvenaars 2008"),
     # electrodes and devices
-    "chest gain": Range(0.75, 1.6, "1", "chosen: thin and stout chests, against the limb leads"),
+    "chest gain": Range(0.7, 2.0, "1", "chosen: thin and stout chests, against the limb leads", True),
     "precordial gain": Range(0.75, 1.25, "1", "Schijvenaars 2008: distance of each chest electrode"),
     "electrode shift": Range(-0.4, 0.4, "electrode spacings", "Schijvenaars 2008: about an interspace"),
     "lead vector error": Range(0.02, 0.12, "of its length", "chosen: what a single dipole does not explain"),
     "baseline wander": Range(0.0, 0.15, "mV", "Clifford 2006, ch. 3"),
-    "muscle noise": Range(0.001, 0.02, "mV", "Clifford 2006, ch. 3"),
-    "motion noise": Range(0.0, 0.012, "mV", "Clifford 2006, ch. 3: electrode motion, coloured like the ECG"),
+    "muscle noise": Range(0.001, 0.045, "mV", "Clifford 2006, ch. 3", True),
+    "motion noise": Range(0.001, 0.025, "mV", "Clifford 2006, ch. 3: electrode motion, coloured like the ECG", True),
     "mains noise": Range(0.0, 0.015, "mV", "Clifford 2006, ch. 3"),
     "low-pass": Range(35, 150, "Hz", "Kligfield 2007: 150 Hz; 40 Hz is a common filter setting"),
     "high-pass": Range(0.05, 0.6, "Hz", "Kligfield 2007: 0.05 Hz; 0.5 Hz is a common filter setting"),

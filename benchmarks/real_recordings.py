@@ -1,0 +1,263 @@
+"""How a checkpoint reads real recordings: zero-shot, and fine-tuned on four fifths of them.
+
+    python benchmarks/real_recordings.py --recordings DIR [DIR ...] --weights checkpoint/demo_12_lead.pth
+
+DIR: folders of WFDB recordings whose headers carry ``Dx`` lines (SNOMED codes, or the words of CPSC 2018). Reported are
+AUROC a condition with 95% intervals from a bootstrap over patients, and their macro average, on the recordings that
+state one of the label map's conditions and on all of them. Unknown labels are left out. Two rows help where labels are
+loose: NORM where nothing but a sinus rhythm is stated, against all recordings without it; and fibrillation or flutter
+together, with the sources that do not tell them apart.
+"""
+
+import argparse
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+import torch.nn.functional as F
+import yaml
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+from torch import Tensor
+
+from ecgfounder_ft.data.catalog import build_table, skipped_table, targets
+from ecgfounder_ft.data.headers import signal_digest
+from ecgfounder_ft.data.physionet2021 import read_physionet2021
+from ecgfounder_ft.data.splits import SplitSettings, split_recordings
+from ecgfounder_ft.ecg.leads import STANDARD_LEADS
+from ecgfounder_ft.ecg.preprocessing import Preprocessing
+from ecgfounder_ft.ecg.recording import UnreadableRecordingError
+from ecgfounder_ft.ecg.wfdb_files import read_header, read_recording
+from ecgfounder_ft.evaluation.evaluate import evaluate
+from ecgfounder_ft.labels import ABSENT, PRESENT, UNKNOWN, LabelMap
+from ecgfounder_ft.model.net1d import Net1D
+from ecgfounder_ft.model.weights import load_weights, sha256_of
+
+console = Console(width=130)
+
+
+@dataclass
+class RealRecordings:
+    table: pd.DataFrame
+    """Catalog rows, one a recording."""
+    inputs: NDArray[np.float32]
+    """(n, leads, samples), preprocessed."""
+    states: NDArray[np.int8]
+    """(n, conditions) present, absent or unknown."""
+    diagnoses: list[list[str]]
+    """Entries of each ``Dx`` line."""
+    signal: pd.Series
+    """Digest of each recording's signal."""
+
+
+def read_all(folders: list[Path], label_map: LabelMap, preprocessing: Preprocessing) -> RealRecordings:
+    """Every recording that can be read and states a diagnosis; the same signal under two names is one recording."""
+    tables, skipped = [], []
+    for folder in folders:
+        catalog = read_physionet2021(folder, label_map)
+        tables.append(catalog.table.assign(recording=[f"{folder.name}/{name}" for name in catalog.table["recording"]]))
+        skipped.append(catalog.skipped)
+    table = pd.concat(tables, ignore_index=True).drop_duplicates("path", ignore_index=True)
+    table["patient"] = table["recording"]
+    inputs, kept, diagnoses, errors = [], [], [], []
+    for row, path in track(enumerate(table["path"]), "preprocessing", total=len(table), console=console):
+        stated = [entry.strip() for entry in read_header(Path(path)).metadata.get("dx", "").split(",") if entry.strip()]
+        if not stated:
+            continue
+        try:
+            inputs.append(preprocessing(read_recording(Path(path))).signal)
+        except UnreadableRecordingError as error:
+            errors.append(error)
+            continue
+        kept.append(row)
+        diagnoses.append(stated)
+    skipped.append(skipped_table(errors))
+    for reason, count in pd.concat(skipped)["reason"].value_counts().items():
+        console.print(f"skipped: {count} x {reason}")
+    table = (
+        build_table(table.iloc[kept], label_map).set_index("recording", drop=False).loc[table.iloc[kept]["recording"]]
+    )
+    table = table.reset_index(drop=True)
+    digest = pd.Series([signal_digest(Path(path)) for path in table["path"]])
+    first = ~digest.duplicated()
+    console.print(f"{len(table)} recordings, {int((~first).sum())} of them the same signal as another and left out")
+    chosen = np.flatnonzero(first)
+    table = table.iloc[chosen].reset_index(drop=True)
+    return RealRecordings(
+        table,
+        np.stack(inputs)[chosen],
+        targets(table, label_map),
+        [diagnoses[index] for index in chosen],
+        digest.iloc[chosen].reset_index(drop=True),
+    )
+
+
+def build(weights: Path, architecture: dict, leads: int, label_map: LabelMap) -> Net1D:
+    """The network with its last layer from the checkpoint's matching task rows."""
+    net = Net1D(in_channels=leads, num_classes=len(label_map), **architecture)
+    load_weights(net, weights, [condition.tasks for condition in label_map.conditions.values()])
+    return net
+
+
+def predict(net: Net1D, inputs: NDArray[np.float32]) -> NDArray[np.float64]:
+    """(n, conditions) logits."""
+    net.eval()
+    with torch.inference_mode():
+        parts = [net(torch.from_numpy(part.copy())) for part in np.array_split(inputs, max(len(inputs) // 32, 1))]
+    return torch.cat(parts).double().numpy()
+
+
+def masked_loss(logits: Tensor, states: Tensor) -> Tensor:
+    """Binary cross-entropy over the known labels."""
+    known = states != UNKNOWN
+    return F.binary_cross_entropy_with_logits(logits[known], states[known].float())
+
+
+def fine_tune(net: Net1D, inputs: NDArray, states: NDArray, epochs: int, seed: int, minimum: int) -> Net1D:
+    """Train every layer, the last one faster; a condition with fewer than ``minimum`` recordings keeps its start."""
+    torch.manual_seed(seed)
+    states = states.copy()
+    states[:, (states == PRESENT).sum(axis=0) < minimum] = UNKNOWN
+    x, y = torch.from_numpy(inputs), torch.from_numpy(states)
+    body = [parameter for name, parameter in net.named_parameters() if not name.startswith("dense.")]
+    optimizer = torch.optim.AdamW(
+        [{"params": body, "lr": 2e-4}, {"params": net.dense.parameters(), "lr": 1e-3}], weight_decay=0.01
+    )
+    steps = epochs * -(-len(x) // 16)
+    scheduler = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=[2e-4, 1e-3], total_steps=steps, pct_start=0.2)
+    net.train()
+    for _ in range(epochs):
+        for chosen in torch.randperm(len(x)).split(16):
+            shift = int(torch.randint(-500, 500, (1,)))
+            batch = torch.roll(x[chosen], shift, dims=-1) * (1 + 0.1 * torch.randn(len(chosen), x.shape[1], 1))
+            loss = masked_loss(net(batch), y[chosen])
+            optimizer.zero_grad()
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
+            optimizer.step()
+            scheduler.step()
+    return net
+
+
+def cross_validated(
+    data: RealRecordings, make: Callable[[], Net1D], options: argparse.Namespace, codes: list[str]
+) -> NDArray:
+    """(n, conditions) logits of each recording by the network that has not seen it or its signal."""
+    logits = np.full(data.states.shape, np.nan)
+    for fold in range(options.folds):
+        settings = SplitSettings(
+            kind="kfold", folds=options.folds, fold=fold, train=0.85, validation=0.15, test=0.0, minimum=0
+        )
+        side = split_recordings(data.table, data.signal, settings, options.seed, codes)["split"].to_numpy()
+        test, train = side == "test", (side == "train") | (side == "validation")
+        net = fine_tune(
+            make(), data.inputs[train], data.states[train], options.epochs, options.seed + fold, options.minimum
+        )
+        logits[test] = predict(net, data.inputs[test])
+    return logits
+
+
+def auroc_rows(data: RealRecordings, logits: NDArray, label_map: LabelMap, options: argparse.Namespace) -> dict:
+    """AUROC with intervals: of each condition and their macro average, on two sets, and the rows for loose labels."""
+    codes = list(label_map.codes)
+    probabilities = 1 / (1 + np.exp(-logits))
+    patients = data.table["patient"].to_numpy()
+    stating = (data.states == PRESENT).any(axis=1)
+    results: dict[str, dict] = {}
+
+    def measure(name: str, rows: NDArray, states: NDArray, scores: NDArray, of: list[str]) -> None:
+        found = evaluate(
+            states[rows], scores[rows], patients[rows], of, task="multi_label", resamples=options.resamples, seed=0
+        )
+        results[name] = {
+            code: {
+                "n": condition.n,
+                "positives": condition.positives,
+                **{key: getattr(condition.figures["auroc"], key) for key in ("value", "low", "high")},
+            }
+            for code, condition in found.conditions.items()
+        }
+        if len(of) > 1:
+            macro = found.macro["auroc"]
+            results[name]["macro"] = {"value": macro.value, "low": macro.low, "high": macro.high}
+
+    measure("one of the conditions", stating, data.states, probabilities, codes)
+    measure("all recordings", np.ones(len(stating), bool), data.states, probabilities, codes)
+    if "NORM" in codes:
+        column = codes.index("NORM")
+        names = {*label_map.conditions["NORM"].snomed, *label_map.conditions["NORM"].words}
+        alone = np.array([set(stated) <= names for stated in data.diagnoses])
+        strict = np.where(alone, PRESENT, np.where(data.states[:, column] == ABSENT, ABSENT, UNKNOWN)).astype(np.int8)
+        for name, rows in (("one of the conditions", stating), ("all recordings", np.ones(len(stating), bool))):
+            label = f"NORM stated alone, {name}"
+            measure(label, rows, strict[:, None], probabilities[:, [column]], ["NORM"])
+    if {"AFIB", "AFLT"} <= set(codes):
+        pair = [codes.index("AFIB"), codes.index("AFLT")]
+        entries = {
+            entry
+            for code in ("AFIB", "AFLT")
+            for entry in (*label_map.conditions[code].snomed, *label_map.conditions[code].words)
+        }
+        either = np.array([[PRESENT if set(stated) & entries else ABSENT] for stated in data.diagnoses], dtype=np.int8)
+        score = 1 - (1 - probabilities[:, pair]).prod(axis=1, keepdims=True)
+        measure("AFIB or AFLT, all recordings", np.ones(len(stating), bool), either, score, ["either"])
+    return results
+
+
+def show(title: str, results: dict) -> None:
+    table = Table("set", "condition", "recordings", "with it", "AUROC", "95% interval", title=title)
+    for name, rows in results.items():
+        for code, row in rows.items():
+            value, low, high = (("-" if row[key] is None else f"{row[key]:.3f}") for key in ("value", "low", "high"))
+            table.add_row(name, code, str(row.get("n", "")), str(row.get("positives", "")), value, f"{low} to {high}")
+        table.add_section()
+    console.print(table)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--recordings", type=Path, nargs="+", required=True)
+    parser.add_argument("--weights", type=Path, required=True)
+    parser.add_argument("--architecture", type=Path, default=Path("configs/model/architecture/slim.yaml"))
+    parser.add_argument("--labels", type=Path, default=Path("configs/labels/six_conditions.yaml"))
+    parser.add_argument("--leads", nargs="+", default=list(STANDARD_LEADS), help="of the model, as --leads I")
+    parser.add_argument("--folds", type=int, default=5, help="0: zero-shot only")
+    parser.add_argument("--epochs", type=int, default=15)
+    parser.add_argument("--minimum", type=int, default=3, help="recordings of a condition needed to fine-tune it")
+    parser.add_argument("--resamples", type=int, default=1000)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--random-start", action="store_true", help="fine-tune from random weights, to compare")
+    parser.add_argument("--json", type=Path, default=None, help="write the figures there")
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    content = yaml.safe_load(options.labels.read_text())
+    content.pop("defaults", None)
+    label_map = LabelMap.from_dict(content)
+    architecture = yaml.safe_load(options.architecture.read_text())
+    data = read_all(options.recordings, label_map, Preprocessing(leads=options.leads))
+
+    def make() -> Net1D:
+        if options.random_start:
+            return Net1D(in_channels=len(options.leads), num_classes=len(label_map), **architecture)
+        return build(options.weights, architecture, len(options.leads), label_map)
+
+    record = {"weights": str(options.weights), "sha256": sha256_of(options.weights), "recordings": len(data.table)}
+    record["zero-shot"] = auroc_rows(data, predict(make(), data.inputs), label_map, options)
+    show("random" if options.random_start else "zero-shot", record["zero-shot"])
+    if options.folds:
+        logits = cross_validated(data, make, options, list(label_map.codes))
+        record["fine-tuned"] = auroc_rows(data, logits, label_map, options)
+        show(f"fine-tuned, {options.folds}-fold", record["fine-tuned"])
+    if options.json is not None:
+        options.json.write_text(json.dumps(record, indent=1))
+
+
+if __name__ == "__main__":
+    main()
