@@ -13,7 +13,9 @@ import pandas as pd
 import pytest
 
 from ecgfounder_ft.data import store as store_module
-from ecgfounder_ft.data.store import StoredSignals, StoreFullError, build_store, signal_hash, store_name
+from ecgfounder_ft.data import store_build
+from ecgfounder_ft.data.store import StoredSignals, build_store, store_name
+from ecgfounder_ft.data.store_build import StoreFullError, signal_hash
 from ecgfounder_ft.ecg.leads import STANDARD_LEADS
 from ecgfounder_ft.ecg.preprocessing import Preprocessing, Window
 from ecgfounder_ft.ecg.wfdb_files import read_recording, write_recording
@@ -46,13 +48,13 @@ def expected(table: pd.DataFrame, preprocessing: Preprocessing) -> np.ndarray:
 def built(monkeypatch) -> list[str]:
     """The paths that were preprocessed, in order."""
     paths: list[str] = []
-    original = store_module.read_recording
+    original = store_build.read_recording
 
     def counted(path, leads=None):
         paths.append(Path(path).stem)
         return original(path, leads)
 
-    monkeypatch.setattr(store_module, "read_recording", counted)
+    monkeypatch.setattr(store_build, "read_recording", counted)
     return paths
 
 
@@ -251,7 +253,7 @@ def test_a_failing_disk_error_number(tmp_path, preprocessing, monkeypatch):
 
     table = make_recordings(tmp_path / "data", 3)
     with monkeypatch.context() as patch:
-        patch.setattr(store_module, "_write_header", full)
+        patch.setattr(store_build, "write_shard_header", full)
         with pytest.raises(StoreFullError, match=r"ran full.*3 recordings take"):
             build(table, preprocessing, tmp_path / "store")
     folder = tmp_path / "store" / store_name(preprocessing)

@@ -19,7 +19,7 @@ import json
 import os
 import threading
 from collections import Counter, OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -189,7 +189,7 @@ def build_store(
     if len(contents) < len(set(paths)):
         with only_build(store):
             index = read_index(store, size)  # the build that was waited for may have done it
-            done = set(unchanged(paths, index).index)
+            done = unchanged(paths, index)
             missing = [path for path in dict.fromkeys(paths) if path not in done]
             if missing:
                 known = frozenset(located(index).index)
@@ -213,14 +213,14 @@ def _open(
     store: Path,
     table: pd.DataFrame,
     paths: Sequence[str],
-    contents: pd.Series,
+    contents: Mapping[str, str],
     entries: pd.DataFrame,
     unreadable: Unreadable,
     shape: tuple[int, int],
 ) -> StoredSignals:
     """The recordings of the table as their entries (by content) say."""
     found = entries[["shard", "row", "signal_hash", "repairs", "reason", "detail"]].reindex(
-        pd.Series(paths, dtype="str").map(contents)
+        [contents.get(path) for path in paths]
     )
     found.index = table.index
     found.insert(0, "recording", table["recording"])

@@ -10,7 +10,7 @@ import os
 import re
 import socket
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
@@ -93,16 +93,19 @@ def located(index: pd.DataFrame) -> pd.DataFrame:
     return telling.drop_duplicates("content").set_index("content")
 
 
-def unchanged(paths: Sequence[str], index: pd.DataFrame) -> pd.Series:
+def unchanged(paths: Iterable[str], index: pd.DataFrame) -> dict[str, str]:
     """Content by path, for those whose files are as they were when the content was built or skipped."""
-    candidates = index.loc[
-        index["path"].isin(paths) & index["content"].isin(located(index).index),
-        ["path", "files", "signature", "content"],
-    ]
-    now = candidates[["path", "files"]].drop_duplicates()
-    now["signature"] = [signature(path, files) for path, files in zip(now["path"], now["files"], strict=True)]
-    same = candidates.merge(now, on=["path", "files", "signature"])
-    return same.drop_duplicates("path").set_index("path")["content"]
+    # Plain sets and lists: several times faster here than pandas' isin and merge
+    wanted, known = set(paths), set(located(index).index)
+    found: dict[str, str] = {}
+    states: dict[tuple[str, str], str] = {}
+    columns = (index[column].tolist() for column in ("path", "files", "signature", "content"))
+    for path, files, then, content in zip(*columns, strict=True):
+        if path in wanted and content in known:
+            now = states.get((path, files)) or states.setdefault((path, files), signature(path, files))
+            if now == then:
+                found[path] = content
+    return found
 
 
 def signature(path: str, files: str) -> str:
