@@ -73,8 +73,6 @@ def prepare_data(
     """
     catalog = read_catalog(config, label_map)
     counts: dict[str, Any] = {"catalog": len(catalog)}
-    for note in catalog.notes:
-        log.info("%s", note)
     table = _for_task(catalog, label_map, task, counts)
     table = select_max_samples(table, label_map, config.max_samples, seed).reset_index(drop=True)
     counts["chosen"] = len(table)
