@@ -27,7 +27,7 @@ def _recording(signal, leads, rate=500.0, name="x") -> Recording:
 def test_a_step_of_one_millivolt_and_one_second_measures_10_by_25_mm():
     signal = np.zeros((1, 5000))
     signal[0, 1500:2000] = 1.0  # 3 s to 4 s
-    figure = draw_recording(_recording(signal, ["V1"]), title="")
+    figure = draw_recording(_recording(signal, ["V1"]))
     ink = _ink(figure)
     left = 150 + 3 * 250  # the traces begin 15 mm from the edge
     top_of = {
@@ -42,7 +42,7 @@ def test_a_step_of_one_millivolt_and_one_second_measures_10_by_25_mm():
 
 
 def test_the_calibration_pulse_is_one_millivolt_and_200_ms():
-    ink = _ink(draw_recording(_recording(np.zeros((1, 5000)), ["I"]), title=""))
+    ink = _ink(draw_recording(_recording(np.zeros((1, 5000)), ["I"])))
     pulse = ink[160:-100, 20:130]
     rows, columns = (
         np.flatnonzero(pulse.any(axis=1)),

@@ -154,7 +154,7 @@ def test_one_patient_has_figures_and_no_interval():
     )
     assert result.macro["auroc"].value == 0.75
     assert all(figure.low is None for figure in result.conditions["A"].figures.values())
-    assert result.macro["auroc"].reason == "no interval: 1 patients"
+    assert result.macro["auroc"].reason == "no interval: 1 patient"
 
 
 def test_the_macro_figure_is_over_the_same_conditions_in_every_resample():

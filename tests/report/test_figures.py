@@ -5,6 +5,7 @@ import pytest
 
 from ecgfounder_ft.evaluation.evaluate import evaluate
 from ecgfounder_ft.evaluation.inputs import prepare
+from ecgfounder_ft.evaluation.subgroups import by_value, evaluate_subgroups
 from ecgfounder_ft.report import figures
 
 CODES = ("NORM", "AFIB", "RBBB")
@@ -106,3 +107,16 @@ def test_figures_go_to_png_data_address_and_tensorboard(case, tmp_path):
 def test_the_same_figure_gives_the_same_bytes():
     first, second = (figures.data_uri(figures.confusion_matrix_figure([[1, 0], [0, 1]], ("A", "B"))) for _ in range(2))
     assert first == second
+
+
+def test_forest_has_a_row_a_subgroup_and_dashes_where_nothing_can_be_told(case):
+    targets, probabilities, evaluation = case
+    data = prepare(targets, probabilities, range(80), CODES, task="multi_label")
+    groups = evaluate_subgroups(data, by_value("sex", ["f"] * 50 + ["m"] * 27 + ["x"] * 3), resamples=20)
+    figure = figures.forest_figure(groups, evaluation, ["NORM", "AFIB"])
+    assert [axes.get_title() for axes in figure.axes] == ["NORM", "AFIB"]
+    labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    assert labels == ["f  (n 50)", "m  (n 27)", "x  (n 3)"]
+    dots = [line.get_xdata()[0] for line in figure.axes[0].lines if line.get_marker() == "o"]
+    assert dots == [pytest.approx(group.figure("NORM", "auroc").value) for group in groups[:2]]
+    assert "–" in _texts(figure)

@@ -33,7 +33,7 @@ _MM_PER_INCH = 25.4
 _LEFT = 15.0
 """mm left of the traces, which hold the calibration pulse."""
 _RIGHT = 5.0
-_TOP = 15.0
+_TOP, _TOP_UNTITLED = 15.0, 3.0
 _BOTTOM = 10.0
 _MIN_UP, _MAX_UP = 15.0, 45.0
 """mm kept for a row above its baseline: at least, and at most however tall the signal."""
@@ -70,8 +70,8 @@ def draw_recording(
 
     Args:
         recording: any number of leads.
-        title: above the traces; the record's name where None. Lines may be separated by newlines (two at
-            most).
+        title: above the traces; the record's name where None, nothing where empty. Lines may be separated by newlines
+            (two at most).
         figure: drawn into and resized, where given.
         overlay: (leads, samples) as the recording's signal, weights for or against a decision, shaded behind
             the
@@ -90,8 +90,10 @@ def draw_recording(
     start = max(0.0, (recording.duration - WINDOW_SECONDS) / 2)
     rows = _rows(recording.leads)
     extents = [_row_extent(recording, row, start) for row in rows]
+    text = recording.name if title is None else title
+    top = _TOP if text else _TOP_UNTITLED
     width = _LEFT + WINDOW_SECONDS * PAPER_SPEED + _RIGHT
-    height = _TOP + sum(up + down for up, down in extents) + _BOTTOM
+    height = top + sum(up + down for up, down in extents) + _BOTTOM
     if figure is None:
         figure = Figure()
         FigureCanvasAgg(figure)
@@ -101,7 +103,7 @@ def draw_recording(
     axes.set_xlim(0, width)
     axes.set_ylim(0, height)
     axes.set_axis_off()
-    paper_top = height - _TOP
+    paper_top = height - top
     axes.fill_between([0, width], _BOTTOM, paper_top, color=_PAPER, linewidth=0, zorder=0)
     shade = None if overlay is None else _overlay_scale(overlay)
     cut = False
@@ -142,7 +144,7 @@ def draw_recording(
                 axes.plot([x, x], [baseline - 3, baseline + 3], color=_INK, linewidth=0.6, zorder=4)
         baseline -= down
     _draw_grid(axes, width, _BOTTOM, paper_top, origins[0] if origins else _BOTTOM)
-    axes.text(3, height - 5, recording.name if title is None else title, fontsize=10, color=_INK, va="top")
+    axes.text(3, height - 5, text, fontsize=10, color=_INK, va="top")
     axes.text(3, 3.5, _footnote(recording, start, cut, overlay is not None), fontsize=8, color=_INK)
     return figure
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecgfounder_ft.evaluation.inputs import EvaluationInput
-from ecgfounder_ft.evaluation.metrics import ECE_BINS, FIGURES, Estimate, calibration_bin
+from ecgfounder_ft.evaluation.metrics import ECE_BINS, FIGURES, Estimate, calibration_bin, count_patients
 from ecgfounder_ft.labels import PRESENT
 
 DEFAULT_RESAMPLES = 1000
@@ -24,7 +24,9 @@ MIN_PATIENTS = 5
 _CHUNK_ELEMENTS = 4_000_000
 """Weights held at a time (recordings x resamples), 32 MB an array."""
 
-_NEEDS_POSITIVES = frozenset({"auroc", "auprc", "f1", "sensitivity"})
+NEEDS_POSITIVES = frozenset({"auroc", "auprc", "f1", "sensitivity"})
+"""Figures that do not exist without recordings of the condition."""
+
 _NEEDS_NEGATIVES = frozenset({"auroc", "auprc", "specificity"})
 
 
@@ -113,7 +115,7 @@ def interval(estimate: Estimate, values: NDArray[np.float64], *, level: float = 
     reason = too_few
     if not too_few:
         if 2 * undefined >= len(values):
-            reason = f"no interval: undefined in {undefined} of {len(values)} resamples"
+            reason = f"no interval: undefined in {undefined:,} of {len(values):,} resamples"
         else:
             tail = 50 * (1 - level)
             low, high = (float(end) for end in np.nanpercentile(values, (tail, 100 - tail)))
@@ -126,12 +128,12 @@ def interval(estimate: Estimate, values: NDArray[np.float64], *, level: float = 
 
 def too_few_patients(figure: str, positive_patients: int, negative_patients: int, patients: int) -> str:
     """Why a condition's figure gets no interval, empty where it does."""
-    if figure in _NEEDS_POSITIVES and positive_patients < MIN_PATIENTS:
-        return f"no interval: {positive_patients} patients with the condition"
+    if figure in NEEDS_POSITIVES and positive_patients < MIN_PATIENTS:
+        return f"no interval: {count_patients(positive_patients)} with the condition"
     if figure in _NEEDS_NEGATIVES and negative_patients < MIN_PATIENTS:
-        return f"no interval: {negative_patients} patients without the condition"
+        return f"no interval: {count_patients(negative_patients)} without the condition"
     if patients < MIN_PATIENTS:
-        return f"no interval: {patients} patients"
+        return f"no interval: {count_patients(patients)}"
     return ""
 
 

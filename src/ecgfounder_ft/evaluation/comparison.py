@@ -80,7 +80,7 @@ def compare(
         raise NotComparableError("the patients of the test recordings differ")
     evaluations = [evaluate_input(data, resamples=0) for data in (one, other)]
     drawn = [bootstrap_figures(data, resamples=resamples, seed=seed) for data in (one, other)]
-    few = f"no interval: {one.patients} patients" if too_few_patients("accuracy", 0, 0, one.patients) else ""
+    few = too_few_patients("accuracy", one.patients, one.patients, one.patients)
     conditions = {}
     for column, code in enumerate(one.codes):
         known = one.known[:, column] & other.known[:, column]

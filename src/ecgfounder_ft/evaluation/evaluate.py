@@ -11,6 +11,7 @@ from sklearn.metrics import confusion_matrix
 from ecgfounder_ft.evaluation.bootstrap import (
     DEFAULT_RESAMPLES,
     MIN_PATIENTS,
+    NEEDS_POSITIVES,
     Resamples,
     bootstrap_figures,
     interval,
@@ -25,6 +26,7 @@ from ecgfounder_ft.evaluation.metrics import (
     Estimate,
     condition_estimates,
     confusion_of,
+    count_patients,
     macro_estimate,
 )
 from ecgfounder_ft.labels import ABSENT, PRESENT, UNKNOWN
@@ -187,14 +189,29 @@ def _with_intervals(
     )
     means = drawn.macro(defined)
     wide = {
-        name: interval(macro[name], means[:, place], level=level, too_few=_too_few(data.patients))
+        name: _with_rare_conditions(
+            name, interval(macro[name], means[:, place], level=level, too_few=_too_few(data.patients)), finished
+        )
         for place, name in enumerate(FIGURES)
     }
     return finished, wide
 
 
 def _too_few(patients: int) -> str:
-    return f"no interval: {patients} patients" if patients < MIN_PATIENTS else ""
+    return too_few_patients("accuracy", patients, patients, patients)
+
+
+def _with_rare_conditions(name: str, macro: Estimate, conditions: dict[str, ConditionFigures]) -> Estimate:
+    """Say which conditions make a macro interval look surer than it is."""
+    if name not in NEEDS_POSITIVES or macro.low is None:
+        return macro
+    rare = [
+        f"{code} ({count_patients(condition.positive_patients)})"
+        for code, condition in conditions.items()
+        if condition.figures[name].value is not None and condition.positive_patients < MIN_PATIENTS
+    ]
+    note = f"interval too narrow, for the few of {', '.join(rare)}" if rare else ""
+    return replace(macro, reason="; ".join(part for part in (macro.reason, note) if part))
 
 
 def _confusion_matrix(data: EvaluationInput) -> tuple[tuple[int, ...], ...] | None:

@@ -159,6 +159,11 @@ def condition_estimates(
     }
 
 
+def count_patients(number: int) -> str:
+    """The number in words that agree with it: "1 patient", "2 patients"."""
+    return f"{number:,} patient{'' if number == 1 else 's'}"
+
+
 def macro_estimate(estimates: dict[str, Estimate]) -> Estimate:
     """Mean of one figure over the conditions where it exists; the reason names those where it does not.
 

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from ecgfounder_ft.evaluation.bootstrap import DEFAULT_RESAMPLES, MIN_PATIENTS
 from ecgfounder_ft.evaluation.evaluate import Evaluation, evaluate_input
 from ecgfounder_ft.evaluation.inputs import EvaluationInput
-from ecgfounder_ft.evaluation.metrics import Estimate
+from ecgfounder_ft.evaluation.metrics import Estimate, count_patients
 from ecgfounder_ft.labels import PRESENT
 
 NOT_STATED = "not stated"
@@ -54,7 +54,7 @@ class SubgroupEvaluation:
             return Estimate(None, reason=self.reason)
         condition = self.evaluation.conditions[code]
         if condition.n and condition.positive_patients < MIN_PATIENTS:
-            return Estimate(None, reason=f"too few: {condition.positive_patients} patients with the condition")
+            return Estimate(None, reason=f"too few: {count_patients(condition.positive_patients)} with the condition")
         return condition.figures[name]
 
     def to_dict(self) -> dict[str, Any]:
@@ -81,7 +81,10 @@ def by_age(ages: ArrayLike) -> list[Subgroup]:
 
 def by_condition(targets: NDArray[np.integer], codes: Sequence[str]) -> list[Subgroup]:
     """A subgroup for the recordings that have each condition, to see the others in its company; they may overlap."""
-    groups = [Subgroup("with", code, np.asarray(targets)[:, column] == PRESENT) for column, code in enumerate(codes)]
+    groups = [
+        Subgroup("co-occurring condition", code, np.asarray(targets)[:, column] == PRESENT)
+        for column, code in enumerate(codes)
+    ]
     return [group for group in groups if group.rows.any()]
 
 
@@ -120,7 +123,7 @@ def evaluate_subgroups(
         part = data.select(group.rows[data.kept])
         n, patients = len(part.targets), part.patients
         if patients < MIN_PATIENTS:
-            reason = f"too few: {patients} patients"
+            reason = f"too few: {count_patients(patients)}"
             results.append(SubgroupEvaluation(group.attribute, group.value, n, patients, None, reason))
             continue
         evaluation = evaluate_input(part, resamples=resamples, seed=seed, level=level)

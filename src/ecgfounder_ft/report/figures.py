@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from ecgfounder_ft.evaluation import curves
 from ecgfounder_ft.evaluation.evaluate import Evaluation
 from ecgfounder_ft.evaluation.metrics import FIGURES, Confusion, Estimate
+from ecgfounder_ft.evaluation.subgroups import SubgroupEvaluation
 from ecgfounder_ft.labels import UNKNOWN
 
 # The palette of Okabe and Ito, which people with any colour vision can tell apart, without its yellow.
@@ -277,7 +278,7 @@ def reliability_figure(
         targets: (n, k) 1, 0 or -1 (unknown).
         probabilities: (n, k), as used for decisions.
         codes: (k,) condition codes.
-        uncalibrated: (n, k), drawn in grey behind, where calibration was applied.
+        uncalibrated: (n, k), drawn in grey behind: before calibration, where it was applied.
         title: above the panels.
     """
     columns = min(3, max(1, len(codes)))
@@ -305,7 +306,7 @@ def reliability_figure(
         if column + columns >= len(codes):
             axes.set_xlabel("stated probability")
         _plain(axes)
-    figure.suptitle(title + ("" if uncalibrated is None else " (grey: before calibration)"))
+    figure.suptitle(title)
     return figure
 
 
@@ -399,3 +400,76 @@ def data_uri(figure: Figure, *, image_format: str = "svg", dpi: int = 110) -> st
         figure.savefig(stream, format=image_format, dpi=dpi, facecolor="white", metadata=metadata)
     kind = {"svg": "image/svg+xml", "png": "image/png"}[image_format]
     return f"data:{kind};base64,{base64.b64encode(stream.getvalue()).decode('ascii')}"
+
+
+def forest_figure(
+    subgroups: Sequence[SubgroupEvaluation],
+    evaluation: Evaluation,
+    codes: Sequence[str],
+    *,
+    name: str = "auroc",
+    title: str | None = None,
+) -> Figure:
+    """One figure over subgroups, a panel a condition: dots with intervals, and a line at the whole set's value.
+
+    A subgroup that cannot tell has ``–`` in place of a dot.
+
+    Args:
+        subgroups: in the order drawn, those of one attribute together.
+        evaluation: of the whole set.
+        codes: the conditions drawn, side by side.
+        name: key of the figure.
+        title: above the panels; the figure's name where None.
+    """
+    labels, places, heads = _forest_rows(subgroups)
+    height = 0.9 + 0.2 * (len(labels) + len(heads))
+    figure = _new_figure(2.6 + 2.3 * len(codes), max(2.0, height))
+    panels = figure.subplots(1, len(codes), sharey=True, squeeze=False)[0]
+    for column, (code, axes) in enumerate(zip(codes, panels, strict=True)):
+        whole = evaluation.conditions[code].figures[name]
+        colour = colour_of(evaluation.codes.index(code))
+        if whole.value is not None:
+            axes.axvline(whole.value, color="#aaaaaa", linewidth=1.2)
+            if whole.low is not None and whole.high is not None:
+                axes.axvspan(whole.low, whole.high, color="#eeeeee", linewidth=0)
+        for group, place in zip(subgroups, places, strict=True):
+            estimate = group.figure(code, name)
+            if estimate.value is None:
+                axes.text(0.02, place, "–", transform=axes.get_yaxis_transform(), va="center", color=_GREY)
+                continue
+            if estimate.low is not None and estimate.high is not None:
+                axes.hlines(place, estimate.low, estimate.high, color=colour, linewidth=1.5)
+            axes.plot(estimate.value, place, "o", color=colour, markersize=5)
+        axes.set_title(code, fontsize=11)
+        axes.tick_params(axis="y", length=0)
+        axes.tick_params(axis="x", labelsize=8)
+        axes.xaxis.set_major_locator(MaxNLocator(4))
+        _plain(axes, grid="x")
+        axes.spines["left"].set_visible(False)
+        if column == 0:
+            axes.set_yticks(places, labels, fontsize=9)
+            for place, head in heads:
+                axes.text(
+                    -0.03, place, head, transform=axes.get_yaxis_transform(), fontsize=9, fontweight="bold",
+                    ha="right", va="center",
+                )  # fmt: skip
+        axes.set_ylim(max([*places, 0]) + 0.7, -0.7)
+    figure.suptitle(FIGURES[name] + " by subgroup" if title is None else title)
+    return figure
+
+
+def _forest_rows(subgroups: Sequence[SubgroupEvaluation]) -> tuple[list[str], list[float], list[tuple[float, str]]]:
+    """Labels and heights of the subgroups, and of the attribute names over them."""
+    labels: list[str] = []
+    places: list[float] = []
+    heads: list[tuple[float, str]] = []
+    height, attribute = 0.0, None
+    for group in subgroups:
+        if group.attribute != attribute:
+            attribute = group.attribute
+            heads.append((height, attribute))
+            height += 1
+        labels.append(f"{group.value}  (n {group.n:,})")
+        places.append(height)
+        height += 1
+    return labels, places, heads
