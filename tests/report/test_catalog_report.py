@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from ecgfounder_ft.data.catalog import build_table, skipped_table
+from ecgfounder_ft.data.catalog import Catalog, build_table, skipped_table
 from ecgfounder_ft.data.physionet2021 import read_physionet2021
 from ecgfounder_ft.ecg.leads import STANDARD_LEADS
 from ecgfounder_ft.ecg.recording import Recording, UnreadableRecordingError
@@ -84,7 +84,7 @@ def test_lengths_rates_ages_draw_every_recording(table, label_map):
 
 
 def test_an_empty_catalog_draws_too(label_map, tmp_path):
-    assert write_catalog_report(build_table([], label_map), label_map, tmp_path / "new").is_file()
+    assert write_catalog_report(Catalog(build_table([], label_map)), label_map, tmp_path / "new").is_file()
 
 
 def test_source_is_the_constituent_where_there_is_one(table):
@@ -110,9 +110,7 @@ def test_the_page_names_what_was_found_and_skipped(table, label_map, tmp_path):
         return Recording(path.stem, STANDARD_LEADS, np.zeros((12, 5000), np.float32), 500.0)
 
     skipped = skipped_table([UnreadableRecordingError("signal file is missing", path="x<y>.hea")])
-    index = write_catalog_report(
-        table, label_map, tmp_path, skipped=skipped, notes=["two & three"], examples=2, read=read
-    )
+    index = write_catalog_report(Catalog(table, skipped, ("two & three",)), label_map, tmp_path, examples=2, read=read)
     page = index.read_text(encoding="utf-8")
     assert "11 recordings" in page
     assert "signal file is missing" in page
@@ -127,7 +125,7 @@ def test_the_page_names_what_was_found_and_skipped(table, label_map, tmp_path):
 
 def test_real_recordings(shared, label_map, tmp_path):
     catalog = read_physionet2021(shared / "ecg" / "physionet2021", label_map)
-    index = write_catalog_report(catalog.table, label_map, tmp_path, skipped=catalog.skipped, examples=1)
+    index = write_catalog_report(catalog, label_map, tmp_path, examples=1)
     assert "<td>signal file is missing</td><td>20</td>" in index.read_text(encoding="utf-8")
     assert len(list(tmp_path.glob("example_*.png"))) == 5  # no left bundle branch block among them
 

@@ -6,8 +6,9 @@ examples need the recordings themselves. The pictures are PNG files, joined by a
 
 import html
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import pandas as pd
@@ -39,6 +40,22 @@ table { border-collapse: collapse; margin: 1rem 0 }
 td, th { padding: .25rem .8rem; text-align: right; border-bottom: 1px solid #ddd }
 td:first-child, th:first-child { text-align: left }
 """
+
+
+class CatalogContent(Protocol):
+    """What is drawn: a :class:`ecgfounder_ft.data.catalog.Catalog`, with absolute paths."""
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """A row a recording."""
+
+    @property
+    def skipped(self) -> pd.DataFrame:
+        """What could not be used: path, reason, detail."""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Remarks to print."""
 
 
 def source_of(table: pd.DataFrame) -> pd.Series:
@@ -170,12 +187,10 @@ def choose_examples(table: pd.DataFrame, label_map: LabelMap, code: str, n: int,
 
 
 def write_catalog_report(
-    table: pd.DataFrame,
+    catalog: CatalogContent,
     label_map: LabelMap,
     folder: Path,
     *,
-    skipped: pd.DataFrame | None = None,
-    notes: Iterable[str] = (),
     examples: int = 3,
     seed: int = 0,
     read: Callable[[Path], Recording] = read_recording,
@@ -183,11 +198,9 @@ def write_catalog_report(
     """Draw a catalog into a folder.
 
     Args:
-        table: a catalog's table, with absolute paths.
+        catalog: what to draw.
         label_map: its conditions.
         folder: made if absent; pictures of the same name are replaced.
-        skipped: what could not be used (path, reason, detail); counted by reason.
-        notes: remarks to print.
         examples: recordings drawn on ECG paper for each condition.
         seed: which ones.
         read: how a recording is read from its header.
@@ -195,6 +208,7 @@ def write_catalog_report(
     Returns:
         The ``index.html``.
     """
+    table = catalog.table
     folder.mkdir(parents=True, exist_ok=True)
     pictures = {
         "conditions_by_source.png": conditions_by_source_figure(table, label_map),
@@ -208,8 +222,8 @@ def write_catalog_report(
     body = [
         f"<h1>{len(table):,} recordings</h1>",
         _people_table(table, label_map),
-        "".join(f"<p>{html.escape(note)}</p>" for note in notes),
-        _skipped_html(skipped),
+        "".join(f"<p>{html.escape(note)}</p>" for note in catalog.notes),
+        _skipped_html(catalog.skipped),
         *(f'<img src="{name}" alt="{name.removesuffix(".png").replace("_", " ")}">' for name in pictures),
     ]
     for code, condition in label_map.conditions.items():
@@ -277,8 +291,8 @@ def _people_table(table: pd.DataFrame, label_map: LabelMap) -> str:
     return f"<table>{_html_row('th', head)}{''.join(lines)}</table>"
 
 
-def _skipped_html(skipped: pd.DataFrame | None) -> str:
-    if skipped is None or not len(skipped):
+def _skipped_html(skipped: pd.DataFrame) -> str:
+    if not len(skipped):
         return "<p>Nothing was skipped.</p>"
     rows = [_html_row("td", [str(reason), f"{count:,}"]) for reason, count in skipped["reason"].value_counts().items()]
     return f"<table>{_html_row('th', ['skipped', f'{len(skipped):,}'])}{''.join(rows)}</table>"
