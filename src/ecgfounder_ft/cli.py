@@ -135,3 +135,24 @@ def draw(
         typer.echo(str(target))
 
     run_or_explain(run)
+
+
+@app.command()
+def predict(
+    model: Annotated[Path, typer.Argument(help="A run's folder, its model.pth, or a checkpoint of it.")],
+    recordings: Annotated[list[Path], typer.Argument(help="WFDB headers (.hea), or folders of them.")],
+    output: Annotated[Path, typer.Option(help="The table of predictions.")] = Path("predictions.csv"),
+) -> None:
+    """Predict recordings as they are stored; leads, rate and filters are the model's own affair."""
+
+    def run() -> None:
+        from ecgfounder_ft.predict import load_model, predict_files
+
+        paths = [file for path in recordings for file in (sorted(path.rglob("*.hea")) if path.is_dir() else [path])]
+        predictions, skipped = predict_files(load_model(model), paths)
+        predictions.to_csv(output, index=False, float_format="%.6f")
+        for row in skipped.itertuples():
+            typer.echo(f"skipped {row.path}: {row.reason}: {row.detail}", err=True)
+        typer.echo(f"{len(predictions)} recordings in {output}, {len(skipped)} skipped")
+
+    run_or_explain(run)

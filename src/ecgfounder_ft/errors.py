@@ -14,10 +14,18 @@ class ExplainedError(Exception):
     """
 
 
-def run_or_explain(run: Callable[[], Result]) -> Result:
-    """Run, and end the process with status 2 and the error's own words where it is one that the user can mend."""
+def run_or_explain(run: Callable[[], Result], *, exit_on_error: bool = True) -> Result | None:
+    """Run, and tell an error that the user can mend in its own words.
+
+    Args:
+        run: what to run.
+        exit_on_error: end the process with status 2 after such an error; False returns None instead, for a trial of a
+            sweep whose other trials shall run.
+    """
     try:
         return run()
     except ExplainedError as error:
         print(f"\n{type(error).__name__.removesuffix('Error')}: {error}", file=sys.stderr)
-        sys.exit(2)
+        if exit_on_error:
+            sys.exit(2)
+        return None
