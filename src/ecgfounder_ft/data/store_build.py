@@ -170,9 +170,8 @@ def _build_shard(store: Path, paths: Sequence[str], known: frozenset[str], prepr
     """
     entries: list[Entry] = []
     rows: set[str] = set()
-    temporary = temporary_file(store)
     try:
-        with temporary.open("wb") as stream:
+        with temporary_file(store) as (stream, temporary):
             write_shard_header(stream, (0, *shape_of(preprocessing)))
             for path in paths:
                 entry, signal = _preprocess(path, (known, rows), preprocessing)
@@ -181,18 +180,16 @@ def _build_shard(store: Path, paths: Sequence[str], known: frozenset[str], prepr
                     rows.add(entry.content)
                     stream.write(np.ascontiguousarray(signal, dtype="<f4").data)
                 entries.append(entry)
+            if not rows:
+                return entries
             stream.seek(0)
             write_shard_header(stream, (len(rows), *shape_of(preprocessing)))
             flush(stream)
-        if not rows:
-            return entries
-        shard = f"shard-{hash_of(*(entry.content.encode() for entry in entries if entry.row >= 0))}.npy"
-        temporary.replace(store / shard)
-        return [entry._replace(shard=shard) if entry.row >= 0 else entry for entry in entries]
+            shard = f"shard-{hash_of(*(entry.content.encode() for entry in entries if entry.row >= 0))}.npy"
+            temporary.replace(store / shard)
     except OSError as error:
         raise _disk_error(error, store, len(paths), preprocessing) from error
-    finally:
-        temporary.unlink(missing_ok=True)
+    return [entry._replace(shard=shard) if entry.row >= 0 else entry for entry in entries]
 
 
 def _preprocess(

@@ -4,21 +4,18 @@ Every file is written under a temporary name, flushed to the disk and renamed, a
 it: at whatever moment a build is killed, what stands under its final name is whole.
 """
 
+import fcntl
 import hashlib
 import logging
 import os
-import re
-import socket
-import threading
+import uuid
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 import pandas as pd
-
-_TEMPORARY_FILE = re.compile(r"\.(?P<process>\d+)-\d+@(?P<host>.+)\.temporary")
 
 log = logging.getLogger(__name__)
 
@@ -159,19 +156,23 @@ def is_whole(shard: Path, row_bytes: int) -> bool:
 @contextmanager
 def written_whole(path: Path) -> Iterator[BinaryIO]:
     """A file that appears under its name only when all of it is on the disk."""
-    temporary = temporary_file(path.parent)
-    try:
-        with temporary.open("wb") as stream:
-            yield stream
-            flush(stream)
+    with temporary_file(path.parent) as (stream, temporary):
+        yield stream
+        flush(stream)
         temporary.replace(path)
+
+
+@contextmanager
+def temporary_file(folder: Path) -> Iterator[tuple[BinaryIO, Path]]:
+    """A file to write to and then to rename; removed at the end where that was not done."""
+    temporary = folder / f".{uuid.uuid4().hex}.temporary"
+    try:
+        with temporary.open("xb") as stream:
+            with suppress(OSError):  # no locks on this file system: such files are then never taken for remains
+                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            yield stream, temporary
     finally:
         temporary.unlink(missing_ok=True)
-
-
-def temporary_file(folder: Path) -> Path:
-    """A name that no other thread, process or machine uses."""
-    return folder / f".{os.getpid()}-{threading.get_ident()}@{socket.gethostname()}.temporary"
 
 
 def flush(stream: BinaryIO) -> None:
@@ -181,18 +182,8 @@ def flush(stream: BinaryIO) -> None:
 
 
 def remove_remains(folder: Path) -> None:
-    """Remove the temporary files of this machine's processes that were killed."""
-    for file in folder.glob(".*.temporary"):
-        match = _TEMPORARY_FILE.fullmatch(file.name)
-        if match and match["host"] == socket.gethostname() and not _runs(int(match["process"])):
-            file.unlink(missing_ok=True)
-
-
-def _runs(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True  # another user's
-    return True
+    """Remove the temporary files of writers that were killed, which is to say that hold no lock on them."""
+    for temporary in folder.glob(".*.temporary"):
+        with suppress(OSError), temporary.open("rb") as stream:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            temporary.unlink()
