@@ -113,6 +113,7 @@ LINES = {
     "RBBB with RAD - possible left posterior fascicular block": {"RBBB"},
     "RBBB and LAFB": {"RBBB"},
     "Possible RVH and RBBB": {"RBBB"},
+    "Consider RVH or RBBB": {"RBBB?"},
     "Incomplete right bundle branch block": set(),
     "Incomplete RBBB": set(),
     "IRBBB": set(),
