@@ -33,7 +33,7 @@ CONDUCTION_SHARES: dict[str, float] = {
     "ivcd": 0.06,
     "wpw": 0.02,
 }
-FIRST_DEGREE_SHARE = 0.30
+FIRST_DEGREE_SHARE = 0.34
 """Of sinus rhythms."""
 UNREMARKABLE_SHARE = 0.25
 """Of sinus rhythms of normal rate: nothing else is found."""
