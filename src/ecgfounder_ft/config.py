@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from hydra.core.config_store import ConfigStore
-from omegaconf import MISSING, DictConfig
+from omegaconf import MISSING, DictConfig, OmegaConf
 
 from ecgfounder_ft.data.splits import SplitSettings
 from ecgfounder_ft.ecg.preprocessing import Preprocessing
@@ -121,6 +121,16 @@ class BinaryCrossEntropyConfig:
 
 
 @dataclass
+class AsymmetricConfig:
+    """The asymmetric loss."""
+
+    _target_: str = "ecgfounder_ft.model.losses.Asymmetric"
+    gamma_negative: float = MISSING
+    gamma_positive: float = MISSING
+    clip: float = MISSING
+
+
+@dataclass
 class TaskConfig:
     """What is predicted, and the loss that trains it."""
 
@@ -153,17 +163,87 @@ class ModelConfig:
 
 
 @dataclass
-class FullConfig:
+class FinetuneConfig:
+    """What every strategy has beside its own settings."""
+
+    store_activations: str = MISSING
+
+
+@dataclass
+class FullConfig(FinetuneConfig):
     """Everything trains."""
 
     _target_: str = "ecgfounder_ft.finetune.full.Full"
 
 
 @dataclass
-class LinearProbeConfig:
+class LinearProbeConfig(FinetuneConfig):
     """The last layer trains."""
 
     _target_: str = "ecgfounder_ft.finetune.linear_probe.LinearProbe"
+
+
+@dataclass
+class LastStagesConfig(FinetuneConfig):
+    """The last layer and some stages train."""
+
+    _target_: str = "ecgfounder_ft.finetune.last_stages.LastStages"
+    stages: int = MISSING
+
+
+@dataclass
+class GradualConfig(FinetuneConfig):
+    """One stage after the other is unfrozen."""
+
+    _target_: str = "ecgfounder_ft.finetune.gradual.Gradual"
+    every_n_epochs: int = MISSING
+    parts_per_step: int = MISSING
+
+
+@dataclass
+class DiscriminativeConfig(FinetuneConfig):
+    """A learning rate a depth group."""
+
+    _target_: str = "ecgfounder_ft.finetune.discriminative.Discriminative"
+    decay: float = MISSING
+
+
+@dataclass
+class LPFTConfig(FinetuneConfig):
+    """Linear probing, then everything."""
+
+    _target_: str = "ecgfounder_ft.finetune.lp_ft.LPFT"
+    probe_epochs: int = MISSING
+    patience: int = MISSING
+    full_rate: float = MISSING
+
+
+@dataclass
+class LoRAConfig(FinetuneConfig):
+    """Low-rank adapters."""
+
+    _target_: str = "ecgfounder_ft.finetune.lora.LoRA"
+    rank: int = MISSING
+    alpha: int = MISSING
+
+
+@dataclass
+class AugmentationConfig:
+    """Random changes of training batches."""
+
+    _target_: str = "ecgfounder_ft.data.augmentation.Augmentation"
+    probability: float = MISSING
+    time_shift: float = MISSING
+    amplitude_scale: float = MISSING
+    baseline_wander: float = MISSING
+    mains: float = MISSING
+    mains_frequency: float = MISSING
+    muscle: float = MISSING
+    lead_dropout: float = MISSING
+    time_mask: float = MISSING
+    mixup: float = MISSING
+    sampling_rate: float = MISSING
+    seed: int = MISSING
 
 
 @dataclass
@@ -242,6 +322,7 @@ class TrainerConfig:
     max_epochs: int = MISSING
     accelerator: str = MISSING
     devices: Any = MISSING
+    strategy: str = MISSING
     precision: str = MISSING
     gradient_clip_val: float | None = MISSING
     accumulate_grad_batches: int = MISSING
@@ -270,6 +351,7 @@ class EarlyStoppingConfig:
     mode: str = MISSING
     patience: int = MISSING
     min_delta: float = MISSING
+    check_on_train_epoch_end: bool = MISSING
 
 
 @dataclass
@@ -283,7 +365,26 @@ class ModelCheckpointConfig:
     mode: str = MISSING
     save_top_k: int = MISSING
     save_last: bool = MISSING
+    save_on_train_epoch_end: bool = MISSING
     enable_version_counter: bool = MISSING
+
+
+@dataclass
+class LastCheckpointConfig:
+    """The checkpoint that an interrupted run goes on from."""
+
+    _target_: str = "ecgfounder_ft.finetune.last_checkpoint.LastCheckpoint"
+    dirpath: str = MISSING
+    every_n_steps: int | None = MISSING
+
+
+@dataclass
+class EMAConfig:
+    """pytorch_lightning.callbacks.EMAWeightAveraging."""
+
+    _target_: str = "pytorch_lightning.callbacks.EMAWeightAveraging"
+    decay: float = MISSING
+    update_every_n_steps: int = MISSING
 
 
 @dataclass
@@ -314,6 +415,24 @@ class TensorBoardConfig:
 
 
 @dataclass
+class WiseFTConfig:
+    """Interpolation between the weights at the start and at the end of training."""
+
+    enabled: bool = MISSING
+    coefficients: list[float] = MISSING
+
+
+@dataclass
+class LRFinderConfig:
+    """The learning-rate range test before training."""
+
+    enabled: bool = MISSING
+    lowest: float = MISSING
+    highest: float = MISSING
+    steps: int = MISSING
+
+
+@dataclass
 class Config:
     """A whole experiment."""
 
@@ -324,6 +443,7 @@ class Config:
     preprocessing: Preprocessing = MISSING
     model: ModelConfig = MISSING
     finetune: Any = MISSING
+    augment: AugmentationConfig = MISSING
     optimizer: Any = MISSING
     scheduler: Any = MISSING
     trainer: TrainerConfig = MISSING
@@ -331,6 +451,9 @@ class Config:
     callbacks: dict[str, Any] = MISSING
     logger: dict[str, Any] = MISSING
     optimized_metric: str = MISSING
+    wise_ft: WiseFTConfig = field(default_factory=WiseFTConfig)
+    lr_finder: LRFinderConfig = field(default_factory=LRFinderConfig)
+    resume: str | None = MISSING
     seed: int = MISSING
     output_dir: str = MISSING
 
@@ -347,11 +470,24 @@ SCHEMAS: dict[str, dict[str, Any]] = {
         "table_schema": TableDataConfig,
     },
     "task": {"task_schema": TaskConfig},
-    "task/loss": {"cross_entropy_schema": CrossEntropyConfig, "binary_cross_entropy_schema": BinaryCrossEntropyConfig},
+    "task/loss": {
+        "cross_entropy_schema": CrossEntropyConfig,
+        "binary_cross_entropy_schema": BinaryCrossEntropyConfig,
+        "asymmetric_schema": AsymmetricConfig,
+    },
     "split": {"split_schema": SplitSettings},
     "preprocessing": {"preprocessing_schema": Preprocessing},
     "model": {"model_schema": ModelConfig},
-    "finetune": {"full_schema": FullConfig, "linear_probe_schema": LinearProbeConfig},
+    "finetune": {
+        "full_schema": FullConfig,
+        "linear_probe_schema": LinearProbeConfig,
+        "last_stages_schema": LastStagesConfig,
+        "gradual_schema": GradualConfig,
+        "discriminative_schema": DiscriminativeConfig,
+        "lp_ft_schema": LPFTConfig,
+        "lora_schema": LoRAConfig,
+    },
+    "augment": {"augmentation_schema": AugmentationConfig},
     "optimizer": {"adam_schema": AdamConfig, "adamw_schema": AdamWConfig, "sgd_schema": SGDConfig},
     "scheduler": {
         "plateau_schema": PlateauConfig,
@@ -363,6 +499,8 @@ SCHEMAS: dict[str, dict[str, Any]] = {
     "callbacks": {
         "early_stopping_schema": EarlyStoppingConfig,
         "model_checkpoint_schema": ModelCheckpointConfig,
+        "last_checkpoint_schema": LastCheckpointConfig,
+        "ema_schema": EMAConfig,
         "learning_rate_monitor_schema": LearningRateMonitorConfig,
         "rich_progress_bar_schema": RichProgressBarConfig,
     },
@@ -372,7 +510,10 @@ SCHEMAS: dict[str, dict[str, Any]] = {
 
 
 def register_schemas() -> None:
-    """Make the schemas known to Hydra; called before a configuration is composed."""
+    """Make the schemas, and what interpolations call, known to Hydra; called before a configuration is composed."""
+    OmegaConf.register_new_resolver(
+        "if_set", lambda value, then, otherwise: otherwise if value is None else then, replace=True
+    )
     store = ConfigStore.instance()
     for group, schemas in SCHEMAS.items():
         for name, node in schemas.items():

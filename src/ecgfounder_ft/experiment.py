@@ -9,34 +9,59 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import pandas as pd
 import pytorch_lightning as pl
 import torch
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
+from pytorch_lightning.callbacks import ModelCheckpoint, WeightAveraging
+from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
 from ecgfounder_ft import results
 from ecgfounder_ft.config import Config
+from ecgfounder_ft.data.activations import store_activations
+from ecgfounder_ft.data.augmentation import Augmentation
 from ecgfounder_ft.data.datamodule import ECGDataModule
 from ecgfounder_ft.data.preparation import prepare_data
 from ecgfounder_ft.data.splits import SplitSettings
 from ecgfounder_ft.ecg.preprocessing import Preprocessing
 from ecgfounder_ft.errors import ExplainedError
-from ecgfounder_ft.finetune.strategy import FollowStrategy, Strategy
+from ecgfounder_ft.finetune.last_checkpoint import LAST
+from ecgfounder_ft.finetune.range_test import range_test
+from ecgfounder_ft.finetune.strategy import FollowStrategy, Strategy, digest_of
+from ecgfounder_ft.finetune.summary import print_strategy
+from ecgfounder_ft.finetune.wise_ft import best_row, copy_of_state, interpolate, print_wise_ft
 from ecgfounder_ft.labels import LabelMap
-from ecgfounder_ft.model.card import ModelCard
+from ecgfounder_ft.model.card import CARD_KEY, ModelCard
 from ecgfounder_ft.model.classifier import Classifier, NonFiniteLossError, Training
 from ecgfounder_ft.model.weights import find_weights, load_weights, sha256_of
+from ecgfounder_ft.report.figures import save_figure
+from ecgfounder_ft.report.finetuning import lr_finder_figure, wise_ft_figure
 from ecgfounder_ft.results import History, Start
+from ecgfounder_ft.resume import require_same_meaning
 
 log = logging.getLogger(__name__)
 
 PACKAGES = ("ecgfounder-ft", "torch", "pytorch-lightning", "hydra-core", "numpy", "scipy", "pandas", "torchmetrics")
 """Whose versions a run records."""
+
+
+Schema = TypeVar("Schema")
+
+
+class StoreActivationsError(ExplainedError):
+    """A setting of the activation store that does not exist."""
+
+
+class SeveralDevicesInSweepError(ExplainedError):
+    """A sweep whose trials would take several devices each."""
 
 
 class TrainingStoppedError(ExplainedError):
@@ -49,15 +74,17 @@ def run_experiment(config: Config) -> float | None:
     Returns:
         The best epoch's ``config.optimized_metric``, for sweeps that search.
     """
+    _refuse_devices_in_a_sweep(config)
     folder = Path(config.output_dir)
     folder.mkdir(parents=True, exist_ok=True)
     with _status(folder) as status:
-        OmegaConf.save(cast(DictConfig, config), folder / "config.yaml", resolve=True)
+        if is_main_process():
+            OmegaConf.save(cast(DictConfig, config), folder / "config.yaml", resolve=True)
         pl.seed_everything(config.seed, verbose=False)
         _quieten()
-        label_map = cast(LabelMap, OmegaConf.to_object(config.labels))
-        preprocessing = cast(Preprocessing, OmegaConf.to_object(config.preprocessing))
-        split = cast(SplitSettings, OmegaConf.to_object(config.split))
+        label_map = _typed(LabelMap, config.labels)
+        preprocessing = _typed(Preprocessing, config.preprocessing)
+        split = _typed(SplitSettings, config.split)
         data = prepare_data(config.data, label_map, config.task.name, preprocessing, split, config.seed, folder)
         datamodule = ECGDataModule(
             data.signals,
@@ -72,21 +99,41 @@ def run_experiment(config: Config) -> float | None:
         classifier, strategy = build_classifier(
             config, label_map, preprocessing, data.fingerprint, datamodule.loss_weights
         )
+        last = folder / "checkpoints" / LAST
+        resumed = last if config.resume is not None and last.is_file() else None
+        if resumed is not None:
+            require_same_meaning(_card_of(resumed), classifier.card.to_dict(), folder)
+            log.info("Going on from %s", resumed)
+        enter_at_stored_activations(config, classifier, strategy, datamodule)
+        untrained = copy_of_state(classifier.net) if config.wise_ft.enabled else {}
+        strategy.prepare(classifier.net)
+        if config.lr_finder.enabled:
+            find_learning_rate(config, classifier, strategy, datamodule, folder, search=resumed is None)
+        if is_main_process():
+            print_strategy(classifier.net, strategy, config.trainer.max_epochs, config.optimizer.lr)
         history = History()
-        trainer = build_trainer(config, [FollowStrategy(strategy), history])
+        trainer = build_trainer(config, [FollowStrategy(strategy, config.monitor.name, config.monitor.mode), history])
         start = evaluate_start(trainer, classifier, datamodule)
         try:
-            trainer.fit(classifier, datamodule=datamodule)
+            trainer.fit(classifier, datamodule=datamodule, ckpt_path=resumed, weights_only=True)
         except NonFiniteLossError as error:
             raise TrainingStoppedError(_explain_not_finite(error, data.table)) from error
-        best = _best_checkpoint(trainer)
-        trainer.validate(classifier, datamodule=datamodule, ckpt_path=best, verbose=False)
-        trainer.test(classifier, datamodule=datamodule, ckpt_path=best, verbose=False)
-        summary = results.write_results(folder, classifier, data.table, data.targets, history, start, data.counts)
-        for logger in trainer.loggers:
-            results.log_results(logger, summary, config)
-        results.print_summary(summary, folder)
-        figure = summary.validation_figures.get(config.optimized_metric)
+        except torch.OutOfMemoryError as error:
+            raise TrainingStoppedError(_explain_out_of_memory(config)) from error
+        if not last.is_file():  # no epoch ended, as with trainer.max_epochs=0: the start is the model
+            trainer.save_checkpoint(last)
+        _load_best(trainer, classifier)
+        strategy.finish(classifier.net)
+        if untrained and config.trainer.max_epochs > 0:
+            choose_interpolation(config, trainer, classifier, datamodule, untrained, folder)
+        trainer.validate(classifier, datamodule=datamodule, verbose=False)
+        trainer.test(classifier, datamodule=datamodule, verbose=False)
+        figure = float(classifier.figures["validation"].get(config.optimized_metric, float("nan")))
+        if is_main_process():
+            summary = results.write_results(folder, classifier, data.table, data.targets, history, start, data.counts)
+            for logger in trainer.loggers:
+                results.log_results(logger, summary, config)
+            results.print_summary(summary, folder)
         status["optimized_metric"] = figure
         return figure
 
@@ -112,12 +159,14 @@ def build_classifier(
         data_fingerprint=data_fingerprint,
         seed=config.seed,
     )
-    strategy = cast(Strategy, instantiate(config.finetune))
+    strategy = build_strategy(config)
+    augmentation = cast(Augmentation, instantiate(config.augment))
     training = Training(
         loss=instantiate(config.task.loss, balance=None if loss_weights is None else torch.from_numpy(loss_weights)),
         optimizer=cast(Any, instantiate(config.optimizer, _partial_=True, _convert_="all")),
         scheduler=_scheduler(config.scheduler),
         monitor=config.monitor.name,
+        augment=augmentation if augmentation.effects else None,
     )
     torch.manual_seed(config.seed)  # so that the start does not depend on what was drawn while the data was prepared
     classifier = Classifier(card.to_dict(), training=training)
@@ -128,9 +177,16 @@ def build_classifier(
     return classifier, strategy
 
 
+def build_strategy(config: Config) -> Strategy:
+    """The configured fine-tuning strategy."""
+    settings = {key: value for key, value in config.finetune.items() if key != "store_activations"}
+    return cast(Strategy, instantiate(settings))
+
+
 def build_trainer(config: Config, callbacks: list[pl.Callback]) -> pl.Trainer:
     """The Lightning trainer with the configured callbacks and loggers."""
-    configured = [instantiate(callback) for callback in config.callbacks.values()]
+    shown = {"progress_bar"} if not config.trainer.enable_progress_bar else set()
+    configured = [instantiate(callback) for name, callback in config.callbacks.items() if name not in shown]
     loggers = [instantiate(logger) for logger in config.logger.values()]
     precision = choose_precision(config.trainer.precision, config.trainer.accelerator)
     return cast(
@@ -143,6 +199,7 @@ def build_trainer(config: Config, callbacks: list[pl.Callback]) -> pl.Trainer:
             enable_model_summary=False,
             num_sanity_val_steps=0,
             use_distributed_sampler=False,
+            default_root_dir=config.output_dir,
             _convert_="all",
         ),
     )
@@ -152,7 +209,7 @@ def choose_precision(wanted: str, accelerator: str) -> str:
     """``auto`` becomes bfloat16 where the CUDA card has it, else float16; float32 without CUDA."""
     if wanted != "auto":
         return wanted
-    if accelerator not in ("auto", "gpu", "cuda") or not torch.cuda.is_available():
+    if choose_accelerator(accelerator) == "cpu":
         return "32-true"
     return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "16-mixed"
 
@@ -181,10 +238,145 @@ def _scheduler(config: Any) -> Callable[[torch.optim.Optimizer, int], Any]:
     return lambda optimizer, steps: build(optimizer)
 
 
-def _best_checkpoint(trainer: pl.Trainer) -> str | None:
-    checkpoint = trainer.checkpoint_callback
-    path = getattr(checkpoint, "best_model_path", "")
-    return path or None  # none was written where max_epochs is 0: the start is the model
+def enter_at_stored_activations(
+    config: Config, classifier: Classifier, strategy: Strategy, datamodule: ECGDataModule
+) -> None:
+    """Compute the output of the parts that never train once, and let batches enter behind them.
+
+    Left out where signals change from epoch to epoch, and for the stem alone, whose output is larger than its input.
+    """
+    parts = list(classifier.net.parts())
+    prefix = strategy.frozen_prefix(parts, config.trainer.max_epochs)
+    wanted = config.finetune.store_activations
+    if wanted not in ("auto", "never"):
+        raise StoreActivationsError(f"finetune.store_activations is '{wanted}', expected auto or never")
+    augmented = classifier.training_plan is not None and classifier.training_plan.augment is not None
+    if wanted == "never" or augmented or len(prefix) < 2 or config.trainer.max_epochs == 0:
+        return
+    device = torch.device("cuda" if choose_accelerator(config.trainer.accelerator) == "cuda" else "cpu")
+    net = classifier.net.to(device).eval()
+
+    def run(signal: torch.Tensor) -> torch.Tensor:
+        with torch.inference_mode():
+            return net.run_until(prefix[-1], signal.to(device)).float().cpu()
+
+    weights = digest_of(net.parts()[part] for part in prefix)
+    stored = store_activations(datamodule.stored, run, f"{prefix[-1]} of {weights}", datamodule.batch_size)
+    classifier.net.to("cpu").train()
+    if stored is not None:
+        datamodule.stored = stored
+        classifier.entry = parts[len(prefix)]
+        log.info("Parts up to %s never train: batches enter at %s, from stored outputs", prefix[-1], classifier.entry)
+
+
+def find_learning_rate(
+    config: Config, classifier: Classifier, strategy: Strategy, datamodule: ECGDataModule, folder: Path, search: bool
+) -> None:
+    """Run the range test, draw it, and take the learning rate that it suggests; a resumed run takes the same one."""
+    file = folder / "lr_finder.json"
+    if search:
+        loader = datamodule.train_dataloader()
+        settings = config.lr_finder
+        device = torch.device("cuda" if choose_accelerator(config.trainer.accelerator) == "cuda" else "cpu")
+        found = range_test(classifier, strategy, loader, settings.lowest, settings.highest, settings.steps, device)
+        file.write_text(json.dumps(asdict(found), indent=2) + "\n", encoding="utf-8")
+        save_figure(lr_finder_figure(found.rates, found.losses, found.suggestion), folder / "lr_finder.png")
+    suggestion = json.loads(file.read_text(encoding="utf-8"))["suggestion"]
+    if suggestion is None:
+        log.warning("The range test found no rate at which the loss falls; optimizer.lr stays %g", config.optimizer.lr)
+        return
+    log.info("The range test suggests optimizer.lr=%.3g (was %g): lr_finder.png", suggestion, config.optimizer.lr)
+    config.optimizer.lr = suggestion
+    plan = cast(Training, classifier.training_plan)
+    plan.optimizer = cast(Any, instantiate(config.optimizer, _partial_=True, _convert_="all"))
+
+
+def choose_interpolation(
+    config: Config,
+    trainer: pl.Trainer,
+    classifier: Classifier,
+    datamodule: ECGDataModule,
+    start: dict[str, torch.Tensor],
+    folder: Path,
+) -> None:
+    """WiSE-FT: evaluate weights between start and end on validation, and keep the best by the monitored figure."""
+    end = copy_of_state(classifier.net)
+    rows = []
+    loggers, trainer.loggers = trainer.loggers, []
+    for coefficient in config.wise_ft.coefficients:
+        classifier.net.load_state_dict(interpolate(start, end, coefficient))
+        trainer.validate(classifier, datamodule=datamodule, verbose=False)
+        figures = {name: float(value) for name, value in classifier.figures["validation"].items()}
+        rows.append({"coefficient": float(coefficient)} | figures)
+    trainer.loggers = loggers
+    best = best_row(rows, config.monitor.name, config.monitor.mode)
+    classifier.net.load_state_dict(interpolate(start, end, best["coefficient"]))
+    if is_main_process():
+        content = {"monitor": config.monitor.name, "chosen": best["coefficient"], "rows": rows}
+        (folder / "wise_ft.json").write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        save_figure(wise_ft_figure(rows, best["coefficient"]), folder / "wise_ft.png")
+        print_wise_ft(rows, best["coefficient"])
+
+
+def is_main_process() -> bool:
+    """False in all but one process of a run on several devices."""
+    return rank_zero_only.rank == 0
+
+
+def choose_accelerator(wanted: str) -> str:
+    """``cuda`` or ``cpu``."""
+    return "cuda" if wanted in ("auto", "gpu", "cuda") and torch.cuda.is_available() else "cpu"
+
+
+def _typed(schema: type[Schema], node: Any) -> Schema:
+    """The object that a configuration node describes, whether it was composed or read from a file."""
+    content = OmegaConf.to_container(node, resolve=True)
+    return cast(Schema, OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(schema), content)))
+
+
+def _refuse_devices_in_a_sweep(config: Config) -> None:
+    devices = config.trainer.devices
+    several = (isinstance(devices, int) and devices > 1) or (OmegaConf.is_list(devices) and len(devices) > 1)
+    if devices in ("auto", -1, "-1"):
+        several = choose_accelerator(config.trainer.accelerator) == "cuda" and torch.cuda.device_count() > 1
+    if several and HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN:
+        raise SeveralDevicesInSweepError(
+            f"trainer.devices={devices} in a multirun: each further process would start the whole sweep again, and "
+            "with a searching sweeper train on values of its own. Use trainer.devices=1 in a sweep, or start its "
+            "trials one by one"
+        )
+
+
+def _card_of(checkpoint: Path) -> dict[str, Any]:
+    content = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    return cast(dict[str, Any], content[CARD_KEY])
+
+
+def _load_best(trainer: pl.Trainer, classifier: Classifier) -> None:
+    """The weights of the best epoch; the start's where no epoch was trained.
+
+    The averaging callback is taken out: it would swap weights in later validations, but not in tests.
+    """
+    callbacks: list[pl.Callback] = trainer.callbacks  # type: ignore[attr-defined]
+    trainer.callbacks = [  # type: ignore[attr-defined]
+        callback for callback in callbacks if not isinstance(callback, WeightAveraging)
+    ]
+    for callback in callbacks:
+        if isinstance(callback, ModelCheckpoint) and callback.best_model_path:
+            content = torch.load(callback.best_model_path, map_location="cpu", weights_only=True)
+            classifier.load_state_dict(content["state_dict"])
+
+
+def _explain_out_of_memory(config: Config) -> str:
+    size = config.data.batch_size
+    if size == 1:
+        return "the GPU's memory is too small for one recording a batch. Try finetune=linear_probe or finetune=lora"
+    half = size // 2
+    steps = 2 * config.trainer.accumulate_grad_batches
+    return (
+        f"the GPU's memory is too small for data.batch_size={size}. Try data.batch_size={half} "
+        f"trainer.accumulate_grad_batches={steps}, which makes the same optimizer steps"
+    )
 
 
 def _explain_not_finite(error: NonFiniteLossError, table: pd.DataFrame) -> str:
@@ -218,7 +410,8 @@ def _status(folder: Path) -> Iterator[dict[str, Any]]:
     begun = time.monotonic()
 
     def write() -> None:
-        file.write_text(json.dumps(status, indent=2) + "\n", encoding="utf-8")
+        if is_main_process():
+            file.write_text(json.dumps(status, indent=2) + "\n", encoding="utf-8")
 
     write()
     try:

@@ -13,6 +13,7 @@ import pandas as pd
 import pytorch_lightning as pl
 import torch
 from omegaconf import OmegaConf
+from pytorch_lightning.trainer.states import TrainerFn
 from rich.console import Console
 from rich.table import Table
 
@@ -63,10 +64,14 @@ class History(pl.Callback):
     def __init__(self) -> None:
         self.epochs: list[dict[str, float]] = []
 
-    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Take the epoch's figures; validation has ended by then, and the module has logged its training figures."""
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Take the epoch's figures, of training (its last batch is over) and validation."""
+        if trainer.state.fn != TrainerFn.FITTING:
+            return
+        assert isinstance(pl_module, Classifier)
         row = {"epoch": float(trainer.current_epoch)}
-        row |= {name: float(value) for name, value in trainer.callback_metrics.items()}
+        for side in ("train", "validation"):
+            row |= {name: float(value) for name, value in pl_module.figures.get(side, {}).items()}
         row["learning_rate"] = max(float(group["lr"]) for group in trainer.optimizers[0].param_groups)
         self.epochs.append(row)
 

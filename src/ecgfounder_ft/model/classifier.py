@@ -1,11 +1,12 @@
 """The LightningModule: a Net1D with its loss, its optimizer and the figures of each epoch."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.trainer.states import TrainerFn
 from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -13,6 +14,21 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from ecgfounder_ft.model.card import CARD_KEY, ModelCard
 from ecgfounder_ft.model.epoch_predictions import EpochPredictions
+
+_EPOCH_KEY = "training_epoch"
+"""Where a checkpoint of the middle of an epoch holds the predictions made in it so far."""
+
+
+class Augment(Protocol):
+    """Changes a training batch on its device."""
+
+    def __call__(self, signal: Tensor, key: Sequence[int]) -> tuple[Tensor, tuple[Tensor, Tensor] | None]:
+        """Signals (N, leads, samples), and numbers that the draw follows from.
+
+        Returns:
+            The changed signals; and where recordings were mixed, the row (N,) that each was mixed with and the share
+            (N,) that it kept of itself.
+        """
 
 
 class NonFiniteLossError(Exception):
@@ -41,6 +57,8 @@ class Training:
     """Optimizer and number of optimizer steps to a learning-rate scheduler."""
     monitor: str
     """Validation figure that a plateau scheduler watches; the other schedulers move at every step."""
+    augment: Augment | None = None
+    """Changes training batches; None: they stay as they are."""
 
 
 class Classifier(pl.LightningModule):
@@ -60,6 +78,7 @@ class Classifier(pl.LightningModule):
         self.net = self.card.build_net()
         self.entry = entry
         self.training_plan = training
+        self.loss = None if training is None else training.loss  # here too, so that it moves with the device
         codes, task = self.card.label_map.codes, self.card.task
         self.predictions = nn.ModuleDict(
             {f"{stage}_predictions": EpochPredictions(codes, task) for stage in ("train", "validation", "test")}
@@ -67,16 +86,15 @@ class Classifier(pl.LightningModule):
         self.collected: dict[str, dict[str, Tensor]] = {}
         """Logits, states, losses and dataset rows of the last pass over ``validation`` and ``test``."""
         self.figures: dict[str, dict[str, Tensor]] = {}
-        """Figures of the last pass over ``validation`` and ``test``, by their logged names."""
+        """Figures of the last pass over ``train``, ``validation`` and ``test``, by their logged names."""
         self._not_finite: list[Tensor] = []
 
     def forward(self, signal: Tensor) -> Tensor:
         """Preprocessed recordings (N, leads, samples) to logits (N, conditions)."""
         return self.net(signal)
 
-    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
-        """Two parameter groups a part of the network: its weights, and its biases, which do not decay."""
-        plan = self._plan()
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """Two groups a part of the network: its weights, and its biases, which do not decay."""
         groups: list[dict[str, Any]] = []
         for part, module in self.net.parts().items():
             named = dict(module.named_parameters())
@@ -84,7 +102,12 @@ class Classifier(pl.LightningModule):
             weights = [parameter for name, parameter in named.items() if not name.endswith("bias")]
             groups.append({"params": weights, "part": part, "rate": 1.0})
             groups.append({"params": biases, "part": part, "rate": 1.0, "weight_decay": 0.0})
-        optimizer = plan.optimizer(groups)
+        return groups
+
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
+        """The planned optimizer over :meth:`parameter_groups`, and the planned schedule."""
+        plan = self._plan()
+        optimizer = plan.optimizer(self.parameter_groups())
         scheduler = plan.scheduler(optimizer, int(self.trainer.estimated_stepping_batches))
         plateau = isinstance(scheduler, ReduceLROnPlateau)
         return {
@@ -96,9 +119,24 @@ class Classifier(pl.LightningModule):
             },
         }
 
+    def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:
+        """Move a schedule by one step; a plateau scheduler moves at the end of validation instead."""
+        if not isinstance(scheduler, ReduceLROnPlateau):
+            scheduler.step()
+
     def training_step(self, batch: Mapping[str, Tensor], batch_index: int) -> Tensor:
         """Mean loss of the batch. Nothing here waits for the device."""
-        losses = self._step("train", batch)
+        plan = self._plan()
+        signal, target = batch["signal"], batch["target"]
+        mixed = None
+        if plan.augment is not None:
+            signal, mixed = plan.augment(signal, (self.current_epoch, batch_index, self.global_rank))
+        logits = self.net.run_from(self.entry, signal)
+        losses = plan.loss(logits, target)
+        if mixed is not None:
+            partner, share = mixed
+            losses = share * losses + (1 - share) * plan.loss(logits, target[partner])
+        self._predictions("train").update(logits, target, losses, batch["index"])
         # Kept on the device and looked at every log interval: a look at each step would stall a GPU.
         self._not_finite.append(torch.where(losses.detach().isfinite(), -1, batch["index"]))
         if (batch_index + 1) % self.trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
@@ -107,18 +145,31 @@ class Classifier(pl.LightningModule):
         self.log("train/loss_step", loss, on_step=True, on_epoch=False, prog_bar=True)
         return loss
 
-    def on_train_epoch_end(self) -> None:
-        """Log the epoch's training figures, from the predictions made along the way."""
-        self._raise_if_not_finite()
-        self._log_epoch("train")
+    def on_train_batch_end(self, outputs: Any, batch: Any, batch_index: int) -> None:
+        """After the epoch's last batch, log its training figures, from the predictions made along the way.
+
+        Not at the epoch's end, which comes after the validation at which the checkpoint is written: a checkpoint is
+        then complete, and a run that is resumed from it has the figures too.
+        """
+        if self.trainer.is_last_batch:
+            self._raise_if_not_finite()
+            self._log_epoch("train")
 
     def validation_step(self, batch: Mapping[str, Tensor], batch_index: int) -> None:
         """Collect the batch's predictions."""
         self._step("validation", batch)
 
     def on_validation_epoch_end(self) -> None:
-        """Log the figures of the validation data."""
+        """Log the figures of the validation data, and move a plateau scheduler by them.
+
+        Lightning would move it after the checkpoint of the epoch was written, and not at all in an epoch that was
+        resumed.
+        """
         self._log_epoch("validation")
+        if self.trainer.state.fn == TrainerFn.FITTING:
+            for config in self.trainer.lr_scheduler_configs:
+                if isinstance(config.scheduler, ReduceLROnPlateau):
+                    config.scheduler.step(self._monitored())
 
     def test_step(self, batch: Mapping[str, Tensor], batch_index: int) -> None:
         """Collect the batch's predictions."""
@@ -135,6 +186,21 @@ class Classifier(pl.LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Put the model's record where every reader of a checkpoint finds it."""
         checkpoint[CARD_KEY] = self.card.to_dict()
+        metric = self._predictions("train")
+        if self.trainer.world_size > 1 and metric.index:
+            metric.sync()
+            checkpoint[_EPOCH_KEY] = metric.raw()
+            metric.unsync()
+        elif metric.index:
+            checkpoint[_EPOCH_KEY] = metric.raw()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take up the predictions of an epoch that was interrupted."""
+        metric = self._predictions("train")
+        metric.reset()
+        if _EPOCH_KEY in checkpoint and self.global_rank == 0:
+            found = {name: value.to(self.device) for name, value in checkpoint[_EPOCH_KEY].items()}
+            metric.update(**found)
 
     def _step(self, stage: str, batch: Mapping[str, Tensor]) -> Tensor:
         logits = self.net.run_from(self.entry, batch["signal"])
@@ -158,10 +224,21 @@ class Classifier(pl.LightningModule):
         if stage == "train":
             figures = {name: value for name, value in figures.items() if "/auroc/" not in name}
         else:
-            self.collected[stage] = metric.collected()
-            self.figures[stage] = figures
-        self.log_dict(figures)  # of all processes already
+            self.collected[stage] = self._of_all_processes(metric)
+        self.figures[stage] = figures
+        self.log_dict(figures, on_step=False, on_epoch=True)  # of all processes already
         metric.reset()
+
+    def _monitored(self) -> float:
+        name = self._plan().monitor
+        figures = self.figures["validation"]
+        if name not in figures:
+            raise KeyError(f"monitor.name={name}: expected one of: {', '.join(figures)}")
+        return float(figures[name])
+
+    def _of_all_processes(self, metric: EpochPredictions) -> dict[str, Tensor]:
+        with metric.sync_context(should_sync=self.trainer.world_size > 1):
+            return metric.collected()
 
     def _raise_if_not_finite(self) -> None:
         if self._not_finite:

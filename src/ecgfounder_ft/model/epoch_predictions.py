@@ -35,6 +35,11 @@ class EpochPredictions(Metric):
         for name, value in (("logits", logits.float()), ("target", target), ("loss", loss.float()), ("index", index)):
             getattr(self, name).append(value.detach())
 
+    def raw(self) -> dict[str, Tensor]:
+        """Everything collected so far by this process, in the order of the updates, under the names of
+        :meth:`update`'s arguments; empty before the first."""
+        return {name: dim_zero_cat(getattr(self, name)) for name in ("logits", "target", "loss", "index") if self.index}
+
     def collected(self) -> dict[str, Tensor]:
         """Everything collected, a row a recording, in the order of the dataset.
 
@@ -63,6 +68,7 @@ class EpochPredictions(Metric):
         target, probability = collected["target"], self.probabilities(collected["logits"])
         known, present = target != UNKNOWN, target == PRESENT
         if self.task == "single_label":
+            known = torch.ones_like(known)  # one condition is present, so the others are not, stated or not
             decision = torch.zeros_like(present).scatter_(1, probability.argmax(dim=1, keepdim=True), True)
             accuracy = (decision & present).any(dim=1).float().mean()
         else:

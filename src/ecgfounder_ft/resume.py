@@ -1,0 +1,101 @@
+"""Going on with an interrupted run, in its own folder and with its own configuration.
+
+This module imports no torch, so that a refused resume answers at once.
+"""
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+from omegaconf import DictConfig, OmegaConf
+
+from ecgfounder_ft.errors import ExplainedError
+
+log = logging.getLogger(__name__)
+
+MEANING = ("label_map", "task", "preprocessing", "architecture", "data_fingerprint", "pretrained", "head", "seed")
+"""Fields of a model's record that must be the same when its training goes on."""
+
+
+class ResumeError(ExplainedError):
+    """A run that cannot be gone on with, or not with what was changed."""
+
+
+def configuration_of(folder: Path, overrides: Sequence[str]) -> DictConfig:
+    """The configuration that a run was started with, and single values changed on the command line.
+
+    Args:
+        folder: of the run.
+        overrides: as typed, ``resume`` among them.
+
+    Raises:
+        ResumeError: if the folder holds no run or was moved, or an override is more than the change of a value.
+    """
+    file = folder / "config.yaml"
+    if not file.is_file():
+        raise ResumeError(
+            f"resume={folder}: no run there (looked for {file.absolute()}). Expected the folder of an earlier run, "
+            "outputs/<date>/<time>"
+        )
+    config = cast(DictConfig, OmegaConf.load(file))
+    if Path(config.output_dir).resolve() != folder.resolve():
+        raise ResumeError(f"resume={folder}: the run was started in {config.output_dir}; move it back there")
+    OmegaConf.set_struct(config, True)
+    for override in overrides:
+        key, _, value = override.partition("=")
+        if key == "resume":
+            continue
+        if "." not in key or key.startswith(("+", "~")):
+            raise ResumeError(
+                f"{override}: a run goes on with its own configuration; only single values can be changed, such as "
+                "trainer.max_epochs=60. Start a new run for anything else"
+            )
+        try:
+            before = OmegaConf.select(config, key, throw_on_missing=False)
+            change = OmegaConf.from_dotlist([f"{key}={value}"])
+            config = cast(DictConfig, OmegaConf.merge(config, change))
+        except Exception as error:
+            raise ResumeError(f"{override}: the run's configuration has no such value ({error})") from error
+        log.info("Changed for the rest of the run: %s from %s to %s", key, before, OmegaConf.select(config, key))
+    config.resume = str(folder)
+    return config
+
+
+def require_same_meaning(before: Mapping[str, Any], now: Mapping[str, Any], folder: Path) -> None:
+    """Refuse to go on where the model would come to mean another thing; show in the log what else differs.
+
+    Args:
+        before: the model's record in the checkpoint.
+        now: the record that this run would write.
+        folder: of the run.
+
+    Raises:
+        ResumeError: that lists each difference.
+    """
+    problems = []
+    for name in MEANING:
+        for path, old, new in _differences(before.get(name), now.get(name), name):
+            problems.append(f"{path} was {_shown(old)} and is {_shown(new)}")
+    if problems:
+        raise ResumeError(
+            f"resume={folder}: this would go on with another model or other data: {'; '.join(problems)}. "
+            "Restore what was changed, or start a new run"
+        )
+    for path, old, new in _differences(before.get("versions"), now.get("versions"), "versions"):
+        log.warning("Differs since the run was started: %s was %s and is %s", path, _shown(old), _shown(new))
+
+
+def _differences(before: Any, now: Any, path: str) -> list[tuple[str, Any, Any]]:
+    if isinstance(before, Mapping) and isinstance(now, Mapping):
+        keys = [*before, *(key for key in now if key not in before)]
+        found = [_differences(before.get(key), now.get(key), f"{path}.{key}") for key in keys]
+        return [difference for part in found for difference in part]
+    plain_before, plain_now = json.dumps(before, default=list), json.dumps(now, default=list)
+    return [] if plain_before == plain_now else [(path, before, now)]
+
+
+def _shown(value: Any) -> str:
+    text = json.dumps(value, default=str, ensure_ascii=False)
+    return text if len(text) <= 80 else text[:77] + "..."
