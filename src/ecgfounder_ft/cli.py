@@ -156,3 +156,7 @@ def predict(
         typer.echo(f"{len(predictions)} recordings in {output}, {len(skipped)} skipped")
 
     run_or_explain(run)
+
+
+if __name__ == "__main__":
+    app()

@@ -30,7 +30,7 @@ class Model:
 
     @torch.inference_mode()
     def probabilities(self, signals: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Preprocessed signals (n, leads, samples) to probabilities (n, conditions), calibrated if the card says how."""
+        """Preprocessed signals (n, leads, samples) to probabilities (n, conditions), calibrated as the card says."""
         logits = self.net(torch.from_numpy(signals)).float()
         raw = logits.softmax(dim=1) if self.card.task == "single_label" else logits.sigmoid()
         probabilities = raw.double().numpy()
