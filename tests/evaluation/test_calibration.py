@@ -105,3 +105,11 @@ def test_bad_content_is_refused():
         Calibration.from_dict({"method": "temperature", "task": "multi_label", "codes": ["A"]})
     with pytest.raises(ValueError, match="calibrated were 1 conditions"):
         Calibration("none", "multi_label", ["A"]).apply(np.zeros((2, 2)))
+
+
+@pytest.mark.parametrize("task", ["single_label", "multi_label"])
+def test_a_faultless_small_validation_does_not_make_the_model_certain(task):
+    targets = np.eye(2, dtype=np.int8)[np.arange(16) % 2]
+    probabilities = np.where(targets == 1, 0.7, 0.3)
+    calibration = fit_calibration(targets, probabilities, ("A", "B"), task=task)
+    assert 0.7 < calibration.apply(probabilities).max() < 0.96

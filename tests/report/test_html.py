@@ -5,6 +5,7 @@ import re
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from ecgfounder_ft.ecg.leads import STANDARD_LEADS
@@ -13,14 +14,17 @@ from ecgfounder_ft.evaluation.calibration import fit_calibration
 from ecgfounder_ft.evaluation.cases import choose_cases
 from ecgfounder_ft.evaluation.evaluate import evaluate_input
 from ecgfounder_ft.evaluation.inputs import prepare
+from ecgfounder_ft.evaluation.runs import EvaluationSettings, compare_runs, evaluate_run
 from ecgfounder_ft.evaluation.subgroups import by_value, evaluate_subgroups
 from ecgfounder_ft.evaluation.thresholds import choose_thresholds
 from ecgfounder_ft.report.html import (
     AttributionNote,
     CaseDrawing,
     ReportContent,
+    content_of,
     flow_rows,
     render_report,
+    write_comparison,
     write_report,
 )
 
@@ -188,3 +192,38 @@ def test_flow_counts_by_split_and_source():
 def test_it_is_written_where_asked(full, tmp_path):
     path = write_report(_content(), tmp_path / "new" / "report.html")
     assert path.read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
+
+
+def test_a_run_folder_and_a_comparison_become_pages(tmp_path):
+    generator = np.random.default_rng(0)
+    folders = []
+    for name, skill in (("first", 0.5), ("second", 2.0)):
+        labels = np.arange(120) % 2
+        table = pd.DataFrame(
+            {
+                "recording": [f"d/{row}" for row in range(120)],
+                "dataset": "d",
+                "patient": [f"d/{row // 2}" for row in range(120)],
+                "split": np.where(np.arange(120) < 40, "validation", "test"),
+                "label_NORM": labels,
+                "label_AFIB": 1 - labels,
+                "probability_NORM": 1 / (1 + np.exp(-skill * (2 * labels - 1) - generator.normal(size=120))),
+                "probability_AFIB": generator.random(120),
+            }
+        )
+        folder = tmp_path / name
+        folder.mkdir()
+        table.to_csv(folder / "predictions.csv", index=False)
+        (folder / "config.yaml").write_text("labels: {conditions: {NORM: {}, AFIB: {}}}\ntask: {name: multi_label}\n")
+        folders.append(folder)
+    settings = EvaluationSettings(resamples=30)
+    content = content_of(evaluate_run(folders[0], settings), title="t", created="c", condition_names=NAMES)
+    page = _Page(render_report(content))
+    assert "One temperature" in page.text
+    assert "for the best F1" in page.text
+    assert "validation" in page.text
+    path = write_comparison(compare_runs(folders, settings), tmp_path / "c.html", title="Two", created="today")
+    page = _Page(path.read_text(encoding="utf-8"))
+    assert all(address.startswith(("data:", "#")) for address in page.addresses)
+    assert "second minus first, 80 recordings of 40 patients" in page.text
+    assert page.text.index("second") < page.text.index("first")

@@ -153,16 +153,31 @@ def _fit_temperature(
     present = labels == PRESENT
     if not (known & present).any() or not (known & ~present).any():
         return Calibration("none", task, codes, notes={"all": "validation lacks recordings to fit on"})
+    goal = _smoothed(present, known, task)
 
     def loss(log_temperature: float) -> float:
         chance = np.clip(_tempered(given, float(np.exp(log_temperature)), task), _EPSILON, 1 - _EPSILON)
-        if task == "single_label":
-            return float(-np.log(chance[present]).mean())
-        return float(-np.log(np.where(present, chance, 1 - chance)[known]).mean())
+        surprise = goal * np.log(chance)
+        if task == "multi_label":
+            surprise += (1 - goal) * np.log1p(-chance)
+        return float(-surprise[known].sum())
 
     bound = float(np.log(MAX_TEMPERATURE))
     best = minimize_scalar(loss, bounds=(-bound, bound), method="bounded")
     return Calibration("temperature", task, codes, temperature=float(np.exp(best.x)))
+
+
+def _smoothed(present: NDArray[np.bool_], known: NDArray[np.bool_], task: str) -> NDArray[np.float64]:
+    """Platt's targets, which keep a temperature finite where validation is told apart without an error.
+
+    In a multi-label task (N+ + 1)/(N+ + 2) and 1/(N- + 2) a condition; in a single-label task as much of each
+    recording's one, 1/(n + 2), is spread over the other conditions.
+    """
+    if task == "single_label":
+        spread = 1 / (len(present) + 2)
+        return np.where(present, 1 - spread, spread / max(1, present.shape[1] - 1))
+    positives, negatives = (known & present).sum(axis=0), (known & ~present).sum(axis=0)
+    return np.where(present, (positives + 1) / (positives + 2), 1 / (negatives + 2))
 
 
 def _fit_platt(

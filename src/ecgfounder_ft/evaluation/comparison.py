@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import binomtest
 
+from ecgfounder_ft.errors import ExplainedError
 from ecgfounder_ft.evaluation.bootstrap import DEFAULT_RESAMPLES, bootstrap_figures, interval, too_few_patients
 from ecgfounder_ft.evaluation.evaluate import Evaluation, evaluate_input
 from ecgfounder_ft.evaluation.inputs import EvaluationInput
@@ -12,7 +13,7 @@ from ecgfounder_ft.evaluation.metrics import FIGURES, Estimate
 from ecgfounder_ft.labels import ABSENT, PRESENT
 
 
-class NotComparableError(ValueError):
+class NotComparableError(ExplainedError):
     """Two evaluated sets that differ, so that a difference of their figures would mean nothing."""
 
 

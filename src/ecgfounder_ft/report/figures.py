@@ -20,6 +20,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from ecgfounder_ft.evaluation import curves
+from ecgfounder_ft.evaluation.comparison import PairedComparison
 from ecgfounder_ft.evaluation.evaluate import Evaluation
 from ecgfounder_ft.evaluation.metrics import FIGURES, Confusion, Estimate
 from ecgfounder_ft.evaluation.subgroups import SubgroupEvaluation
@@ -473,3 +474,37 @@ def _forest_rows(subgroups: Sequence[SubgroupEvaluation]) -> tuple[list[str], li
         places.append(height)
         height += 1
     return labels, places, heads
+
+
+def differences_figure(differences: Mapping[str, PairedComparison], name: str, *, title: str = "") -> Figure:
+    """Differences of one figure from a reference, by condition and macro, a row a run within each.
+
+    Args:
+        differences: run to its comparison with the reference.
+        name: key of the figure.
+        title: above the picture.
+    """
+    codes = list(next(iter(differences.values())).conditions) if differences else []
+    rows = [*codes, "macro"]
+    figure = _new_figure(8.0, 1.2 + len(rows) * (0.25 + 0.16 * len(differences)))
+    axes = figure.add_subplot()
+    axes.axvline(0.0, color=_GREY, linewidth=1)
+    step = 0.7 / max(1, len(differences))
+    for place, (run, pair) in enumerate(differences.items()):
+        estimates = [pair.conditions[code][name] for code in codes] + [pair.macro[name]]
+        heights = np.arange(len(rows)) + (place - (len(differences) - 1) / 2) * step
+        for height, estimate in zip(heights, estimates, strict=True):
+            if estimate.value is None:
+                axes.text(0.01, height, "–", transform=axes.get_yaxis_transform(), va="center", color=_GREY)
+                continue
+            if estimate.low is not None and estimate.high is not None:
+                axes.hlines(height, estimate.low, estimate.high, color=colour_of(place), linewidth=1.5)
+            axes.plot(estimate.value, height, "o", color=colour_of(place), markersize=5)
+        axes.plot([], [], "o-", color=colour_of(place), label=run)
+    axes.set_yticks(range(len(rows)), rows)
+    axes.set_ylim(len(rows) - 0.4, -0.6)
+    axes.set_xlabel(f"difference of {FIGURES[name]}")
+    axes.set_title(title)
+    _plain(axes, grid="x")
+    figure.legend(loc="outside lower center", ncols=min(3, max(1, len(differences))), frameon=False, fontsize=9)
+    return figure

@@ -24,6 +24,7 @@ from ecgfounder_ft.evaluation.cases import CONFIDENT_ERROR, LEAST_CERTAIN, Case
 from ecgfounder_ft.evaluation.evaluate import Evaluation
 from ecgfounder_ft.evaluation.inputs import EvaluationInput
 from ecgfounder_ft.evaluation.metrics import FIGURES, Estimate
+from ecgfounder_ft.evaluation.runs import RunComparison, RunEvaluation
 from ecgfounder_ft.evaluation.subgroups import SubgroupEvaluation
 from ecgfounder_ft.evaluation.thresholds import Thresholds
 from ecgfounder_ft.labels import PRESENT, STATE_NAMES, UNKNOWN
@@ -33,6 +34,8 @@ from ecgfounder_ft.report.checklist import Answer, answers
 RANKING_FIGURES = ("auroc", "auprc", "brier", "ece")
 DECISION_FIGURES = ("sensitivity", "specificity", "ppv", "npv", "f1", "accuracy")
 SUBGROUP_FIGURES = ("auroc", "sensitivity", "specificity")
+
+COMPARISON_FIGURES = ("auroc", "auprc", "f1", "brier", "ece")
 
 _TABLE_CONDITIONS = 8
 """Conditions side by side in a table of subgroups."""
@@ -153,6 +156,44 @@ def flow_rows(
     return rows
 
 
+def content_of(
+    run: RunEvaluation, *, title: str, created: str, condition_names: Mapping[str, str], **more: Any
+) -> ReportContent:
+    """The content of a report as far as a run's predictions tell it.
+
+    Args:
+        run: evaluated.
+        title: of the report.
+        created: date and time, as printed.
+        condition_names: condition code to name.
+        more: the other fields of :class:`ReportContent`, which go before those from the predictions.
+    """
+    predictions = run.predictions
+    known = {
+        "flow": flow_rows(
+            predictions.table["split"],
+            predictions.table["dataset"],
+            predictions.table["patient"],
+            predictions.targets(predictions.table),
+            predictions.codes,
+        ),
+        "thresholds": run.thresholds,
+        "calibration": run.calibration,
+        "uncalibrated": None if run.calibration.method == "none" else run.uncalibrated,
+        "subgroups": run.subgroups,
+        "baselines": run.baselines,
+    }
+    return ReportContent(
+        title=title,
+        created=created,
+        evaluation=run.evaluation,
+        data=run.data,
+        condition_names=condition_names,
+        split=run.split,
+        **{**known, **more},
+    )
+
+
 def write_report(content: ReportContent, path: Path) -> Path:
     """Render the report and write it; the folder is created."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -187,6 +228,27 @@ def render_report(content: ReportContent) -> str:
     )
 
 
+def write_comparison(comparison: RunComparison, path: Path, *, title: str, created: str) -> Path:
+    """Write the page that sets runs side by side; the folder is created."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    picture = figures.differences_figure(comparison.differences, comparison.sorted_by)
+    page = (
+        environment()
+        .get_template("comparison.html.j2")
+        .render(
+            comparison=comparison,
+            title=title,
+            created=created,
+            picture=figures.data_uri(picture),
+            figure_names=FIGURES,
+            macro_figures=tuple(dict.fromkeys((comparison.sorted_by, *COMPARISON_FIGURES))),
+            table_conditions=_TABLE_CONDITIONS,
+        )
+    )
+    path.write_text(page, encoding="utf-8")
+    return path
+
+
 def environment() -> Environment:
     """Templates with the filters that print figures."""
     templates = Environment(
@@ -196,7 +258,9 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    templates.filters.update(value=format_value, interval=format_interval, count=format_count, sentence=_sentence)
+    templates.filters.update(
+        value=format_value, interval=format_interval, count=format_count, sentence=_sentence, p_value=format_p_value
+    )
     templates.globals.update(Footnotes=Footnotes)
     return templates
 
@@ -236,6 +300,11 @@ def format_interval(estimate: Estimate) -> str:
 def format_count(number: int) -> str:
     """Thousands parted by commas."""
     return f"{number:,}"
+
+
+def format_p_value(value: float | None) -> str:
+    """Three decimals, "< 0.001", or a dash."""
+    return "–" if value is None else "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
 def _sentence(text: str) -> str:
