@@ -49,7 +49,7 @@ def test_single_label_leaves_out_what_has_no_single_label():
     data = prepare(targets, probabilities, range(4), CODES, task="single_label")
     assert data.kept.tolist() == [0]
     assert data.notes[0] == "2 recordings without exactly one present condition left out"
-    assert data.notes[1] == "1 recordings without probabilities left out"
+    assert data.notes[1] == "1 recording without probabilities left out"
 
 
 @pytest.mark.parametrize("task", ["single_label", "multi_label"])
@@ -69,7 +69,7 @@ def test_nan_probabilities_are_counted_and_never_decided():
     assert result.conditions["NORM"].without_probability == 1
     assert result.conditions["NORM"].n == 2
     assert result.conditions["NORM"].figures["sensitivity"].value == 1.0
-    assert result.notes == ("1 recordings without a probability for some condition",)
+    assert result.notes == ("1 recording without a probability for some condition",)
 
 
 def test_one_patient_is_said_to_be_one():

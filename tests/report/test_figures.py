@@ -51,7 +51,7 @@ def test_curves_leave_out_unknown_labels_and_name_undefined_areas(case):
     targets, probabilities, evaluation = case
     for draw in (figures.roc_figure, figures.precision_recall_figure):
         figure = draw(targets, probabilities, CODES, evaluation=evaluation)
-        labels = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
+        labels = [text.get_text() for text in figure.legends[0].get_texts()]
         assert labels[2] == "RBBB  undefined"
         assert len(labels) == 3
     flipped = targets.copy()

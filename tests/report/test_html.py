@@ -177,7 +177,7 @@ def test_an_absent_condition_one_patient_and_nan_are_explained():
     text = _Page(render_report(_content(data=data, evaluation=evaluate_input(data)))).text
     assert "All recordings are of one patient" in text
     assert "No recording with the condition" in text
-    assert "1 recordings without a probability" in text
+    assert "1 recording without a probability" in text
     assert "nan" not in text.lower().replace("finan", "")
 
 

@@ -13,7 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecgfounder_ft.evaluation.inputs import EvaluationInput
-from ecgfounder_ft.evaluation.metrics import ECE_BINS, FIGURES, Estimate, calibration_bin, count_patients
+from ecgfounder_ft.evaluation.metrics import (
+    ECE_BINS,
+    FIGURES,
+    ConditionFigures,
+    Estimate,
+    calibration_bin,
+    count_patients,
+)
 from ecgfounder_ft.labels import PRESENT
 
 DEFAULT_RESAMPLES = 1000
@@ -27,7 +34,8 @@ _CHUNK_ELEMENTS = 4_000_000
 NEEDS_POSITIVES = frozenset({"auroc", "auprc", "f1", "sensitivity"})
 """Figures that do not exist without recordings of the condition."""
 
-_NEEDS_NEGATIVES = frozenset({"auroc", "auprc", "specificity"})
+NEEDS_NEGATIVES = frozenset({"auroc", "auprc", "specificity"})
+"""Figures that do not exist without recordings that lack the condition."""
 
 
 @dataclass(frozen=True)
@@ -126,14 +134,14 @@ def interval(estimate: Estimate, values: NDArray[np.float64], *, level: float = 
     return Estimate(estimate.value, low, high, undefined, both)
 
 
-def too_few_patients(figure: str, positive_patients: int, negative_patients: int, patients: int) -> str:
+def too_few_patients(figure: str, condition: ConditionFigures) -> str:
     """Why a condition's figure gets no interval, empty where it does."""
-    if figure in NEEDS_POSITIVES and positive_patients < MIN_PATIENTS:
-        return f"no interval: {count_patients(positive_patients)} with the condition"
-    if figure in _NEEDS_NEGATIVES and negative_patients < MIN_PATIENTS:
-        return f"no interval: {count_patients(negative_patients)} without the condition"
-    if patients < MIN_PATIENTS:
-        return f"no interval: {count_patients(patients)}"
+    if figure in NEEDS_POSITIVES and condition.positive_patients < MIN_PATIENTS:
+        return f"no interval: {count_patients(condition.positive_patients)} with the condition"
+    if figure in NEEDS_NEGATIVES and condition.negative_patients < MIN_PATIENTS:
+        return f"no interval: {count_patients(condition.negative_patients)} without the condition"
+    if condition.patients < MIN_PATIENTS:
+        return f"no interval: {count_patients(condition.patients)}"
     return ""
 
 

@@ -6,11 +6,17 @@ import numpy as np
 from scipy.stats import binomtest
 
 from ecgfounder_ft.errors import ExplainedError
-from ecgfounder_ft.evaluation.bootstrap import DEFAULT_RESAMPLES, bootstrap_figures, interval, too_few_patients
+from ecgfounder_ft.evaluation.bootstrap import (
+    DEFAULT_RESAMPLES,
+    MIN_PATIENTS,
+    bootstrap_figures,
+    interval,
+    too_few_patients,
+)
 from ecgfounder_ft.evaluation.evaluate import Evaluation, evaluate_input
 from ecgfounder_ft.evaluation.inputs import EvaluationInput
-from ecgfounder_ft.evaluation.metrics import FIGURES, Estimate
-from ecgfounder_ft.labels import ABSENT, PRESENT
+from ecgfounder_ft.evaluation.metrics import FIGURES, Estimate, count_patients
+from ecgfounder_ft.labels import PRESENT
 
 
 class NotComparableError(ExplainedError):
@@ -81,18 +87,16 @@ def compare(
         raise NotComparableError("the patients of the test recordings differ")
     evaluations = [evaluate_input(data, resamples=0) for data in (one, other)]
     drawn = [bootstrap_figures(data, resamples=resamples, seed=seed) for data in (one, other)]
-    few = too_few_patients("accuracy", one.patients, one.patients, one.patients)
+    few = f"no interval: {count_patients(one.patients)}" if one.patients < MIN_PATIENTS else ""
     conditions = {}
     for column, code in enumerate(one.codes):
-        known = one.known[:, column] & other.known[:, column]
-        without = len(np.unique(one.groups[known & (one.targets[:, column] == ABSENT)]))
         condition = evaluations[0].conditions[code]
         conditions[code] = {
             name: interval(
                 _difference(*(result.conditions[code].figures[name] for result in evaluations)),
                 drawn[1].conditions[:, column, place] - drawn[0].conditions[:, column, place],
                 level=level,
-                too_few=too_few_patients(name, condition.positive_patients, without, condition.patients),
+                too_few=too_few_patients(name, condition),
             )
             for place, name in enumerate(FIGURES)
         }

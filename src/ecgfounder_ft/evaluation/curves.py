@@ -39,11 +39,17 @@ def roc(labels: NDArray[np.integer], probabilities: NDArray[np.floating]) -> Cur
 
 
 def precision_recall(labels: NDArray[np.integer], probabilities: NDArray[np.floating]) -> Curve | None:
-    """Sensitivity (recall) against PPV (precision); None where the labels are all the same."""
+    """Sensitivity (recall) against PPV (precision); None where the labels are all the same.
+
+    The area under its steps is the average precision: between two recalls the precision of the higher one holds. The
+    curve begins at recall 0 with the precision at which the first recording of the condition is found.
+    """
     if len(np.unique(labels)) < 2:
         return None
     precision, recall, _ = precision_recall_curve(labels, probabilities)
-    return Curve(recall[::-1], precision[::-1])
+    found = recall[::-1] > 0
+    x, y = recall[::-1][found], precision[::-1][found]
+    return Curve(np.append(0.0, x), np.append(y[0], y))
 
 
 def reliability(labels: NDArray[np.integer], probabilities: NDArray[np.floating]) -> ReliabilityCurve | None:

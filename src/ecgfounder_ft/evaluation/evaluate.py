@@ -27,6 +27,7 @@ from ecgfounder_ft.evaluation.metrics import (
     condition_estimates,
     confusion_of,
     count_patients,
+    count_recordings,
     macro_estimate,
 )
 from ecgfounder_ft.labels import ABSENT, PRESENT, UNKNOWN
@@ -172,14 +173,12 @@ def _with_intervals(
     """The figures with intervals from their resamples."""
     finished = {}
     for column, (code, condition) in enumerate(conditions.items()):
-        labels, known = data.targets[:, column], data.known[:, column]
-        without = len(np.unique(data.groups[known & (labels == ABSENT)]))
         figures = {
             name: interval(
                 condition.figures[name],
                 drawn.conditions[:, column, place],
                 level=level,
-                too_few=too_few_patients(name, condition.positive_patients, without, condition.patients),
+                too_few=too_few_patients(name, condition),
             )
             for place, name in enumerate(FIGURES)
         }
@@ -198,7 +197,7 @@ def _with_intervals(
 
 
 def _too_few(patients: int) -> str:
-    return too_few_patients("accuracy", patients, patients, patients)
+    return f"no interval: {count_patients(patients)}" if patients < MIN_PATIENTS else ""
 
 
 def _with_rare_conditions(name: str, macro: Estimate, conditions: dict[str, ConditionFigures]) -> Estimate:
@@ -234,6 +233,7 @@ def _condition(data: EvaluationInput, column: int) -> ConditionFigures:
         positives=int(labels.sum()),
         patients=len(np.unique(groups)),
         positive_patients=len(np.unique(groups[labels == PRESENT])),
+        negative_patients=len(np.unique(groups[labels == ABSENT])),
         unknown=int((data.targets[:, column] == UNKNOWN).sum()),
         without_probability=int(np.isnan(data.probabilities[:, column]).sum()),
         threshold=None if data.thresholds is None else float(data.thresholds[column]),
@@ -249,4 +249,4 @@ def _overall_accuracy(data: EvaluationInput) -> Estimate:
     right = (data.decisions == (data.targets == PRESENT)).all(axis=1)
     value = float(right[complete].mean())
     left_out = int((~complete).sum())
-    return Estimate(value, reason=f"{left_out} recordings with an unknown label left out" if left_out else "")
+    return Estimate(value, reason=f"{count_recordings(left_out)} with an unknown label left out" if left_out else "")

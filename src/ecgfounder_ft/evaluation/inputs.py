@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ecgfounder_ft.evaluation.metrics import count_recordings
 from ecgfounder_ft.evaluation.thresholds import DEFAULT_THRESHOLD
 from ecgfounder_ft.labels import ABSENT, PRESENT, UNKNOWN
 
@@ -105,14 +106,16 @@ def prepare(
     if task == "single_label":
         one_condition = (labels == PRESENT).sum(axis=1) == 1
         if not one_condition.all():
-            notes.append(f"{int((~one_condition).sum())} recordings without exactly one present condition left out")
+            notes.append(
+                f"{count_recordings(int((~one_condition).sum()))} without exactly one present condition left out"
+            )
         numeric = ~missing.any(axis=1)
         unanswered = int(np.sum(one_condition & ~numeric))
         if unanswered:
-            notes.append(f"{unanswered} recordings without probabilities left out")
+            notes.append(f"{count_recordings(unanswered)} without probabilities left out")
         rows = np.logical_and(one_condition, numeric)
     elif missing.any():
-        notes.append(f"{int(missing.any(axis=1).sum())} recordings without a probability for some condition")
+        notes.append(f"{count_recordings(int(missing.any(axis=1).sum()))} without a probability for some condition")
     kept = np.flatnonzero(rows)
     labels, scores = labels[kept], scores[kept]
     patients = np.unique(np.asarray(groups).astype(str)[kept], return_inverse=True)[1].reshape(-1)

@@ -84,6 +84,8 @@ class ConditionFigures:
     """Patients of those recordings."""
     positive_patients: int
     """Patients with at least one recording with the condition."""
+    negative_patients: int
+    """Patients with at least one recording without it."""
     unknown: int
     """Recordings left out because the label is unknown."""
     without_probability: int
@@ -160,8 +162,13 @@ def condition_estimates(
 
 
 def count_patients(number: int) -> str:
-    """The number in words that agree with it: "1 patient", "2 patients"."""
+    """The number with the noun that agrees with it: "1 patient", "2 patients"."""
     return f"{number:,} patient{'' if number == 1 else 's'}"
+
+
+def count_recordings(number: int) -> str:
+    """As :func:`count_patients`."""
+    return f"{number:,} recording{'' if number == 1 else 's'}"
 
 
 def macro_estimate(estimates: dict[str, Estimate]) -> Estimate:

@@ -210,9 +210,7 @@ def evaluate_run(
         RunFolderError: if the folder lacks something.
     """
     predictions = read_run(folder)
-    baselines = {}
-    if (folder / START_PREDICTIONS_FILE).is_file():
-        baselines[UNTRAINED_START] = read_predictions(folder / START_PREDICTIONS_FILE, predictions.codes)
+    baselines = _read_baselines(folder, predictions.codes)
     return evaluate_predictions(predictions, settings, split=split, refit=refit, baselines=baselines)
 
 
@@ -346,6 +344,7 @@ def compare_runs(
             ),
             without_subgroups,
             split=split,
+            baselines=_read_baselines(folder, predictions.codes),
         )
     reference, *others = runs
     differences = {}
@@ -427,6 +426,11 @@ def _evaluate_baseline(
     baseline = Predictions(UNTRAINED_START, table, predictions.codes, predictions.task)
     calibration, thresholds = _fitted(baseline, settings, refit=True)
     return evaluate_input(_prepared(baseline, baseline.rows(split), calibration, thresholds), **bootstrap)
+
+
+def _read_baselines(folder: Path, codes: Sequence[str]) -> dict[str, pd.DataFrame]:
+    path = folder / START_PREDICTIONS_FILE
+    return {UNTRAINED_START: read_predictions(path, codes)} if path.is_file() else {}
 
 
 def _codes_and_task(folder: Path) -> tuple[tuple[str, ...], str]:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ecgfounder_ft.evaluation.bootstrap import DEFAULT_RESAMPLES, MIN_PATIENTS
+from ecgfounder_ft.evaluation.bootstrap import DEFAULT_RESAMPLES, MIN_PATIENTS, too_few_patients
 from ecgfounder_ft.evaluation.evaluate import Evaluation, evaluate_input
 from ecgfounder_ft.evaluation.inputs import EvaluationInput
 from ecgfounder_ft.evaluation.metrics import Estimate, count_patients
@@ -53,9 +53,10 @@ class SubgroupEvaluation:
         if self.evaluation is None:
             return Estimate(None, reason=self.reason)
         condition = self.evaluation.conditions[code]
-        if condition.n and condition.positive_patients < MIN_PATIENTS:
-            return Estimate(None, reason=f"too few: {count_patients(condition.positive_patients)} with the condition")
-        return condition.figures[name]
+        if condition.figures[name].value is None:
+            return condition.figures[name]
+        too_few = too_few_patients(name, condition)
+        return Estimate(None, reason=too_few.replace("no interval", "too few")) if too_few else condition.figures[name]
 
     def to_dict(self) -> dict[str, Any]:
         """Plain containers."""

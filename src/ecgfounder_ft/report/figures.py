@@ -9,7 +9,7 @@ import io
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from matplotlib import rc_context
@@ -207,7 +207,7 @@ def roc_figure(
     title: str = "Receiver operating characteristic",
 ) -> Figure:
     """A ROC curve for each condition, with its area where the evaluation is given."""
-    figure = _new_figure(5.6, 5.2)
+    figure = _new_figure(5.4, 6.0)
     axes = figure.add_subplot()
     axes.plot([0, 1], [0, 1], color="#aaaaaa", linewidth=1, linestyle="--")
     for column, code in enumerate(codes):
@@ -230,7 +230,7 @@ def precision_recall_figure(
     title: str = "Precision and recall",
 ) -> Figure:
     """A precision-recall curve for each condition; a short line at the right edge marks its prevalence."""
-    figure = _new_figure(5.6, 5.2)
+    figure = _new_figure(5.4, 6.0)
     axes = figure.add_subplot()
     for column, code in enumerate(codes):
         labels, scores = _known(targets, probabilities, column)
@@ -250,18 +250,19 @@ def precision_recall_figure(
             axes.hlines(labels.mean(), 1.0, 1.02, color=colour_of(column), linewidth=3, clip_on=False)
     axes.set_xlabel("recall (sensitivity)")
     axes.set_ylabel("precision (PPV)")
-    _unit_square(axes, title, "AUPRC" if evaluation is not None else "", location="lower left")
+    _unit_square(axes, title, "AUPRC" if evaluation is not None else "")
     return figure
 
 
-def _unit_square(
-    axes: Axes, title: str, legend_title: str, location: Literal["lower right", "lower left"] = "lower right"
-) -> None:
+def _unit_square(axes: Axes, title: str, legend_title: str) -> None:
     axes.set_xlim(-0.01, 1.02)
     axes.set_ylim(-0.01, 1.02)
     axes.set_aspect("equal")
     axes.set_title(title)
-    axes.legend(loc=location, title=legend_title, fontsize=9, framealpha=0.85, edgecolor="none")
+    figure = axes.get_figure(root=True)
+    if figure is not None:
+        # under the axes, where no curve can run behind it
+        figure.legend(loc="outside lower center", title=legend_title, ncols=3, fontsize=9, frameon=False)
     _plain(axes)
 
 

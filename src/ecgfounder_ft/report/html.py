@@ -23,7 +23,7 @@ from ecgfounder_ft.evaluation.calibration import Calibration
 from ecgfounder_ft.evaluation.cases import CONFIDENT_ERROR, LEAST_CERTAIN, Case
 from ecgfounder_ft.evaluation.evaluate import Evaluation
 from ecgfounder_ft.evaluation.inputs import EvaluationInput
-from ecgfounder_ft.evaluation.metrics import FIGURES, Estimate
+from ecgfounder_ft.evaluation.metrics import FIGURES, Estimate, count_patients, count_recordings
 from ecgfounder_ft.evaluation.runs import RunComparison, RunEvaluation
 from ecgfounder_ft.evaluation.subgroups import SubgroupEvaluation
 from ecgfounder_ft.evaluation.thresholds import Thresholds
@@ -259,7 +259,13 @@ def environment() -> Environment:
         lstrip_blocks=True,
     )
     templates.filters.update(
-        value=format_value, interval=format_interval, count=format_count, sentence=_sentence, p_value=format_p_value
+        value=format_value,
+        interval=format_interval,
+        count=format_count,
+        sentence=_sentence,
+        p_value=format_p_value,
+        patients=count_patients,
+        recordings=count_recordings,
     )
     templates.globals.update(Footnotes=Footnotes)
     return templates
@@ -333,7 +339,7 @@ def _pictures(content: ReportContent) -> dict[str, Any]:
     """Every picture but the recordings, as data addresses."""
     data, evaluation, codes = content.data, content.evaluation, content.evaluation.codes
     drawn: dict[str, Figure] = {}
-    if evaluation.n:
+    if any(condition.n for condition in evaluation.conditions.values()):
         drawn["bars"] = figures.condition_bars_figure(evaluation, title="")
         drawn["roc"] = figures.roc_figure(data.targets, data.probabilities, codes, evaluation=evaluation)
         drawn["precision_recall"] = figures.precision_recall_figure(
