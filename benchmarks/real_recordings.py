@@ -26,7 +26,7 @@ from rich.progress import track
 from rich.table import Table
 from torch import Tensor
 
-from ecgfounder_ft.data.catalog import build_table, skipped_table, targets
+from ecgfounder_ft.data.catalog import skipped_table, targets
 from ecgfounder_ft.data.headers import signal_digest
 from ecgfounder_ft.data.physionet2021 import read_physionet2021
 from ecgfounder_ft.data.splits import SplitSettings, split_recordings
@@ -40,6 +40,9 @@ from ecgfounder_ft.model.net1d import Net1D
 from ecgfounder_ft.model.weights import load_weights, sha256_of
 
 console = Console(width=130)
+
+ENOUGH = 5
+"""Recordings of a condition below which its AUROC says little; a second macro average leaves such conditions out."""
 
 
 @dataclass
@@ -64,37 +67,34 @@ def read_all(folders: list[Path], label_map: LabelMap, preprocessing: Preprocess
         tables.append(catalog.table.assign(recording=[f"{folder.name}/{name}" for name in catalog.table["recording"]]))
         skipped.append(catalog.skipped)
     table = pd.concat(tables, ignore_index=True).drop_duplicates("path", ignore_index=True)
-    table["patient"] = table["recording"]
-    inputs, kept, diagnoses, errors = [], [], [], []
-    for row, path in track(enumerate(table["path"]), "preprocessing", total=len(table), console=console):
-        stated = [entry.strip() for entry in read_header(Path(path)).metadata.get("dx", "").split(",") if entry.strip()]
-        if not stated:
-            continue
+    table["patient"] = table["recording"]  # headers of the Challenge name no patient
+    inputs: dict[int, NDArray[np.float32]] = {}
+    errors = []
+    diagnoses = [
+        [entry.strip() for entry in read_header(Path(path)).metadata.get("dx", "").split(",") if entry.strip()]
+        for path in table["path"]
+    ]
+    digest = pd.Series([signal_digest(Path(path)) for path in table["path"]])
+    usable = np.array([bool(stated) for stated in diagnoses]) & ~digest.duplicated().to_numpy()
+    for row in track(np.flatnonzero(usable), "preprocessing", console=console):
         try:
-            inputs.append(preprocessing(read_recording(Path(path))).signal)
+            inputs[row] = preprocessing(read_recording(Path(table["path"][row]))).signal
         except UnreadableRecordingError as error:
             errors.append(error)
-            continue
-        kept.append(row)
-        diagnoses.append(stated)
     skipped.append(skipped_table(errors))
     for reason, count in pd.concat(skipped)["reason"].value_counts().items():
         console.print(f"skipped: {count} x {reason}")
-    table = (
-        build_table(table.iloc[kept], label_map).set_index("recording", drop=False).loc[table.iloc[kept]["recording"]]
+    console.print(
+        f"left out: {int((~usable).sum())} that state nothing or repeat another's signal; {len(inputs)} remain"
     )
-    table = table.reset_index(drop=True)
-    digest = pd.Series([signal_digest(Path(path)) for path in table["path"]])
-    first = ~digest.duplicated()
-    console.print(f"{len(table)} recordings, {int((~first).sum())} of them the same signal as another and left out")
-    chosen = np.flatnonzero(first)
-    table = table.iloc[chosen].reset_index(drop=True)
+    rows = list(inputs)
+    table = table.iloc[rows].reset_index(drop=True)
     return RealRecordings(
         table,
-        np.stack(inputs)[chosen],
+        np.stack(list(inputs.values())),
         targets(table, label_map),
-        [diagnoses[index] for index in chosen],
-        digest.iloc[chosen].reset_index(drop=True),
+        [diagnoses[row] for row in rows],
+        digest.iloc[rows].reset_index(drop=True),
     )
 
 
@@ -186,6 +186,15 @@ def auroc_rows(data: RealRecordings, logits: NDArray, label_map: LabelMap, optio
         if len(of) > 1:
             macro = found.macro["auroc"]
             results[name]["macro"] = {"value": macro.value, "low": macro.low, "high": macro.high}
+            enough = [index for index, code in enumerate(of) if found.conditions[code].positives >= ENOUGH]
+            if len(enough) < len(of):
+                names = [of[index] for index in enough]
+                fewer = evaluate(
+                    states[rows][:, enough], scores[rows][:, enough], patients[rows], names,
+                    task="multi_label", resamples=options.resamples, seed=0,
+                ).macro["auroc"]  # fmt: skip
+                label = f"macro, {ENOUGH} or more"
+                results[name][label] = {"value": fewer.value, "low": fewer.low, "high": fewer.high}
 
     measure("one of the conditions", stating, data.states, probabilities, codes)
     measure("all recordings", np.ones(len(stating), bool), data.states, probabilities, codes)

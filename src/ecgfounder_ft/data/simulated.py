@@ -68,7 +68,8 @@ def write_selected_folders(
         ValueError: if the label map holds a condition that cannot be simulated, or the number is below 2.
         FileExistsError: if one of the two folders exists and was not written by this function.
     """
-    check_each(label_map)
+    for code in label_map.codes:
+        check_conditions([code])
     if recordings_per_condition < 2:
         raise ValueError(f"recordings_per_condition is {recordings_per_condition}; expected at least 2, one a dataset")
     folders = root / MIMIC_FOLDER, root / PHYSIONET_FOLDER
@@ -96,12 +97,6 @@ def write_selected_folders(
             _write(plan, folders, label_map, seed)
         _write_marker(marker, {"complete": True, "settings": settings})
     return folders
-
-
-def check_each(label_map: LabelMap) -> None:
-    """Refuse a label map with a condition that cannot be simulated (``ValueError``)."""
-    for code in label_map.codes:
-        check_conditions([code])
 
 
 def _fingerprint() -> str:
