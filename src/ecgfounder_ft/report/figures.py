@@ -207,7 +207,7 @@ def roc_figure(
     title: str = "Receiver operating characteristic",
 ) -> Figure:
     """A ROC curve for each condition, with its area where the evaluation is given."""
-    figure = _new_figure(5.4, 6.0)
+    figure = _new_figure(5.4, 6.3)
     axes = figure.add_subplot()
     axes.plot([0, 1], [0, 1], color="#aaaaaa", linewidth=1, linestyle="--")
     for column, code in enumerate(codes):
@@ -230,7 +230,7 @@ def precision_recall_figure(
     title: str = "Precision and recall",
 ) -> Figure:
     """A precision-recall curve for each condition; a short line at the right edge marks its prevalence."""
-    figure = _new_figure(5.4, 6.0)
+    figure = _new_figure(5.4, 6.3)
     axes = figure.add_subplot()
     for column, code in enumerate(codes):
         labels, scores = _known(targets, probabilities, column)
@@ -257,7 +257,7 @@ def precision_recall_figure(
 def _unit_square(axes: Axes, title: str, legend_title: str) -> None:
     axes.set_xlim(-0.01, 1.02)
     axes.set_ylim(-0.01, 1.02)
-    axes.set_aspect("equal")
+    axes.set_box_aspect(1)
     axes.set_title(title)
     figure = axes.get_figure(root=True)
     if figure is not None:
