@@ -78,8 +78,8 @@ def run_experiment(config: Config) -> float | None:
     folder = Path(config.output_dir)
     folder.mkdir(parents=True, exist_ok=True)
     with _status(folder) as status:
-        if is_main_process():
-            OmegaConf.save(cast(DictConfig, config), folder / "config.yaml", resolve=True)
+        if config.resume is None:
+            _save_configuration(config, folder)
         pl.seed_everything(config.seed, verbose=False)
         _quieten()
         label_map = _typed(LabelMap, config.labels)
@@ -104,6 +104,7 @@ def run_experiment(config: Config) -> float | None:
         if resumed is not None:
             require_same_meaning(_card_of(resumed), classifier.card.to_dict(), folder)
             log.info("Going on from %s", resumed)
+        _save_configuration(config, folder)  # once more, now that a resumed run's changes are not refused
         enter_at_stored_activations(config, classifier, strategy, datamodule)
         untrained = copy_of_state(classifier.net) if config.wise_ft.enabled else {}
         strategy.prepare(classifier.net)
@@ -334,6 +335,11 @@ def _typed(schema: type[Schema], node: Any) -> Schema:
     return cast(Schema, OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(schema), content)))
 
 
+def _save_configuration(config: Config, folder: Path) -> None:
+    if is_main_process():
+        OmegaConf.save(cast(DictConfig, config), folder / "config.yaml", resolve=True)
+
+
 def _refuse_devices_in_a_sweep(config: Config) -> None:
     devices = config.trainer.devices
     several = (isinstance(devices, int) and devices > 1) or (OmegaConf.is_list(devices) and len(devices) > 1)
@@ -389,16 +395,24 @@ def _explain_not_finite(error: NonFiniteLossError, table: pd.DataFrame) -> str:
 
 
 def _quieten() -> None:
-    """Warnings of Lightning that describe what this package decided on purpose."""
+    """Warnings of Lightning that describe what this package decided on purpose, and all but one process of several."""
+    if not is_main_process():
+        logging.getLogger().setLevel(logging.ERROR)
     for message in (
         ".*does not have many workers.*",
         ".*Checkpoint directory .* exists and is not empty.*",
         ".*The number of training batches.*smaller than the logging interval.*",
         ".*Found .* module.* in eval mode.*",
         ".*isinstance.treespec, LeafSpec.*",
+        ".*The `srun` command is available.*",
+        ".*recommended to use `self.log.*sync_dist=True.*",
     ):
         warnings.filterwarnings("ignore", message=message)
-    for name in ("pytorch_lightning.utilities.rank_zero", "pytorch_lightning.accelerators.cuda"):
+    for name in (
+        "pytorch_lightning.utilities.rank_zero",
+        "pytorch_lightning.accelerators.cuda",
+        "pytorch_lightning.trainer.connectors.checkpoint_connector",
+    ):
         logging.getLogger(name).setLevel(logging.WARNING)
 
 

@@ -1,5 +1,6 @@
 """The LightningModule: a Net1D with its loss, its optimizer and the figures of each epoch."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -108,7 +109,7 @@ class Classifier(pl.LightningModule):
         """The planned optimizer over :meth:`parameter_groups`, and the planned schedule."""
         plan = self._plan()
         optimizer = plan.optimizer(self.parameter_groups())
-        scheduler = plan.scheduler(optimizer, int(self.trainer.estimated_stepping_batches))
+        scheduler = plan.scheduler(optimizer, self._optimizer_steps())
         plateau = isinstance(scheduler, ReduceLROnPlateau)
         return {
             "optimizer": optimizer,
@@ -228,6 +229,18 @@ class Classifier(pl.LightningModule):
         self.figures[stage] = figures
         self.log_dict(figures, on_step=False, on_epoch=True)  # of all processes already
         metric.reset()
+
+    def _optimizer_steps(self) -> int:
+        """Of the whole run.
+
+        Lightning's own count (``estimated_stepping_batches``) sets up the training data before a checkpoint is
+        restored, and the place in an epoch that a checkpoint holds is then never given to the loader.
+        """
+        trainer = self.trainer
+        batches = len(trainer.datamodule.train_dataloader())  # type: ignore[attr-defined]
+        limit = trainer.limit_train_batches
+        batches = min(batches, limit) if isinstance(limit, int) else int(batches * limit)
+        return math.ceil(batches / trainer.accumulate_grad_batches) * (trainer.max_epochs or 1)
 
     def _monitored(self) -> float:
         name = self._plan().monitor

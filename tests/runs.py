@@ -1,0 +1,72 @@
+"""Runs of the experiment in processes of their own, so that they can be killed; torch is imported once for all."""
+
+import multiprocessing
+import os
+import signal
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+SMALL = (
+    "experiment=demo",
+    "data.recordings_per_condition=12",
+    "data.batch_size=16",
+    "trainer.max_epochs=4",
+    "trainer.enable_progress_bar=false",
+    "trainer.accelerator=cpu",
+    "preprocessing.window.seconds=4.0",
+    "model.architecture.filter_list=[16,16,32]",
+    "model.architecture.m_blocks=[1,1,1]",
+)
+
+_context = multiprocessing.get_context("forkserver")
+_context.set_forkserver_preload(["ecgfounder_ft.experiment", "tests.runs"])
+
+
+def run(folder: Path, data: Path, overrides: Sequence[str] = (), kill_at: str = "", resume: bool = False) -> int:
+    """One run into ``folder``; returns the process's exit code, -9 where it killed itself.
+
+    ``kill_at``: ``step 5`` (after the fifth optimizer step), ``validation 2`` (as the third epoch's begins) or ``end``.
+    """
+    process = _context.Process(target=_run, args=(folder, data, list(overrides), kill_at, resume))
+    process.start()
+    process.join()
+    assert process.exitcode is not None
+    return process.exitcode
+
+
+def _run(folder: Path, data: Path, overrides: list[str], kill_at: str, resume: bool) -> None:
+    os.environ["OMP_NUM_THREADS"] = "1"
+    import pytorch_lightning as pl
+    import torch
+
+    from ecgfounder_ft import experiment, results
+    from ecgfounder_ft.config import compose_config
+    from ecgfounder_ft.resume import configuration_of
+
+    torch.set_num_threads(1)
+    results._draw = lambda *_: {}  # most of the time of so small a run, and no part of what is tested with it
+    if resume:
+        config: Any = configuration_of(folder, overrides)
+    else:
+        places = [f"data.root={data / 'simulated'}", f"data.store={data / 'store'}"]
+        config = compose_config([*SMALL, *places, f"output_dir={folder}", *overrides])
+
+    class Killer(pl.Callback):
+        def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
+            self._kill(f"step {trainer.global_step}")
+
+        def on_validation_start(self, trainer: pl.Trainer, *_: Any) -> None:
+            if trainer.state.fn == "fit":
+                self._kill(f"validation {trainer.current_epoch}")
+
+        def on_train_end(self, *_: Any) -> None:
+            self._kill("end")
+
+        def _kill(self, moment: str) -> None:
+            if moment == kill_at:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    build = experiment.build_trainer
+    experiment.build_trainer = lambda config, callbacks: build(config, [Killer(), *callbacks])
+    experiment.run_experiment(config)
