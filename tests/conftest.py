@@ -51,6 +51,7 @@ def run_overrides(simulated_folders: tuple[Path, Path], tmp_path_factory: pytest
         "trainer.max_epochs=1",
         "trainer.enable_progress_bar=false",
         "trainer.accelerator=cpu",
+        "evaluation.resamples=50",
         "~callbacks.progress_bar",
     ]
 

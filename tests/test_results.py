@@ -9,6 +9,7 @@ import pytest
 import torch
 from sklearn.metrics import f1_score, roc_auc_score
 
+from ecgfounder_ft.evaluation.calibration import Calibration
 from ecgfounder_ft.labels import LabelMap
 from ecgfounder_ft.model.card import CARD_KEY, ModelCard
 from ecgfounder_ft.model.net1d import Net1D
@@ -23,6 +24,9 @@ FILES = (
     "skipped.csv",
     "metrics.json",
     "predictions.csv",
+    "start_predictions.csv",
+    "calibration.json",
+    "report.html",
     "classification_report.json",
     "training_history.csv",
     "training_history.png",
@@ -47,6 +51,7 @@ def test_figures_are_those_of_the_predictions(finished_run: Path, label_map: Lab
     labels = table[[f"label_{code}" for code in label_map.codes]].to_numpy()
     chances = table[[f"probability_{code}" for code in label_map.codes]].to_numpy()
     np.testing.assert_allclose(chances.sum(axis=1), 1, atol=1e-4)
+    chances = Calibration.from_dict(json.loads((finished_run / "calibration.json").read_text())).apply(chances)
     for column, code in enumerate(label_map.codes):
         found = metrics["conditions"][code]["figures"]
         assert found["auroc"]["value"] == pytest.approx(roc_auc_score(labels[:, column], chances[:, column]), abs=1e-9)

@@ -158,5 +158,84 @@ def predict(
     run_or_explain(run)
 
 
+@app.command()
+def evaluate(
+    run_folder: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a finished run.")],
+    overrides: Annotated[
+        list[str] | None,
+        typer.Argument(help="Other recordings to judge it by, as for train.py: data=physionet2021 data.root=..."),
+    ] = None,
+    by: Annotated[str | None, typer.Option(help="Subgroups: source,constituent,sex,age,condition,signal.")] = None,
+    calibration: Annotated[str | None, typer.Option(help="Fit anew: none, temperature or platt.")] = None,
+    thresholds: Annotated[str | None, typer.Option(help="Choose anew: fixed, f1, youden or sensitivity.")] = None,
+    sensitivity: Annotated[
+        float | None, typer.Option(help="The least one wished, for --thresholds sensitivity.")
+    ] = None,
+    resamples: Annotated[int, typer.Option(help="Bootstrap resamples of patients; 0: no intervals.")] = 1000,
+    attribution: Annotated[bool, typer.Option(help="Show what decisions rest on.")] = True,
+    challenge_2021: Annotated[
+        Path | None, typer.Option("--challenge-2021", help="Also write files for the Challenge's own scorer into it.")
+    ] = None,
+    output: Annotated[Path | None, typer.Option(help="Folder for the results on other recordings.")] = None,
+) -> None:
+    """Evaluate a finished run: figures with intervals, calibration, subgroups, report.html."""
+
+    def run() -> None:
+        from ecgfounder_ft.elsewhere import evaluate_elsewhere, write_scorer_files
+        from ecgfounder_ft.evaluation.runs import BY, EvaluationSettings
+        from ecgfounder_ft.run_report import REPORT_FILE, ReportOptions, report_run
+
+        settings = EvaluationSettings(
+            calibration=calibration or "temperature",
+            thresholds=thresholds or "f1",
+            sensitivity=sensitivity,
+            by=BY if by is None else tuple(by.split(",")),
+            resamples=resamples,
+        )
+        options = ReportOptions(attribution=attribution)
+        target = run_folder
+        if overrides:
+            target = output or run_folder / "evaluations" / "-".join(overrides[0].split("/")).replace("=", "-")
+            evaluated = evaluate_elsewhere(run_folder, overrides, target, settings, options)
+        else:
+            refit = calibration is not None or thresholds is not None
+            evaluated, _ = report_run(run_folder, settings, options, refit=refit)
+        if challenge_2021 is not None:
+            typer.echo(write_scorer_files(run_folder, evaluated, challenge_2021))
+        macro = evaluated.evaluation.macro["auroc"]
+        value = "undefined" if macro.value is None else f"{macro.value:.3f}"
+        typer.echo(f"{evaluated.evaluation.n} recordings, macro AUROC {value}; report: {target / REPORT_FILE}")
+
+    run_or_explain(run)
+
+
+@app.command()
+def compare(
+    runs: Annotated[
+        list[Path], typer.Argument(help="Folders of runs with the same test recordings, the first as reference.")
+    ],
+    sort_by: Annotated[str, typer.Option(help="The macro figure that orders the table.")] = "auroc",
+    resamples: Annotated[int, typer.Option(help="Bootstrap resamples of patients.")] = 1000,
+    output: Annotated[Path, typer.Option(help="The page; a CSV stands beside it.")] = Path("comparison.html"),
+) -> None:
+    """Set runs side by side: paired differences with intervals, McNemar tests."""
+
+    def run() -> None:
+        import time
+
+        from ecgfounder_ft.evaluation.runs import EvaluationSettings, compare_runs, comparison_table
+        from ecgfounder_ft.report.html import write_comparison
+
+        comparison = compare_runs(runs, EvaluationSettings(resamples=resamples), sort_by=sort_by)
+        table = comparison_table(comparison)
+        table.to_csv(output.with_suffix(".csv"), index=False)
+        write_comparison(comparison, output, title="Comparison of runs", created=time.strftime("%Y-%m-%d %H:%M"))
+        shown = ["run", "recordings", f"macro_{sort_by}", "difference_value", "difference_low", "difference_high"]
+        typer.echo(table[shown].to_string(index=False, float_format=lambda value: f"{value:.3f}", na_rep="-"))
+        typer.echo(f"{output} and {output.with_suffix('.csv')}")
+
+    run_or_explain(run)
+
+
 if __name__ == "__main__":
     app()

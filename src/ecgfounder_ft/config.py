@@ -433,6 +433,20 @@ class LRFinderConfig:
 
 
 @dataclass
+class EvaluationConfig:
+    """How test recordings are evaluated, and what the report shows."""
+
+    calibration: str = MISSING
+    thresholds: str = MISSING
+    sensitivity: float | None = MISSING
+    by: list[str] = MISSING
+    resamples: int = MISSING
+    seed: int = MISSING
+    attribution: bool = MISSING
+    cases: bool = MISSING
+
+
+@dataclass
 class Config:
     """A whole experiment."""
 
@@ -448,6 +462,7 @@ class Config:
     scheduler: Any = MISSING
     trainer: TrainerConfig = MISSING
     monitor: MonitorConfig = field(default_factory=MonitorConfig)
+    evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
     callbacks: dict[str, Any] = MISSING
     logger: dict[str, Any] = MISSING
     optimized_metric: str = MISSING

@@ -46,6 +46,7 @@ from ecgfounder_ft.report.figures import save_figure
 from ecgfounder_ft.report.finetuning import lr_finder_figure, wise_ft_figure
 from ecgfounder_ft.results import History, Start
 from ecgfounder_ft.resume import require_same_meaning
+from ecgfounder_ft.run_report import evaluation_settings, report_options, report_run
 
 log = logging.getLogger(__name__)
 
@@ -131,10 +132,12 @@ def run_experiment(config: Config) -> float | None:
         trainer.test(classifier, datamodule=datamodule, verbose=False)
         figure = float(classifier.figures["validation"].get(config.optimized_metric, float("nan")))
         if is_main_process():
-            summary = results.write_results(folder, classifier, data.table, data.targets, history, start, data.counts)
+            results.write_results(folder, classifier, data, history, start)
+            chosen = config.evaluation
+            run, pictures = report_run(folder, evaluation_settings(chosen), report_options(chosen))
             for logger in trainer.loggers:
-                results.log_results(logger, summary, config)
-            results.print_summary(summary, folder)
+                results.log_results(logger, run.evaluation, pictures, config)
+            results.print_summary(run.evaluation, start, folder)
         status["optimized_metric"] = figure
         return figure
 
@@ -224,7 +227,7 @@ def evaluate_start(trainer: pl.Trainer, classifier: Classifier, datamodule: ECGD
     figures = {
         side: {name: float(value) for name, value in found.items()} for side, found in classifier.figures.items()
     }
-    return Start(figures["validation"], figures["test"])
+    return Start(figures["validation"], figures["test"], dict(classifier.collected))
 
 
 def versions() -> dict[str, str]:

@@ -29,14 +29,16 @@ class Model:
     card: ModelCard
 
     @torch.inference_mode()
-    def probabilities(self, signals: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Preprocessed signals (n, leads, samples) to probabilities (n, conditions), calibrated as the card says."""
+    def uncalibrated(self, signals: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Preprocessed signals (n, leads, samples) to probabilities (n, conditions) as the network gives them."""
         logits = self.net(torch.from_numpy(signals)).float()
         raw = logits.softmax(dim=1) if self.card.task == "single_label" else logits.sigmoid()
-        probabilities = raw.double().numpy()
-        if self.card.calibration is not None:
-            probabilities = Calibration.from_dict(self.card.calibration).apply(probabilities)
-        return probabilities
+        return raw.double().numpy()
+
+    def probabilities(self, signals: NDArray[np.float32]) -> NDArray[np.float64]:
+        """As :meth:`uncalibrated`, then calibrated as the card says."""
+        raw = self.uncalibrated(signals)
+        return raw if self.card.calibration is None else Calibration.from_dict(self.card.calibration).apply(raw)
 
 
 def load_model(path: Path) -> Model:
@@ -58,6 +60,14 @@ def load_model(path: Path) -> Model:
     state = {key.removeprefix("net."): value for key, value in content["state_dict"].items()}
     net.load_state_dict({key: value for key, value in state.items() if key in net.state_dict()})
     return Model(net.eval(), card)
+
+
+def save_model(model: Model, path: Path) -> None:
+    """Write a model in the form of the published checkpoints, with its record; the file appears whole or not at all."""
+    state = {key: value.detach().cpu() for key, value in model.net.state_dict().items()}
+    written = path.with_suffix(".writing")
+    torch.save({"state_dict": state, CARD_KEY: model.card.to_dict()}, written)
+    written.replace(path)
 
 
 def predict_files(model: Model, paths: Sequence[Path], batch_size: int = 32) -> tuple[pd.DataFrame, pd.DataFrame]:

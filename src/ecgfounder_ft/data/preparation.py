@@ -26,13 +26,29 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+SPLIT_COLUMNS = (
+    "recording",
+    "dataset",
+    "constituent",
+    "patient",
+    "split",
+    "exclusion",
+    "age",
+    "sex",
+    "signal_hash",
+    "repairs",
+    "path",
+)
+"""Columns of ``splits.csv`` before those of the conditions."""
+
 
 @dataclass(frozen=True)
 class PreparedData:
     """The recordings of a run: chosen, stored and divided."""
 
     table: pd.DataFrame
-    """Catalog rows of the stored recordings with ``split`` and ``exclusion``, aligned to ``signals.rows``."""
+    """Catalog rows of the stored recordings with ``split``, ``exclusion``, ``signal_hash`` and ``repairs``, aligned to
+    ``signals.rows``."""
     targets: NDArray[np.int8]
     """int8 (recordings, conditions) in the order of the label map."""
     signals: StoredSignals
@@ -51,34 +67,38 @@ class PreparedData:
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
 
 
-def prepare_data(
-    config: DataConfig,
-    label_map: LabelMap,
-    task: str,
-    preprocessing: Preprocessing,
-    split: SplitSettings,
-    seed: int,
-    folder: Path,
-) -> PreparedData:
-    """Choose, preprocess and divide the recordings, and write down what became of each.
+@dataclass(frozen=True)
+class Gathered:
+    """The recordings of a source that a task can use, preprocessed and stored."""
 
-    Written to ``folder``: ``skipped.csv``, what could not be used, and why (also where the split then stops the run);
-    ``splits.csv``, every recording with its labels and its side; ``leakage.csv``, patients and signals on two sides,
-    by source.
+    table: pd.DataFrame
+    """Their catalog rows with ``signal_hash`` and ``repairs``, aligned to ``signals.rows``."""
+    signals: StoredSignals
+    skipped: pd.DataFrame
+    """path, reason, detail of every recording that could not be used."""
+    counts: dict[str, Any]
+    """How many recordings each step left."""
+
+
+def gather_recordings(
+    config: DataConfig, label_map: LabelMap, task: str, preprocessing: Preprocessing, seed: int, folder: Path
+) -> Gathered:
+    """Read the catalog, choose recordings, and preprocess those that the store does not hold yet.
+
+    Written to ``folder``: ``skipped.csv``, what could not be used, and why.
 
     Raises:
         NoDataError: if none is left.
-        LeakageError: if a patient or a signal stands on two sides.
-        TooFewRecordingsError: if a side has too few recordings of a condition.
     """
     catalog = read_catalog(config, label_map)
     counts: dict[str, Any] = {"catalog": len(catalog)}
     table = _for_task(catalog, label_map, task, counts)
     table = select_max_samples(table, label_map, config.max_samples, seed).reset_index(drop=True)
     counts["chosen"] = len(table)
-    workers = config.workers or _cores()
-    signals = build_store(table, preprocessing, Path(config.store), workers)
+    signals = build_store(table, preprocessing, Path(config.store), config.workers or _cores())
     table = table.loc[signals.rows.index].reset_index(drop=True)
+    of_signal = {column: signals.rows[column].to_numpy() for column in ("signal_hash", "repairs")}
+    table = table.assign(**of_signal)
     counts["stored"] = len(table)
     counts["repairs"] = dict(signals.repairs)
     skipped = pd.concat([catalog.skipped, signals.skipped[catalog.skipped.columns]], ignore_index=True)
@@ -91,21 +111,44 @@ def prepare_data(
         log.info("Repaired: %s", "; ".join(f"{count} x {repair}" for repair, count in signals.repairs.items()))
     if not len(table):
         raise NoDataError("no recording could be read; skipped.csv lists each with its reason")
-    signal_hash = signals.rows["signal_hash"].reset_index(drop=True)
-    sides = split_recordings(table, signal_hash, split, seed, label_map.codes)
-    leakage = leakage_report(table, sides["split"], signal_hash)
+    return Gathered(table, signals, skipped, counts)
+
+
+def prepare_data(
+    config: DataConfig,
+    label_map: LabelMap,
+    task: str,
+    preprocessing: Preprocessing,
+    split: SplitSettings,
+    seed: int,
+    folder: Path,
+) -> PreparedData:
+    """Gather the recordings and divide them, and write down what became of each.
+
+    Written to ``folder`` beside ``skipped.csv``: ``splits.csv``, every recording with its labels and its side;
+    ``leakage.csv``, patients and signals on two sides, by source.
+
+    Raises:
+        NoDataError: if none is left.
+        LeakageError: if a patient or a signal stands on two sides.
+        TooFewRecordingsError: if a side has too few recordings of a condition.
+    """
+    gathered = gather_recordings(config, label_map, task, preprocessing, seed, folder)
+    table, counts = gathered.table, gathered.counts
+    sides = split_recordings(table, table["signal_hash"], split, seed, label_map.codes)
+    leakage = leakage_report(table, sides["split"], table["signal_hash"])
     leakage.by_source.to_csv(folder / "leakage.csv")
     leakage.require_none()
     # A test side of foreign sources may lack a condition by nature, and is reported as such.
     tested_elsewhere = split.kind in ("external", "leave_one_source_out")
     require_enough(table, sides["split"], label_map.codes, split, SIDES[:2] if tested_elsewhere else SIDES)
     table = table.assign(**sides)
-    columns = ["recording", "dataset", "constituent", "patient", "split", "exclusion", "age", "sex", *label_map.codes]
-    table[columns].to_csv(folder / "splits.csv", index=False)
+    table[[*SPLIT_COLUMNS, *label_map.codes]].to_csv(folder / "splits.csv", index=False)
     counts["sides"] = table["split"].value_counts().to_dict()
     if excluded := int((table["split"] == EXCLUDED).sum()):
         log.info("%d recordings excluded by the split: %s", excluded, table["exclusion"].value_counts().to_dict())
-    return PreparedData(table, targets(table, label_map), signals, skipped, leakage.by_source, counts)
+    states = targets(table, label_map)
+    return PreparedData(table, states, gathered.signals, gathered.skipped, leakage.by_source, counts)
 
 
 def _for_task(catalog: Catalog, label_map: LabelMap, task: str, counts: dict[str, Any]) -> pd.DataFrame:

@@ -51,7 +51,7 @@ class StoredSignals:
     """The folder of this preprocessing."""
     rows: pd.DataFrame
     """A row a stored recording, with the index label of its row in the table: recording, path, shard, row,
-    signal_hash."""
+    signal_hash, repairs (phrases parted by '; ')."""
     skipped: pd.DataFrame
     """Recordings that could not be used, with the index label of their row in the table: recording, path, reason,
     detail."""
@@ -235,7 +235,7 @@ def _open(
     repairs = Counter[str]()
     for phrases, count in found["repairs"][stored].value_counts().items():
         repairs.update(dict.fromkeys(filter(None, str(phrases).split("; ")), int(count)))
-    rows = found.loc[stored, ["recording", "path", "shard", "row", "signal_hash"]]
+    rows = found.loc[stored, ["recording", "path", "shard", "row", "signal_hash", "repairs"]]
     return StoredSignals(
         folder=store,
         rows=rows.astype({"row": np.int64}),

@@ -2,7 +2,7 @@
 
 The default settings are those with which ECGFounder was pretrained (Li et al. 2024, https://arxiv.org/abs/2410.04133,
 and its published code): leads in standard order, missing samples to zero, 500 Hz, a 50 Hz notch, a 0.67-40 Hz
-Butterworth band-pass, both run forward and backward, minus a 0.4 s running median, 10 s, z-score over all leads together.
+Butterworth band-pass, both run forward and backward, minus a 0.4 s running median, 10 s, z-score over all leads.
 Its authors ask that this be followed strictly; a model fine-tuned on other settings must be used with those same
 settings, which is why they travel inside every checkpoint.
 """

@@ -56,12 +56,16 @@ class RunFolderError(ExplainedError):
     """A run folder that lacks something or contradicts itself; the message says what and what to do."""
 
 
+class EvaluationSettingsError(ExplainedError, ValueError):
+    """A setting of the evaluation that does not exist."""
+
+
 @dataclass(frozen=True)
 class EvaluationSettings:
     """How predictions are evaluated.
 
     Raises:
-        ValueError: if a setting is unknown.
+        EvaluationSettingsError: if a setting is unknown.
     """
 
     calibration: str = "temperature"
@@ -84,7 +88,9 @@ class EvaluationSettings:
         ):
             unknown = [value for value in found if value not in allowed]
             if unknown:
-                raise ValueError(f"evaluation.{name}: '{unknown[0]}', expected one of {', '.join(allowed)}")
+                raise EvaluationSettingsError(
+                    f"evaluation.{name}: '{unknown[0]}', expected one of {', '.join(allowed)}"
+                )
 
 
 @dataclass(frozen=True)
@@ -135,6 +141,27 @@ class RunEvaluation:
     """Of the recordings on which calibration and thresholds were chosen, so flattering; without intervals."""
     subgroups: list[SubgroupEvaluation] = field(default_factory=list)
     baselines: dict[str, Evaluation] = field(default_factory=dict)
+
+
+def predictions_table(
+    recordings: pd.DataFrame, targets: NDArray[np.int8], probabilities: NDArray[np.floating], codes: Sequence[str]
+) -> pd.DataFrame:
+    """A predictions table.
+
+    Args:
+        recordings: a row a recording with the columns before the labels, and ``repairs`` where known.
+        targets: (n, k) 1, 0 or -1.
+        probabilities: (n, k) as the network gives them.
+        codes: (k,) condition codes in output order.
+    """
+    wanted = ["recording", "dataset", "constituent", "patient", "split", "age", "sex", "repairs"]
+    frame = recordings[[name for name in wanted if name in recordings]].reset_index(drop=True)
+    for column, code in enumerate(codes):
+        labels = pd.Series(targets[:, column], dtype="Int8")
+        frame[f"label_{code}"] = labels.mask(labels == UNKNOWN)
+    for column, code in enumerate(codes):
+        frame[f"probability_{code}"] = probabilities[:, column].astype(np.float64)
+    return frame
 
 
 def read_run(folder: Path) -> Predictions:
