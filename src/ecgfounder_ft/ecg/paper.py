@@ -6,6 +6,10 @@ and the 3 x 4 layout with a rhythm strip follow the recommendations of Kligfield
 2007;115:1306.
 """
 
+import math
+from dataclasses import dataclass
+from itertools import pairwise
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -35,12 +39,14 @@ _LEFT = 15.0
 _RIGHT = 5.0
 _TOP, _TOP_UNTITLED = 15.0, 3.0
 _BOTTOM = 10.0
-_MIN_UP, _MAX_UP = 15.0, 45.0
-"""mm kept for a row above its baseline: at least, and at most however tall the signal."""
-_MIN_DOWN, _MAX_DOWN = 10.0, 35.0
-
+_MAX_UP, _MAX_DOWN = 45.0, 35.0
+"""mm that a trace may go above and below its baseline before it is cut."""
+_MIN_UP, _MIN_DOWN = 12.0, 5.0
+"""mm kept above and below a baseline in any case: the calibration pulse, and air."""
+_ROW = 25.0
+"""mm between two baselines at least."""
 _LABEL_HEIGHT = 5.0
-"""mm over the highest trace of a row, for the names of its leads."""
+"""mm over a trace, for the name of its lead."""
 
 _PAPER = "#fffaf8"
 _FINE_GRID = "#f6d5d0"
@@ -88,12 +94,12 @@ def draw_recording(
             f"overlay of shape {overlay.shape} on a signal of shape {recording.signal.shape}; expected the same"
         )
     start = max(0.0, (recording.duration - WINDOW_SECONDS) / 2)
-    rows = _rows(recording.leads)
-    extents = [_row_extent(recording, row, start) for row in rows]
+    rows = [[_trace(recording, place, start) for place in row] for row in _layout(recording.leads)]
+    depths = _baselines(rows)
     text = recording.name if title is None else title
     top = _TOP if text else _TOP_UNTITLED
     width = _LEFT + WINDOW_SECONDS * PAPER_SPEED + _RIGHT
-    height = top + sum(up + down for up, down in extents) + _BOTTOM
+    height = top + depths[-1] + _BOTTOM
     if figure is None:
         figure = Figure()
         FigureCanvasAgg(figure)
@@ -106,44 +112,24 @@ def draw_recording(
     paper_top = height - top
     axes.fill_between([0, width], _BOTTOM, paper_top, color=_PAPER, linewidth=0, zorder=0)
     shade = None if overlay is None else _overlay_scale(overlay)
-    cut = False
-    baseline = paper_top
-    origins = []
-    for row, (up, down) in zip(rows, extents, strict=True):
-        baseline -= up
-        origins.append(baseline)
+    for row, depth in zip(rows, depths, strict=False):
+        baseline = paper_top - depth
         _draw_pulse(axes, baseline)
-        for lead, offset, seconds in row:
-            x = _LEFT + offset * PAPER_SPEED
-            time, value = _segment(recording, lead, start + offset, seconds)
-            trace = value * GAIN
-            band = np.clip(trace, -down, up)
-            cut = cut or bool(np.any(band[~np.isnan(trace)] != trace[~np.isnan(trace)]))
+        for trace in row:
+            x = _LEFT + trace.place.offset * PAPER_SPEED
             if overlay is not None and shade:
-                weights = _segment_of(overlay, recording, lead, start + offset, seconds)
-                _draw_overlay(axes, weights / shade, recording.sampling_rate, x, baseline - down, baseline + up)
-            axes.plot(
-                x + time * PAPER_SPEED,
-                baseline + band,
-                color=_INK,
-                linewidth=0.7,
-                solid_joinstyle="round",
-                zorder=4,
-            )
-            label = lead if len(value) and not np.isnan(value).all() else f"{lead} (no samples)"
+                weights = _samples_of(overlay, recording, trace.place, start) / shade
+                band = (baseline - trace.down, baseline + trace.up - _LABEL_HEIGHT)
+                _draw_overlay(axes, weights, recording.sampling_rate, x, *band)
+            xs = x + trace.time * PAPER_SPEED
+            axes.plot(xs, baseline + trace.height, color=_INK, linewidth=0.7, solid_joinstyle="round", zorder=4)
             axes.text(
-                x + 1.5,
-                baseline + up - 4,
-                label,
-                fontsize=9,
-                fontweight="bold",
-                color=_INK,
-                zorder=5,
+                x + 1.5, baseline + trace.up - 4, trace.label, fontsize=9, fontweight="bold", color=_INK, zorder=5
             )
-            if offset:
+            if trace.place.offset:
                 axes.plot([x, x], [baseline - 3, baseline + 3], color=_INK, linewidth=0.6, zorder=4)
-        baseline -= down
-    _draw_grid(axes, width, _BOTTOM, paper_top, origins[0] if origins else _BOTTOM)
+    _draw_grid(axes, width, _BOTTOM, paper_top, paper_top - depths[0])
+    cut = any(trace.cut for row in rows for trace in row)
     axes.text(3, height - 5, text, fontsize=10, color=_INK, va="top")
     axes.text(3, 3.5, _footnote(recording, start, cut, overlay is not None), fontsize=8, color=_INK)
     return figure
@@ -177,46 +163,90 @@ def overlay_from_window(
     return placed
 
 
-def _rows(leads: tuple[str, ...]) -> list[list[tuple[str, float, float]]]:
-    """Rows of (lead, seconds from the window's start, seconds drawn)."""
+@dataclass(frozen=True)
+class _Place:
+    """Where a stretch of a lead is drawn."""
+
+    lead: str
+    offset: float
+    """s from the window's start."""
+    seconds: float
+
+
+@dataclass(frozen=True)
+class _Trace:
+    """A stretch of a lead, ready to draw."""
+
+    place: _Place
+    label: str
+    time: NDArray[np.float64]
+    """s from the stretch's start."""
+    height: NDArray[np.float64]
+    """mm about the lead's median, NaN where a sample is missing."""
+    up: float
+    """mm that it needs above its baseline, the lead's name included."""
+    down: float
+    """mm that it needs below."""
+    cut: bool
+    """Whether it left its row and was cut."""
+
+
+def _layout(leads: tuple[str, ...]) -> list[list[_Place]]:
+    """Rows from the top."""
     if set(STANDARD_LEADS) <= set(leads):
         grid = [
-            [(column[row], place * _COLUMN_SECONDS, _COLUMN_SECONDS) for place, column in enumerate(_COLUMNS)]
+            [_Place(column[row], place * _COLUMN_SECONDS, _COLUMN_SECONDS) for place, column in enumerate(_COLUMNS)]
             for row in range(3)
         ]
-        return [*grid, [(_RHYTHM_LEAD, 0.0, WINDOW_SECONDS)]]
-    return [[(lead, 0.0, WINDOW_SECONDS)] for lead in leads]
+        return [*grid, [_Place(_RHYTHM_LEAD, 0.0, WINDOW_SECONDS)]]
+    return [[_Place(lead, 0.0, WINDOW_SECONDS)] for lead in leads]
 
 
-def _segment(
-    recording: Recording, lead: str, start: float, seconds: float
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Time (s from ``start``) and millivolts about the lead's median."""
-    row = recording.leads.index(lead)
-    values = _segment_of(recording.signal, recording, lead, start, seconds).astype(np.float64)
-    whole = recording.signal[row]
+def _trace(recording: Recording, place: _Place, start: float) -> _Trace:
+    whole = recording.signal[recording.leads.index(place.lead)]
     centre = float(np.nanmedian(whole)) if not np.isnan(whole).all() else 0.0
-    first = round(start * recording.sampling_rate)
-    time = (first + np.arange(len(values))) / recording.sampling_rate - start
-    return time, values - centre
+    uncut = (_samples_of(recording.signal, recording, place, start).astype(np.float64) - centre) * GAIN
+    height = np.clip(uncut, -_MAX_DOWN, _MAX_UP)
+    known = ~np.isnan(height)
+    first = round((start + place.offset) * recording.sampling_rate)
+    time = (first + np.arange(len(height))) / recording.sampling_rate - start - place.offset
+    return _Trace(
+        place=place,
+        label=place.lead if known.any() else f"{place.lead} (no samples)",
+        time=time,
+        height=height,
+        up=max(_MIN_UP, float(height[known].max(initial=0.0))) + _LABEL_HEIGHT,
+        down=max(_MIN_DOWN, -float(height[known].min(initial=0.0))),
+        cut=bool(np.any(height[known] != uncut[known])),
+    )
 
 
-def _segment_of(
-    array: NDArray[np.floating], recording: Recording, lead: str, start: float, seconds: float
-) -> NDArray[np.floating]:
-    first = round(start * recording.sampling_rate)
-    last = round((start + seconds) * recording.sampling_rate)
-    return array[recording.leads.index(lead), first:last]
+def _samples_of(array: NDArray[np.floating], recording: Recording, place: _Place, start: float) -> NDArray[np.floating]:
+    first = round((start + place.offset) * recording.sampling_rate)
+    last = round((start + place.offset + place.seconds) * recording.sampling_rate)
+    return array[recording.leads.index(place.lead), first:last]
 
 
-def _row_extent(recording: Recording, row: list[tuple[str, float, float]], start: float) -> tuple[float, float]:
-    """mm above and below the baseline, whole large squares."""
-    values = np.concatenate([_segment(recording, lead, start + offset, seconds)[1] for lead, offset, seconds in row])
-    values = values[~np.isnan(values)] * GAIN
-    highest, lowest = (values.max(), values.min()) if len(values) else (0.0, 0.0)
-    up = np.clip(5 * np.ceil((highest + _LABEL_HEIGHT) / 5), _MIN_UP, _MAX_UP)
-    down = np.clip(5 * np.ceil((1 - lowest) / 5), _MIN_DOWN, _MAX_DOWN)
-    return float(up), float(down)
+def _baselines(rows: list[list[_Trace]]) -> list[float]:
+    """mm from the paper's upper edge to each baseline, and to the lower edge, in whole large squares.
+
+    Rows stand as close as the traces above each other allow.
+    """
+    depths = [_large_squares(max(trace.up for trace in rows[0]))]
+    for upper, lower in pairwise(rows):
+        need = max(
+            above.down + below.up
+            for above in upper
+            for below in lower
+            if above.place.offset < below.place.offset + below.place.seconds
+            and below.place.offset < above.place.offset + above.place.seconds
+        )
+        depths.append(depths[-1] + _large_squares(max(_ROW, need)))
+    return [*depths, depths[-1] + _large_squares(max(trace.down for trace in rows[-1]))]
+
+
+def _large_squares(millimetres: float) -> float:
+    return 5.0 * math.ceil(millimetres / 5)
 
 
 def _draw_pulse(axes: Axes, baseline: float) -> None:
