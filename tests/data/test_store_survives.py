@@ -96,7 +96,7 @@ def is_running(process: int) -> bool:
     return state != "Z"
 
 
-@pytest.mark.parametrize("moment", [1, 40, 75])
+@pytest.mark.parametrize("moment", [40, *(pytest.param(moment, marks=pytest.mark.slow) for moment in (1, 75))])
 def test_a_build_killed_in_the_middle_goes_on(tmp_path, preprocessing, moment):
     table = make_table(tmp_path / "data", 100)
     process = start_build(tmp_path, table, workers=1, pause=0.01)
