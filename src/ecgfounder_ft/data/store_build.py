@@ -43,8 +43,8 @@ _SHARDS_PER_BUILD = 64  # aimed at between those: even work for the processes, a
 _ROWS_WORTH_A_PROCESS = 256  # a process takes about a second to start, the time of some hundred recordings
 _POLL_SECONDS = 0.5
 _ADVICE = "make room, choose another folder for the store, or fewer recordings (max_samples)"
+_MISSING_MICROVOLTS = np.float32(-(2**31))  # the smallest int32
 _LARGEST_MICROVOLTS = np.float32(2**31 - 128)  # the largest float32 that an int32 holds
-_MISSING_MICROVOLTS = -_LARGEST_MICROVOLTS
 
 log = logging.getLogger(__name__)
 
@@ -79,9 +79,9 @@ def signal_hash(recording: Recording) -> str:
     position = {lead: number for number, lead in enumerate(STANDARD_LEADS)}
     order = sorted(range(len(recording.leads)), key=lambda row: position.get(recording.leads[row], len(position)))
     microvolts = np.rint(recording.signal[order] * np.float32(1000))
+    np.clip(microvolts, -_LARGEST_MICROVOLTS, _LARGEST_MICROVOLTS, out=microvolts)
     microvolts[np.isnan(microvolts)] = _MISSING_MICROVOLTS
-    whole = np.clip(microvolts, -_LARGEST_MICROVOLTS, _LARGEST_MICROVOLTS).astype("<i4")
-    return hash_of(repr(whole.shape).encode(), whole)
+    return hash_of(repr(microvolts.shape).encode(), microvolts.astype("<i4"))
 
 
 @contextmanager

@@ -1,0 +1,219 @@
+"""The signal store against the plain way: time to build, rate of delivery, resident memory.
+
+    python -m benchmarks.store                    # all of it: a few minutes and 3 GB of disk
+    python -m benchmarks.store build --recordings 200
+
+``build`` preprocesses generated recordings (500 Hz, 10 s, both storage forms, leads in MIMIC's order) by the loop that
+one would write with wfdb and scipy, a lead and a recording at a time, and by the store; both must give the same
+numbers. ``deliver`` reads shuffled batches of 32 from the page cache. ``memory`` runs an epoch over stores of growing
+size, each in a process of its own; the shards are sparse files, so that 50,000 recordings (12 GB) need no disk, which
+the page cache, however, cannot tell from others. ``start`` opens an unchanged store again.
+"""
+
+import argparse
+import multiprocessing
+import shutil
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import wfdb
+from scipy.signal import butter, filtfilt, iirnotch, medfilt
+
+from ecgfounder_ft.data.store import StoredSignals, build_store, store_name
+from ecgfounder_ft.data.store_index import Entry, signature, write_index, write_shard_header
+from ecgfounder_ft.ecg.leads import STANDARD_LEADS
+from ecgfounder_ft.ecg.preprocessing import Preprocessing
+from ecgfounder_ft.ecg.wfdb_files import write_recording
+
+MIMIC_LEADS = ("I", "II", "III", "aVR", "aVF", "aVL", "V1", "V2", "V3", "V4", "V5", "V6")
+BATCH = 32
+
+
+def make_recordings(folder: Path, n: int) -> pd.DataFrame:
+    """Random walks with noise, which cost a filter as much as hearts do."""
+    generator = np.random.default_rng(0)
+    paths = []
+    for number in range(n):
+        signal = np.cumsum(generator.normal(scale=0.01, size=(12, 5000)), axis=1)
+        signal += generator.normal(scale=0.05, size=signal.shape)
+        storage = "dat" if number % 2 else "mat"
+        paths.append(write_recording(folder, f"r{number:05d}", signal, MIMIC_LEADS, 500, storage=storage))
+    return pd.DataFrame({"recording": [path.stem for path in paths], "path": list(map(str, paths))})
+
+
+def read_and_filter(path: str) -> np.ndarray:
+    """The plain way for one recording, as in the published pretraining code: (12, 5000)."""
+    record = wfdb.rdrecord(path.removesuffix(".hea"))
+    names = [name.casefold() for name in record.sig_name]
+    signal = np.nan_to_num(record.p_signal.T[[names.index(lead.casefold()) for lead in STANDARD_LEADS]])
+    filtered = np.empty_like(signal)
+    for row, lead in enumerate(signal):
+        lead = filtfilt(*iirnotch(50, 30, fs=500), lead)
+        lead = filtfilt(*butter(4, [0.67, 40], btype="bandpass", fs=500), lead)
+        filtered[row] = lead - medfilt(lead, 201)
+    return ((filtered - filtered.mean()) / (filtered.std() + 1e-8)).astype(np.float32)
+
+
+def seconds(run: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    run()
+    return time.perf_counter() - start
+
+
+def peak_resident() -> float:
+    """MB, of this process alone: Linux hands getrusage's figure on from the parent."""
+    status = Path("/proc/self/status").read_text()
+    return int(status.split("VmHWM:")[1].split()[0]) / 1024
+
+
+def bench_build(folder: Path, n: int, rounds: int) -> None:
+    table = make_recordings(folder / "recordings", n)
+    plain = np.stack([read_and_filter(path) for path in table["path"]])
+    times: dict[str, list[float]] = {"plain loop": [], "store, 1 process": [], "store, 2 processes": []}
+    for _ in range(rounds):
+        times["plain loop"].append(seconds(lambda: [read_and_filter(path) for path in table["path"]]))
+        for workers in (1, 2):
+            shutil.rmtree(folder / "store", ignore_errors=True)
+            name = f"store, {workers} process{'es' * (workers > 1)}"
+            times[name].append(
+                seconds(lambda workers=workers: build_store(table, Preprocessing(), folder / "store", workers, False))
+            )
+    stored = build_store(table, Preprocessing(), folder / "store", 1, progress=False)
+    print(f"build, {n} recordings, largest difference {np.abs(stored.read(range(n)) - plain).max():.1e}")
+    base = statistics.median(times["plain loop"])
+    for name, measured in times.items():
+        median = statistics.median(measured)
+        print(f"  {name:20s} {median / n * 1e3:6.2f} ms a recording, {base / median:5.1f}x")
+
+
+def bench_deliver(folder: Path, n: int, rounds: int) -> None:
+    stored = made_up_store(folder, n, sparse=False)
+    order = np.random.default_rng(0).permutation(n)
+    batches = [order[start : start + BATCH] for start in range(0, n - BATCH + 1, BATCH)]
+    shards = [np.load(file, mmap_mode="r") for file in sorted(stored.folder.glob("shard-*.npy"))]
+    sizes = np.cumsum([0, *map(len, shards)])
+    out = np.empty((BATCH, *stored.shape), dtype=np.float32)
+
+    def mapped(batch: np.ndarray) -> np.ndarray:
+        numbers = np.searchsorted(sizes, batch, side="right") - 1
+        for place, (number, row) in enumerate(zip(numbers, batch - sizes[numbers], strict=True)):
+            out[place] = shards[number][row]
+        return out
+
+    ways: dict[str, Callable[[np.ndarray], object]] = {
+        "store, new batches": stored.read,
+        "store, into one buffer": lambda batch: stored.read(batch, out=out),
+        "memory map, into one buffer": mapped,
+    }
+    print(f"deliver, {n} recordings of {out[0].nbytes:,} bytes, batches of {BATCH}, shuffled, from the page cache")
+    for name, way in ways.items():
+        for batch in batches:
+            way(batch)
+        rates = []
+        for _ in range(rounds):
+            start = time.perf_counter()
+            for batch in batches:
+                way(batch)
+            rates.append(len(batches) * BATCH / (time.perf_counter() - start))
+        rate = statistics.median(rates)
+        print(f"  {name:28s} {rate:8,.0f} recordings/s, {rate * out[0].nbytes / 1e9:5.1f} GB/s")
+
+
+def made_up_store(folder: Path, n: int, sparse: bool) -> StoredSignals:
+    """A store that claims to hold n recordings: empty source files, shards of holes or of noise."""
+    preprocessing = Preprocessing()
+    store = folder / store_name(preprocessing)
+    sources = folder / "sources"
+    store.mkdir(parents=True)
+    sources.mkdir()
+    paths = [str(sources / f"{number}.hea") for number in range(n)]
+    noise = np.random.default_rng(0).normal(size=(12, 5000)).astype(np.float32)
+    for start in range(0, n, 1024):
+        chunk = paths[start : start + 1024]
+        name = f"shard-{start:08d}.npy"
+        with (store / name).open("wb") as stream:
+            write_shard_header(stream, (len(chunk), 12, 5000))
+            if sparse:
+                stream.truncate(stream.tell() + len(chunk) * noise.nbytes)
+            else:
+                stream.writelines([noise.data] * len(chunk))
+        entries = []
+        for row, path in enumerate(chunk):
+            Path(path).touch()
+            content = f"content {start + row}"
+            entries.append(Entry(path, "", signature(path, ""), content, name, row, f"signal {start + row}"))
+        write_index(store, entries)
+    return open_made_up(folder, n)
+
+
+def open_made_up(folder: Path, n: int) -> StoredSignals:
+    """Open what :func:`made_up_store` made, as a run does that finds its store complete."""
+    paths = [str(folder / "sources" / f"{number}.hea") for number in range(n)]
+    return build_store(pd.DataFrame({"recording": paths, "path": paths}), Preprocessing(), folder, progress=False)
+
+
+def epoch(folder: Path, n: int, answer: "multiprocessing.Queue[tuple[float, float, float]]") -> None:
+    """An epoch of shuffled batches; puts MB resident before, at its peak, and its seconds."""
+    from ecgfounder_ft.data.datamodule import ECGDataModule
+
+    targets = np.zeros((n, 6), dtype=np.int8)
+    targets[np.arange(n), np.arange(n) % 6] = 1
+    stored = open_made_up(folder, n)
+    module = ECGDataModule(stored, ["train"] * n, targets, list("abcdef"), "single_label", batch_size=BATCH)
+    before = peak_resident()
+    taken = seconds(lambda: [float(batch["signal"][0, 0, 0]) for batch in module.train_dataloader()])
+    answer.put((before, peak_resident(), taken))
+
+
+def bench_memory(folder: Path, sizes: list[int]) -> None:
+    context = multiprocessing.get_context("spawn")
+    print("memory, an epoch of training batches, peak resident")
+    for n in sizes:
+        made_up_store(folder / str(n), n, sparse=True)
+        answer = context.Queue()
+        process = context.Process(target=epoch, args=(folder / str(n), n, answer))
+        process.start()
+        before, peak, taken = answer.get()
+        process.join()
+        shutil.rmtree(folder / str(n))
+        print(f"  {n:6d} recordings: {peak:6.0f} MB ({before:.0f} MB before), {taken / n * 1e3:.3f} ms a recording")
+
+
+def bench_start(folder: Path, sizes: list[int]) -> None:
+    print("start, opening a store in which nothing is missing")
+    for n in sizes:
+        made_up_store(folder / str(n), n, sparse=True)
+        taken = seconds(lambda n=n: open_made_up(folder / str(n), n))
+        shutil.rmtree(folder / str(n))
+        print(f"  {n:6d} recordings: {taken:.2f} s")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", nargs="*", default=["build", "deliver", "memory", "start"])
+    parser.add_argument("--recordings", type=int, default=1000, help="to build")
+    parser.add_argument("--deliver", type=int, default=8000, help="recordings to deliver (0.24 MB each)")
+    parser.add_argument("--sizes", type=int, nargs="+", default=[1000, 10_000, 50_000])
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--folder", type=Path, help="where to work (a temporary folder)")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(dir=options.folder) as name:
+        folder = Path(name)
+        if "build" in options.what:
+            bench_build(folder / "build", options.recordings, options.rounds)
+        if "deliver" in options.what:
+            bench_deliver(folder / "deliver", options.deliver, options.rounds)
+            shutil.rmtree(folder / "deliver")
+        if "memory" in options.what:
+            bench_memory(folder / "memory", options.sizes)
+        if "start" in options.what:
+            bench_start(folder / "start", options.sizes)
+
+
+if __name__ == "__main__":
+    main()
