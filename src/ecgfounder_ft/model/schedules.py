@@ -20,10 +20,10 @@ def cosine(optimizer: Optimizer, total_steps: int, warmup: float, floor: float) 
         warmup: share of the steps in which the rate rises from 0.
         floor: the last rate over the highest.
     """
-    rise = max(1, round(warmup * total_steps))
+    rise = round(warmup * total_steps)
 
     def factor(step: int) -> float:
-        if step < rise and warmup > 0:
+        if step < rise:
             return (step + 1) / rise
         progress = min(1.0, (step - rise) / max(1, total_steps - rise))
         return floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * progress))

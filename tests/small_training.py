@@ -1,0 +1,88 @@
+"""A classifier and its data small enough to train in a second, without files."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from numpy.typing import NDArray
+from torch.optim.lr_scheduler import LambdaLR
+
+from ecgfounder_ft.data.datamodule import ECGDataModule
+from ecgfounder_ft.ecg.preprocessing import Preprocessing
+from ecgfounder_ft.finetune.strategy import FollowStrategy, Strategy
+from ecgfounder_ft.labels import LabelMap
+from ecgfounder_ft.model.card import ModelCard
+from ecgfounder_ft.model.classifier import Classifier, Training
+from ecgfounder_ft.model.losses import CrossEntropy
+
+ARCHITECTURE: dict[str, Any] = {
+    "base_filters": 16,
+    "filter_list": [16, 32, 32],
+    "m_blocks": [1, 1, 1],
+    "kernel_size": 4,
+    "stride": 2,
+    "groups_width": 16,
+    "ratio": 1.0,
+}
+PARTS = ("stem", "stage1", "stage2", "stage3", "head")
+SAMPLES = 64
+
+
+class Arrays:
+    """Signals in memory, read as a signal store is."""
+
+    def __init__(self, signals: NDArray[np.float32]) -> None:
+        self.signals = signals
+        self.shape = signals.shape[1:]
+
+    def __len__(self) -> int:
+        return len(self.signals)
+
+    def read(self, indices: Sequence[int], out: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
+        return np.take(self.signals, indices, axis=0, out=out)
+
+
+def small_data(codes: Sequence[str], batch_size: int = 8) -> ECGDataModule:
+    """24 recordings for training, 12 each for validation and test; a condition is a larger mean in one lead."""
+    rng = np.random.default_rng(0)
+    classes = np.arange(48) % len(codes)
+    signals = rng.normal(size=(48, 12, SAMPLES)).astype(np.float32)
+    signals[np.arange(48), classes] += 1.5
+    targets = (classes[:, None] == np.arange(len(codes))).astype(np.int8)
+    split = ["train"] * 24 + ["validation"] * 12 + ["test"] * 12
+    return ECGDataModule(Arrays(signals), split, targets, codes, "single_label", batch_size=batch_size)  # type: ignore[arg-type]
+
+
+def small_classifier(label_map: LabelMap, **plan: Any) -> Classifier:
+    """A small Net1D with AdamW at 1e-2; ``plan`` replaces fields of its Training."""
+    torch.manual_seed(0)
+    card = ModelCard(label_map, "single_label", Preprocessing(), ARCHITECTURE)
+    fields: dict[str, Any] = {
+        "loss": CrossEntropy(),
+        "optimizer": lambda groups: torch.optim.AdamW(groups, lr=1e-2),
+        "scheduler": lambda optimizer, _: LambdaLR(optimizer, lambda step: 1.0),
+        "monitor": "validation/loss",
+    }
+    return Classifier(card.to_dict(), training=Training(**(fields | plan)))
+
+
+def small_trainer(
+    strategy: Strategy, epochs: int, callbacks: Sequence[pl.Callback] = (), **settings: Any
+) -> pl.Trainer:
+    """A trainer that follows the strategy, and writes and shows nothing."""
+    fields: dict[str, Any] = {
+        "max_epochs": epochs,
+        "accelerator": "cpu",
+        "devices": 1,
+        "callbacks": [FollowStrategy(strategy, "validation/loss", "min"), *callbacks],
+        "logger": False,
+        "enable_checkpointing": False,
+        "enable_progress_bar": False,
+        "enable_model_summary": False,
+        "num_sanity_val_steps": 0,
+        "use_distributed_sampler": False,
+        "log_every_n_steps": 1,
+    }
+    return pl.Trainer(**(fields | settings))
