@@ -97,6 +97,17 @@ def test_the_middle_of_a_long_recording_and_the_whole_of_a_short_one():
     assert "0.0 to 5.0 s of 5.0 s" in short.axes[0].texts[-1].get_text()
 
 
+def test_the_start_of_a_recording_where_the_model_sees_that():
+    recording = _recording(np.zeros((1, 15000)), ["I"])
+    figure = draw_recording(recording, position="start")
+    assert "0.0 to 10.0 s of 30.0 s" in figure.axes[0].texts[-1].get_text()
+    window = np.zeros((1, 5000))
+    window[0, 2500] = 1.0
+    assert overlay_from_window(recording, window, ("I",), 500.0, position="start")[0].argmax() == 2500
+    with pytest.raises(ValueError, match="position 'end'"):
+        draw_recording(recording, position="end")
+
+
 def test_missing_samples_and_huge_traces_are_said():
     signal = np.zeros((2, 5000))
     signal[0] = np.nan

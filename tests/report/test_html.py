@@ -115,8 +115,12 @@ def full():
     )
 
 
-def test_the_whole_report_asks_no_network_and_every_link_has_its_end(full):
-    text = render_report(full)
+@pytest.fixture(scope="module")
+def text(full):
+    return render_report(full)
+
+
+def test_the_whole_report_asks_no_network_and_every_link_has_its_end(text):
     page = _Page(text)
     for address in page.addresses:
         assert address.startswith(("data:", "#")), address[:80]
@@ -127,8 +131,8 @@ def test_the_whole_report_asks_no_network_and_every_link_has_its_end(full):
     assert len(page.images) == 9  # bars, ROC, PR, confusion, co-occurrence, reliability, forest, history, one ECG
 
 
-def test_the_report_says_what_the_numbers_say(full):
-    page = _Page(render_report(full))
+def test_the_report_says_what_the_numbers_say(full, text):
+    page = _Page(text)
     auroc = full.evaluation.conditions["AFIB"].figures["auroc"]
     assert f"{auroc.value:.3f}" in page.text
     assert f"{auroc.low:.3f} to {auroc.high:.3f}" in page.text
@@ -141,8 +145,7 @@ def test_the_report_says_what_the_numbers_say(full):
             "provenance", "checklist"} <= page.anchors  # fmt: skip
 
 
-def test_text_from_outside_is_escaped(full):
-    text = render_report(full)
+def test_text_from_outside_is_escaped(text):
     assert "A &lt;test&gt; &amp; report" in text
     assert "a: &lt;b&gt;" in text
     assert "<test>" not in text

@@ -66,6 +66,7 @@ def draw_recording(
     title: str | None = None,
     figure: Figure | None = None,
     overlay: NDArray[np.floating] | None = None,
+    position: str = "centre",
 ) -> Figure:
     """Draw ten seconds of a recording on ECG paper.
 
@@ -83,17 +84,19 @@ def draw_recording(
             the
             traces: orange where positive, blue where negative.
 
+        position: which ten seconds of a longer recording: ``centre`` or ``start``, as the model's window.
+
     Returns:
         The figure, as large as the paper.
 
     Raises:
-        ValueError: if the overlay has another shape than the signal.
+        ValueError: if the overlay has another shape than the signal, or the position is unknown.
     """
     if overlay is not None and overlay.shape != recording.signal.shape:
         raise ValueError(
             f"overlay of shape {overlay.shape} on a signal of shape {recording.signal.shape}; expected the same"
         )
-    start = max(0.0, (recording.duration - WINDOW_SECONDS) / 2)
+    start = max(0.0, _window_start(recording, WINDOW_SECONDS, position))
     rows = [[_trace(recording, place, start) for place in row] for row in _layout(recording.leads)]
     depths = _baselines(rows)
     text = recording.name if title is None else title
@@ -136,7 +139,12 @@ def draw_recording(
 
 
 def overlay_from_window(
-    recording: Recording, weights: NDArray[np.floating], leads: tuple[str, ...], sampling_rate: float
+    recording: Recording,
+    weights: NDArray[np.floating],
+    leads: tuple[str, ...],
+    sampling_rate: float,
+    *,
+    position: str = "centre",
 ) -> NDArray[np.float32]:
     """Bring weights on a model's input window back onto the recording's own leads and samples.
 
@@ -148,19 +156,27 @@ def overlay_from_window(
         weights: (leads of the window, samples of the window).
         leads: names of the window's leads.
         sampling_rate: of the window, Hz.
+        position: ``centre`` or ``start``, as the window was cut.
 
     Returns:
         (leads, samples) as ``recording.signal``; 0 outside the window and on leads that the model does not
         see.
     """
     placed = np.zeros(recording.signal.shape, dtype=np.float32)
-    window_start = (recording.duration - weights.shape[1] / sampling_rate) / 2
+    window_start = _window_start(recording, weights.shape[1] / sampling_rate, position)
     window_time = window_start + np.arange(weights.shape[1]) / sampling_rate
     time = np.arange(recording.signal.shape[1]) / recording.sampling_rate
     for row, lead in enumerate(recording.leads):
         if lead in leads:
             placed[row] = np.interp(time, window_time, weights[leads.index(lead)], left=0.0, right=0.0)
     return placed
+
+
+def _window_start(recording: Recording, seconds: float, position: str) -> float:
+    """s from the recording's start to the window's; negative where the recording lies within a longer window."""
+    if position not in ("centre", "start"):
+        raise ValueError(f"position '{position}': expected 'centre' or 'start'")
+    return (recording.duration - seconds) / 2 if position == "centre" else 0.0
 
 
 @dataclass(frozen=True)
