@@ -3,7 +3,7 @@
     python benchmarks/speed.py            # about 15 minutes on two cores
     python benchmarks/speed.py --short    # about 3 minutes
 
-Every row is measured side by side: the plain way and ours in turns, medians of several rounds. The plain way is Net1D in
+Every row is measured side by side: the plain way and ours in turns, medians of several rounds. The plain way: Net1D in
 torch's own 1-D layers (plain_net1d.py), float32, Adam; a dataset that reads with ``wfdb`` and filters at every access;
 a full forward pass at every epoch of probing. ``--reference FILE`` takes another implementation of the network in its
 place: a Python file that defines ``Net1D(in_channels, num_classes)`` with the same parameter names.
