@@ -3,7 +3,8 @@
 Integrated gradients (Sundararajan et al., ICML 2017, through captum) share out the difference between the network's
 output for a recording and for a flat line over the samples. An attribution is worth showing only if it depends on what
 the network has learned; the randomisation check of Adebayo et al. (NeurIPS 2018) compares it with that of a network of
-the same build with random weights.
+the same build with random weights. The weights are the recording times the gradient averaged along the way, and the
+recording alone makes any two attributions alike, so that it is the gradients whose likeness tells.
 """
 
 import copy
@@ -41,7 +42,9 @@ class RandomisationCheck:
     """How alike attributions of the trained and of a random network are."""
 
     correlation: float | None
-    """Mean Spearman correlation of absolute weights over recordings; None where one of them is constant."""
+    """Mean Spearman correlation of absolute averaged gradients over recordings; None where it does not exist."""
+    drawn_correlation: float | None
+    """The same of the absolute weights as drawn, which the recording's own size raises."""
     recordings: int
     seed: int
 
@@ -109,10 +112,18 @@ def randomisation_check(
             parameter.copy_(drawn.to(parameter))
     ours = trained or integrated_gradients(net, inputs, outputs, steps=steps)
     theirs = integrated_gradients(random_net, inputs, outputs, steps=steps)
-    correlations = [
-        spearmanr(np.abs(one).ravel(), np.abs(other).ravel()).statistic
-        for one, other in zip(ours.weights, theirs.weights, strict=True)
-        if np.ptp(one) > 0 and np.ptp(other) > 0
-    ]
-    mean = float(np.mean(correlations)) if correlations else None
-    return RandomisationCheck(mean, len(correlations), seed)
+    signals = inputs.detach().cpu().numpy()
+    shadings: list[float] = []
+    gradients: list[float] = []
+    for one, other, signal in zip(ours.weights, theirs.weights, signals, strict=True):
+        away = signal != 0  # elsewhere the recording is the flat line and the weights are 0 whatever the gradient
+        if np.ptp(one) > 0 and np.ptp(other) > 0:
+            shadings.append(_rank_correlation(one[away], other[away]))
+            gradients.append(_rank_correlation(one[away] / signal[away], other[away] / signal[away]))
+    if not shadings:
+        return RandomisationCheck(None, None, 0, seed)
+    return RandomisationCheck(float(np.mean(gradients)), float(np.mean(shadings)), len(shadings), seed)
+
+
+def _rank_correlation(one: NDArray[np.floating], other: NDArray[np.floating]) -> float:
+    return float(spearmanr(np.abs(one), np.abs(other)).statistic)

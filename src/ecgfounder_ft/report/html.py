@@ -82,7 +82,7 @@ class AttributionNote:
     method: str
     """Such as "integrated gradients, 32 steps, from a flat line"."""
     correlation: float | None
-    """Mean rank correlation with a network of random weights (Adebayo et al. 2018)."""
+    """Mean rank correlation of the gradients with those of a network of random weights (Adebayo et al. 2018)."""
     sane: bool | None
     """Whether it is low enough; None where it could not be told."""
 
@@ -295,12 +295,12 @@ class Footnotes:
 
 def format_value(estimate: Estimate) -> str:
     """Three decimals, or a dash."""
-    return "–" if estimate.value is None else f"{estimate.value:.3f}"
+    return "–" if estimate.value is None else f"{estimate.value:z.3f}"
 
 
 def format_interval(estimate: Estimate) -> str:
     """ "0.881 to 0.942", or nothing."""
-    return "" if estimate.low is None or estimate.high is None else f"{estimate.low:.3f} to {estimate.high:.3f}"
+    return "" if estimate.low is None or estimate.high is None else f"{estimate.low:z.3f} to {estimate.high:z.3f}"
 
 
 def format_count(number: int) -> str:
