@@ -19,6 +19,8 @@ from ecgfounder_ft.data.splits import (
     require_enough,
     split_recordings,
 )
+from ecgfounder_ft.data.store_build import signal_hash
+from ecgfounder_ft.ecg.wfdb_files import read_recording
 
 CODES = ("NORM", "AFIB", "LBBB")
 SOURCES = (("mimic", ""), ("challenge", "georgia"), ("challenge", "ptb_xl"))
@@ -153,6 +155,18 @@ def test_the_seed_changes_the_split_and_repeats_it(assignment):
     first, again, other = (split_recordings(table, signal, options, seed, CODES)["split"] for seed in (1, 1, 2))
     assert first.equals(again)
     assert (first != other).any()
+
+
+@pytest.mark.parametrize("assignment", ["hash", "stratified"])
+def test_real_copies_under_two_patients_never_stand_on_two_sides(shared, assignment):
+    georgia = shared / "ecg" / "physionet2021" / "georgia"
+    names = sorted(path.stem for path in georgia.glob("*.hea") if path.with_suffix(".mat").exists())
+    table, _ = make_table([(1, number, number, 1 << number % 3) for number in range(len(names))])
+    signal = pd.Series([signal_hash(read_recording(georgia / f"{name}.hea")) for name in names], index=table.index)
+    copies = table.index[[names.index("E07509"), names.index("E07510")]]
+    for seed in range(20):
+        split = split_recordings(table, signal, SplitSettings(assignment=assignment), seed, CODES)["split"]
+        assert len(set(split[copies]) - {EXCLUDED}) == 1
 
 
 @pytest.mark.parametrize("assignment", ["hash", "stratified"])
