@@ -14,7 +14,7 @@ import shutil
 import statistics
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -35,50 +35,68 @@ def write_litdata(folder: Path, n: int) -> None:
     litdata.optimize(recording, list(range(n)), output_dir=str(folder), chunk_bytes="64MB", num_workers=1)
 
 
-def litdata_batches(folder: Path, n: int, epoch: int) -> Iterator[torch.Tensor]:
+Epoch = Callable[[int], Iterator[torch.Tensor]]
+"""Batches of signals of an epoch, by its number."""
+
+
+def open_litdata(folder: Path, n: int) -> Epoch:
     import litdata
 
-    dataset = litdata.StreamingDataset(str(folder), shuffle=True, seed=epoch)
-    for batch in litdata.StreamingDataLoader(dataset, batch_size=BATCH, num_workers=0):
-        yield batch["signal"]
+    def batches(epoch: int) -> Iterator[torch.Tensor]:
+        dataset = litdata.StreamingDataset(str(folder), shuffle=True, seed=epoch)
+        for batch in litdata.StreamingDataLoader(dataset, batch_size=BATCH, num_workers=0):
+            yield batch["signal"]
+
+    return batches
 
 
-def store_batches(folder: Path, n: int, epoch: int) -> Iterator[torch.Tensor]:
+def open_store(folder: Path, n: int) -> Epoch:
     stored = open_made_up(folder, n)
-    order = np.random.default_rng(epoch).permutation(n)
-    for start in range(0, n, BATCH):
-        yield torch.from_numpy(stored.read(order[start : start + BATCH]))
+
+    def batches(epoch: int) -> Iterator[torch.Tensor]:
+        order = np.random.default_rng(epoch).permutation(n)
+        for start in range(0, n, BATCH):
+            yield torch.from_numpy(stored.read(order[start : start + BATCH]))
+
+    return batches
 
 
-def mapped_batches(folder: Path, n: int, epoch: int) -> Iterator[torch.Tensor]:
+def open_map(folder: Path, n: int) -> Epoch:
     shards = [np.load(file, mmap_mode="r") for file in sorted(folder.glob("*/shard-*.npy"))]
     places = [(number, row) for number, shard in enumerate(shards) for row in range(len(shard))]
-    order = np.random.default_rng(epoch).permutation(n)
-    for start in range(0, n, BATCH):
-        batch = np.empty((min(BATCH, n - start), *SHAPE), dtype=np.float32)
-        for place, chosen in enumerate(order[start : start + BATCH]):
-            number, row = places[chosen]
-            batch[place] = shards[number][row]
-        yield torch.from_numpy(batch)
+
+    def batches(epoch: int) -> Iterator[torch.Tensor]:
+        order = np.random.default_rng(epoch).permutation(n)
+        for start in range(0, n, BATCH):
+            batch = np.empty((min(BATCH, n - start), *SHAPE), dtype=np.float32)
+            for place, chosen in enumerate(order[start : start + BATCH]):
+                number, row = places[chosen]
+                batch[place] = shards[number][row]
+            yield torch.from_numpy(batch)
+
+    return batches
 
 
-WAYS = {"store": store_batches, "memory map": mapped_batches, "litdata": litdata_batches}
+WAYS = {"store": open_store, "memory map": open_map, "litdata": open_litdata}
 
 
 def measure(way: str, folder: Path, n: int, epochs: int, answer: "multiprocessing.Queue") -> None:
-    rates = []
-    for epoch in range(epochs + 1):  # the first one fills the page cache
-        start = time.perf_counter()
-        seen = sum(len(batch) for batch in WAYS[way](folder, n, epoch))
-        rates.append(seen / (time.perf_counter() - start))
+    batches = WAYS[way](folder, n)
+    wall, busy = [], []
+    for epoch in range(epochs + 1):
+        start, started = time.perf_counter(), time.process_time()
+        seen = sum(len(batch) for batch in batches(epoch))
+        wall.append(seen / (time.perf_counter() - start))
+        busy.append((time.process_time() - started) / seen * 1e6)
         assert seen == n, f"{way} gave {seen} of {n} recordings"
-    answer.put((statistics.median(rates[1:]), peak_resident()))
+    # the first epoch fills the page cache
+    answer.put((statistics.median(wall[1:]), max(wall[1:]), statistics.median(busy[1:]), peak_resident()))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--recordings", type=int, default=4000, help="0.24 MB each, twice on disk")
-    parser.add_argument("--epochs", type=int, default=3)
+    parser.add_argument("--epochs", type=int, default=7)
     parser.add_argument("--folder", type=Path, help="where to work (a temporary folder)")
     options = parser.parse_args()
     n = options.recordings
@@ -95,10 +113,13 @@ def main() -> None:
             answer = context.Queue()
             process = context.Process(target=measure, args=(way, folder, n, options.epochs, answer))
             process.start()
-            rate, peak = answer.get()
+            rate, best, busy, peak = answer.get()
             process.join()
             size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) / 1e9
-            print(f"{way:10s} {rate:8,.0f} recordings/s, peak resident {peak:6,.0f} MB, {size:.2f} GB on disk")
+            print(
+                f"{way:10s} {rate:8,.0f} recordings/s (fastest epoch {best:,.0f}), {busy:.0f} µs of processor time each,"
+                f" peak resident {peak:,.0f} MB, {size:.2f} GB on disk"
+            )
             shutil.rmtree(folder)
 
 
