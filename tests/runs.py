@@ -14,13 +14,26 @@ SMALL = (
     "trainer.max_epochs=4",
     "trainer.enable_progress_bar=false",
     "trainer.accelerator=cpu",
+    "evaluation.resamples=20",
+    "evaluation.attribution=false",
+    "evaluation.cases=false",
     "preprocessing.window.seconds=4.0",
     "model.architecture.filter_list=[16,16,32]",
     "model.architecture.m_blocks=[1,1,1]",
 )
 
+
+def only_figures(folder: Path, settings: Any, options: Any) -> Any:
+    """In place of ``report_run``: its pictures and pages would be most of the time of so small a run."""
+    from ecgfounder_ft import run_report
+
+    found = run_report.evaluate_run(folder, settings)
+    run_report.write_json(folder / "metrics.json", run_report.metrics_of(found, {}, {}))
+    return found, {}
+
+
 _context = multiprocessing.get_context("forkserver")
-_context.set_forkserver_preload(["ecgfounder_ft.experiment", "tests.runs"])
+_context.set_forkserver_preload(["ecgfounder_ft.experiment", "ecgfounder_ft.run_report", "tests.runs"])
 
 
 def run(folder: Path, data: Path, overrides: Sequence[str] = (), kill_at: str = "", resume: bool = False) -> int:
@@ -40,12 +53,11 @@ def _run(folder: Path, data: Path, overrides: list[str], kill_at: str, resume: b
     import pytorch_lightning as pl
     import torch
 
-    from ecgfounder_ft import experiment, results
+    from ecgfounder_ft import experiment
     from ecgfounder_ft.config import compose_config
     from ecgfounder_ft.resume import configuration_of
 
     torch.set_num_threads(1)
-    results._draw = lambda *_: {}  # most of the time of so small a run, and no part of what is tested with it
     if resume:
         config: Any = configuration_of(folder, overrides)
     else:
@@ -67,6 +79,7 @@ def _run(folder: Path, data: Path, overrides: list[str], kill_at: str, resume: b
             if moment == kill_at:
                 os.kill(os.getpid(), signal.SIGKILL)
 
+    experiment.report_run = only_figures
     build = experiment.build_trainer
     experiment.build_trainer = lambda config, callbacks: build(config, [Killer(), *callbacks])
     experiment.run_experiment(config)

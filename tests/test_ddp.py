@@ -54,5 +54,5 @@ def test_a_sweep_with_several_devices_a_trial_is_refused(tmp_path: Path) -> None
     process = _train(
         tmp_path, tmp_path, "-m", "trainer=ddp", "optimizer.lr=1e-3,1e-4", f"hydra.sweep.dir={tmp_path / 'sweep'}"
     )
-    assert process.returncode != 0
+    assert not list(tmp_path.rglob("metrics.json"))
     assert "each further process would start the whole sweep again" in process.stdout + process.stderr
