@@ -164,3 +164,13 @@ def test_the_macro_figure_is_over_the_same_conditions_in_every_resample():
     defined = np.ones((2, len(NAMES)), dtype=bool)
     macro = bootstrap.Resamples(values, np.zeros(3)).macro(defined)[:, 0]
     np.testing.assert_allclose(macro, [0.5, np.nan, 0.6])
+
+
+def test_the_interval_of_the_calibration_error_holds_the_estimate():
+    generator = np.random.default_rng(0)
+    for _ in range(10):
+        probabilities = generator.random((150, 1))
+        targets = (generator.random((150, 1)) < probabilities).astype(np.int8)  # calibrated: all of the error is noise
+        result = evaluate(targets, probabilities, np.arange(150), ("A",), task="multi_label", resamples=200)
+        for ece in (result.conditions["A"].figures["ece"], result.macro["ece"]):
+            assert 0 <= ece.low < ece.value < ece.high

@@ -28,6 +28,10 @@ DEFAULT_RESAMPLES = 1000
 MIN_PATIENTS = 5
 """Fewest patients with the condition, and without it, behind an interval; fewer resamples hardly vary."""
 
+RECENTRED = frozenset({"ece"})
+"""Figures that noise can only raise: resampling repeats recordings, which adds to a calibration error, so that plain
+percentiles may not even hold the estimate itself."""
+
 _CHUNK_ELEMENTS = 4_000_000
 """Weights held at a time (recordings x resamples), 32 MB an array."""
 
@@ -103,7 +107,14 @@ def bootstrap_figures(data: EvaluationInput, *, resamples: int = DEFAULT_RESAMPL
     return Resamples(conditions, accuracy)
 
 
-def interval(estimate: Estimate, values: NDArray[np.float64], *, level: float = 0.95, too_few: str = "") -> Estimate:
+def interval(
+    estimate: Estimate,
+    values: NDArray[np.float64],
+    *,
+    level: float = 0.95,
+    too_few: str = "",
+    recentred: bool = False,
+) -> Estimate:
     """The estimate with its percentile interval (Efron 1979) over the resamples in which the figure is defined.
 
     No interval is given, and the reason said, where the estimate itself does not exist, where there are too few
@@ -115,6 +126,8 @@ def interval(estimate: Estimate, values: NDArray[np.float64], *, level: float = 
         values: (resamples,), NaN where undefined.
         level: of confidence.
         too_few: why no interval may be given, empty where it may.
+        recentred: move the interval so that the resamples' median falls on the estimate, and end it at 0. For figures of
+            :data:`RECENTRED`, which every resample raises.
     """
     if estimate.value is None:
         return estimate
@@ -127,6 +140,9 @@ def interval(estimate: Estimate, values: NDArray[np.float64], *, level: float = 
         else:
             tail = 50 * (1 - level)
             low, high = (float(end) for end in np.nanpercentile(values, (tail, 100 - tail)))
+            if recentred:
+                shift = float(np.nanmedian(values)) - estimate.value
+                low, high = max(0.0, low - shift), high - shift
             if high - low < 1e-12:
                 low = high = None
                 reason = "no interval: all resamples alike"

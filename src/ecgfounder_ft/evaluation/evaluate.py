@@ -12,6 +12,7 @@ from ecgfounder_ft.evaluation.bootstrap import (
     DEFAULT_RESAMPLES,
     MIN_PATIENTS,
     NEEDS_POSITIVES,
+    RECENTRED,
     Resamples,
     bootstrap_figures,
     interval,
@@ -179,6 +180,7 @@ def _with_intervals(
                 drawn.conditions[:, column, place],
                 level=level,
                 too_few=too_few_patients(name, condition),
+                recentred=name in RECENTRED,
             )
             for place, name in enumerate(FIGURES)
         }
@@ -189,7 +191,15 @@ def _with_intervals(
     means = drawn.macro(defined)
     wide = {
         name: _with_rare_conditions(
-            name, interval(macro[name], means[:, place], level=level, too_few=_too_few(data.patients)), finished
+            name,
+            interval(
+                macro[name],
+                means[:, place],
+                level=level,
+                too_few=_too_few(data.patients),
+                recentred=name in RECENTRED,
+            ),
+            finished,
         )
         for place, name in enumerate(FIGURES)
     }
