@@ -126,8 +126,8 @@ def interval(
         values: (resamples,), NaN where undefined.
         level: of confidence.
         too_few: why no interval may be given, empty where it may.
-        recentred: move the interval so that the resamples' median falls on the estimate, and end it at 0. For figures of
-            :data:`RECENTRED`, which every resample raises.
+        recentred: move the interval so that the resamples' median falls on the estimate, and end it at 0. For figures
+            of :data:`RECENTRED`, which every resample raises.
     """
     if estimate.value is None:
         return estimate
