@@ -117,8 +117,8 @@ def main() -> None:
             process.join()
             size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) / 1e9
             print(
-                f"{way:10s} {rate:8,.0f} recordings/s (fastest epoch {best:,.0f}), {busy:.0f} µs of processor time each,"
-                f" peak resident {peak:,.0f} MB, {size:.2f} GB on disk"
+                f"{way:10s} {rate:8,.0f} recordings/s (fastest epoch {best:,.0f}), "
+                f"{busy:.0f} µs of processor time each, peak resident {peak:,.0f} MB, {size:.2f} GB on disk"
             )
             shutil.rmtree(folder)
 
