@@ -5,6 +5,8 @@ import pytest
 import torch
 from torch import nn
 
+pytest.importorskip("captum", reason="the attribution extra is not installed")
+
 from ecgfounder_ft.report.attribution import integrated_gradients, randomisation_check
 
 
