@@ -28,6 +28,7 @@ def _train(folder: Path, data: Path, *overrides: str) -> subprocess.CompletedPro
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize(
     "strategy",
     [["finetune=gradual"], ["finetune=linear_probe", "trainer.accumulate_grad_batches=2"], ["finetune=lora"]],

@@ -31,6 +31,7 @@ from ecgfounder_ft.data.augmentation import Augmentation
 from ecgfounder_ft.data.datamodule import ECGDataModule
 from ecgfounder_ft.data.preparation import prepare_data
 from ecgfounder_ft.data.splits import SplitSettings
+from ecgfounder_ft.data.store import StoredSignals
 from ecgfounder_ft.ecg.preprocessing import Preprocessing
 from ecgfounder_ft.errors import ExplainedError
 from ecgfounder_ft.finetune.last_checkpoint import LAST
@@ -268,7 +269,7 @@ def enter_at_stored_activations(
     stored = store_activations(datamodule.stored, run, f"{prefix[-1]} of {weights}", datamodule.batch_size)
     classifier.net.to("cpu").train()
     if stored is not None:
-        datamodule.stored = stored
+        datamodule.stored = cast(StoredSignals, stored)  # read in the same way
         classifier.entry = parts[len(prefix)]
         log.info("Parts up to %s never train: batches enter at %s, from stored outputs", prefix[-1], classifier.entry)
 
@@ -324,7 +325,7 @@ def choose_interpolation(
 
 def is_main_process() -> bool:
     """False in all but one process of a run on several devices."""
-    return rank_zero_only.rank == 0
+    return rank_zero_only.rank == 0  # type: ignore[attr-defined]
 
 
 def choose_accelerator(wanted: str) -> str:

@@ -80,7 +80,7 @@ class LoRA(Strategy):
 
 def _blocks(net: Net1D) -> Iterator[nn.Module]:
     for stage in net.stage_list:
-        yield from stage.block_list  # type: ignore[misc, union-attr]
+        yield from stage.block_list  # type: ignore[misc]
 
 
 def _as_linear(pointwise: Conv1dSame) -> nn.Linear:

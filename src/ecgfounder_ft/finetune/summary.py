@@ -15,7 +15,7 @@ def strategy_rows(net: Net1D, strategy: Strategy, epochs: int, learning_rate: fl
     """
     parts = net.parts()
     schedule = [strategy.rates(list(parts), epoch) for epoch in range(max(epochs, 1))]
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for name, part in parts.items():
         own = [(key, parameter.numel()) for key, parameter in part.named_parameters()]
         trainable = sum(count for key, count in own if strategy.trains(key))
