@@ -7,6 +7,7 @@ Its authors ask that this be followed strictly; a model fine-tuned on other sett
 settings, which is why they travel inside every checkpoint.
 """
 
+import functools
 import math
 from dataclasses import asdict, dataclass, field
 from fractions import Fraction
@@ -181,14 +182,14 @@ class Preprocessing:
         return PreprocessedRecording(signal.astype(np.float32), tuple(repairs))
 
     def _filter(self, signal: NDArray[np.float64]) -> NDArray[np.float64]:
-        from scipy.signal import butter, filtfilt, iirnotch
+        from scipy.signal import filtfilt
 
         if self.notch is not None:
-            b, a = iirnotch(self.notch.frequency, self.notch.quality, fs=self.sampling_rate)
+            b, a = _notch_filter(self.notch.frequency, self.notch.quality, self.sampling_rate)
             signal = filtfilt(b, a, signal, axis=-1)
         if self.band_pass is not None:
             band = (self.band_pass.low, self.band_pass.high)
-            b, a = butter(self.band_pass.order, band, btype="bandpass", fs=self.sampling_rate)
+            b, a = _band_pass_filter(self.band_pass.order, band, self.sampling_rate)
             signal = filtfilt(b, a, signal, axis=-1)
         if self.baseline_median is not None:
             signal = signal - running_median(signal, self.baseline_median.seconds * self.sampling_rate)
@@ -200,6 +201,25 @@ class Preprocessing:
         if surplus >= 0:
             return signal[:, before : before + self.samples]
         return np.pad(signal, ((0, 0), (before, -surplus - before)))
+
+
+# Designing a filter takes a thirtieth of the time of a whole recording, so it is done once for each setting.
+
+
+@functools.cache
+def _notch_filter(frequency: float, quality: float, rate: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    from scipy.signal import iirnotch
+
+    return iirnotch(frequency, quality, fs=rate)
+
+
+@functools.cache
+def _band_pass_filter(
+    order: int, band: tuple[float, float], rate: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    from scipy.signal import butter
+
+    return butter(order, band, btype="bandpass", fs=rate)
 
 
 def _expect(name: str, value: Any, allowed: tuple[Any, ...]) -> None:

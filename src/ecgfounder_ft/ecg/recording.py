@@ -37,7 +37,7 @@ class Recording:
     """Record name, the header's file name without ``.hea``."""
     leads: tuple[str, ...]
     """Lead names in the order of the signal's rows, standard leads in their standard spelling."""
-    signal: NDArray[np.float32]
+    signal: NDArray[np.floating]
     """(leads, samples), millivolts, NaN where a sample is missing."""
     sampling_rate: float
     """Hz."""

@@ -266,14 +266,14 @@ def _read_digital(header: Header, file: str) -> NDArray[np.floating] | NDArray[n
     return samples.reshape(frames, len(columns)).T
 
 
-def _millivolts(header: Header, index: int, digital: NDArray) -> NDArray[np.float32]:
+def _millivolts(header: Header, index: int, digital: NDArray) -> NDArray[np.float64]:
     spec = header.signals[index]
     row = [other for other, signal in enumerate(header.signals) if signal.file == spec.file].index(index)
     values = digital[row]
     if values.dtype != np.int16:  # physical values already, from wfdb
-        return (values * MILLIVOLTS_PER_UNIT[spec.units.casefold()]).astype(np.float32)
+        return values * MILLIVOLTS_PER_UNIT[spec.units.casefold()]
     factor = MILLIVOLTS_PER_UNIT[spec.units.casefold()] / spec.gain
-    physical = ((values.astype(np.float64) - spec.baseline) * factor).astype(np.float32)
+    physical = (values.astype(np.float64) - spec.baseline) * factor
     physical[values == MISSING_SAMPLE] = np.nan
     return physical
 
