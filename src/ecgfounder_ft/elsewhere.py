@@ -84,10 +84,10 @@ def evaluate_elsewhere(
     batches = np.split(rows, range(batch_size, len(rows), batch_size))
     probabilities = np.concatenate([model.uncalibrated(gathered.signals.read(batch)) for batch in batches])
     predictions = predictions_table(table.iloc[rows], targets(table, label_map)[rows], probabilities, own.codes)
-    predictions.to_csv(output / "predictions.csv", index=False, float_format="%.7f")
+    predictions.to_csv(output / "predictions.csv", index=False, float_format="%.9g")
     evaluated = replace(own, name=f"{own.name} on {config.data.source}", table=predictions)
     run = evaluate_predictions(evaluated, settings)
-    write_evaluation(output, run_folder, run, model, table, gathered.counts, options)
+    write_evaluation(output, run_folder, run, model, table, gathered.counts, config.data.source, options)
     return run
 
 

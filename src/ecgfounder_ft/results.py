@@ -101,7 +101,7 @@ def write_results(folder: Path, classifier: Classifier, data: PreparedData, hist
     Everything else that a run's folder holds follows from these files, see ``run_report.py``.
     """
     for file, collected in ((PREDICTIONS_FILE, classifier.collected), (START_PREDICTIONS_FILE, start.collected)):
-        _predictions(data, collected, classifier).to_csv(folder / file, index=False, float_format="%.7f")
+        _predictions(data, collected, classifier).to_csv(folder / file, index=False, float_format="%.9g")
     write_json(folder / "start.json", {"validation": start.validation, "test": start.test})
     write_json(folder / "data.json", data.counts)
     pd.DataFrame(history.epochs).to_csv(folder / "training_history.csv", index=False)

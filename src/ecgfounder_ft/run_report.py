@@ -10,7 +10,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -116,7 +116,8 @@ def report_run(
         write_json(folder / THRESHOLDS_FILE, run.thresholds.to_dict())
     splits = pd.read_csv(folder / "splits.csv", dtype={"constituent": str, "sex": str, "repairs": str})
     counts = _read_json(folder / "data.json")
-    pictures = write_evaluation(folder, folder, run, model, splits, counts, options)
+    source = read_config(folder)["data"]["source"]
+    pictures = write_evaluation(folder, folder, run, model, splits, counts, source, options)
     return run, pictures
 
 
@@ -127,6 +128,7 @@ def write_evaluation(
     model: Model,
     recordings: pd.DataFrame,
     counts: Mapping[str, Any],
+    source: str,
     options: ReportOptions,
 ) -> dict[str, Figure]:
     """Write the files of an evaluation.
@@ -138,6 +140,7 @@ def write_evaluation(
         model: the run's.
         recordings: a row a recording with the columns of ``splits.csv``; those that were trained on, too.
         counts: how many recordings each step of their preparation left.
+        source: ``data.source`` that they are from.
         options: of the report.
 
     Returns:
@@ -153,7 +156,7 @@ def write_evaluation(
     for name, figure in pictures.items():
         figures.save_figure(figure, output / f"{name}.png")
     cases, note = _draw_cases(run, model, recordings, options)
-    config = yaml.safe_load((run_folder / "config.yaml").read_text(encoding="utf-8"))
+    config = read_config(run_folder)
     skipped = pd.read_csv(output / "skipped.csv")
     write_report(
         content_of(
@@ -162,18 +165,25 @@ def write_evaluation(
             created=time.strftime("%Y-%m-%d %H:%M"),
             condition_names={code: condition.name for code, condition in label_map.conditions.items()},
             flow=_flow(recordings, label_map),
-            label_origin=_LABEL_ORIGIN.get(config["data"]["source"], ""),
+            label_origin=_LABEL_ORIGIN.get(source, ""),
             skipped=skipped["reason"].value_counts().to_dict(),
             left_out=counts.get("left out", {}),
             history=history,
             cases=cases,
             attribution=note,
             provenance=provenance(model, run_folder),
-            configuration=yaml.safe_dump(config, sort_keys=False, allow_unicode=True),
+            configuration=yaml.safe_dump(
+                config, sort_keys=False, allow_unicode=True, default_flow_style=None, width=110
+            ),
         ),
         output / REPORT_FILE,
     )
     return pictures
+
+
+def read_config(run_folder: Path) -> dict[str, Any]:
+    """The resolved configuration of a run."""
+    return cast(dict[str, Any], yaml.safe_load((run_folder / "config.yaml").read_text(encoding="utf-8")))
 
 
 def metrics_of(run: RunEvaluation, start: Mapping[str, Any], counts: Mapping[str, Any]) -> dict[str, Any]:
@@ -250,7 +260,8 @@ def _draw_cases(
     if not options.cases:
         return [], None
     paths = dict(zip(recordings["recording"], recordings["path"], strict=True))
-    drawings = [_drawing(case, run, paths) for case in choose_cases(run.data)]
+    position = model.card.preprocessing.window.position
+    drawings = [_drawing(case, run, paths, position) for case in choose_cases(run.data)]
     if not options.attribution:
         return drawings, None
     try:
@@ -272,13 +283,13 @@ def _draw_cases(
     for number, weights in zip(drawable, found.weights, strict=True):
         signal = drawings[number].signal
         assert signal is not None
-        overlay = overlay_from_window(signal, weights, tuple(settings.leads), settings.sampling_rate)
+        overlay = overlay_from_window(signal, weights, tuple(settings.leads), settings.sampling_rate, position=position)
         drawings[number] = replace(drawings[number], overlay=overlay)
     method = f"integrated gradients, {ATTRIBUTION_STEPS} steps, from a flat line"
     return drawings, AttributionNote(method, check.correlation, check.sane)
 
 
-def _drawing(case: Case, run: RunEvaluation, paths: Mapping[str, str]) -> CaseDrawing:
+def _drawing(case: Case, run: RunEvaluation, paths: Mapping[str, str], position: str) -> CaseDrawing:
     row = run.rows.iloc[case.row]
     facts = {"source": str(row["dataset"])}
     for name in ("constituent", "age", "sex"):
@@ -286,7 +297,7 @@ def _drawing(case: Case, run: RunEvaluation, paths: Mapping[str, str]) -> CaseDr
             facts[name] = f"{row[name]:g}" if isinstance(row[name], float) else str(row[name])
     name = str(row["recording"])
     signal, missing = _read(paths.get(name))
-    return CaseDrawing(case=case, recording=name, facts=facts, signal=signal, missing=missing)
+    return CaseDrawing(case=case, recording=name, facts=facts, signal=signal, position=position, missing=missing)
 
 
 def _read(path: str | None) -> tuple[Recording | None, str]:

@@ -71,6 +71,8 @@ class CaseDrawing:
     """None where it cannot be drawn."""
     overlay: NDArray[np.floating] | None = None
     """(leads, samples) as the signal: attribution of ``case.code``."""
+    position: str = "centre"
+    """Which part of a long recording the model saw: ``centre`` or ``start``."""
     missing: str = ""
     """Why there is no drawing."""
 
@@ -409,7 +411,7 @@ def _case_view(content: ReportContent, drawing: CaseDrawing) -> dict[str, Any]:
         )
     picture = None
     if drawing.signal is not None:
-        figure = draw_recording(drawing.signal, title="", overlay=drawing.overlay)
+        figure = draw_recording(drawing.signal, title="", overlay=drawing.overlay, position=drawing.position)
         picture = figures.data_uri(figure, image_format="png", dpi=_PAPER_DPI)
     return {"drawing": drawing, "case": drawing.case, "conditions": conditions, "picture": picture}
 
