@@ -17,12 +17,13 @@ and patients it was published (several hundred of the recordings of PhysioNet/Ci
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from ecgfounder_ft.data.split_settings import SplitSettings
 from ecgfounder_ft.errors import ExplainedError
 from ecgfounder_ft.labels import PRESENT, STATE_NAMES
 
@@ -34,9 +35,6 @@ _WEIGHT = {EXCLUDED: -1, TRAIN: 0, VALIDATION: 1, TEST: 2}
 _PUBLISHED_FOLDS = {**dict.fromkeys(range(1, 9), TRAIN), 9: VALIDATION, 10: TEST}
 """PTB-XL's recommendation: folds 9 and 10 were checked by a cardiologist (Wagner et al., Scientific Data 2020)."""
 
-KINDS = ("random", "external", "leave_one_source_out", "kfold", "published")
-ASSIGNMENTS = ("hash", "stratified")
-
 
 class LeakageError(ExplainedError, RuntimeError):
     """A patient or a signal stands on two sides."""
@@ -44,58 +42,6 @@ class LeakageError(ExplainedError, RuntimeError):
 
 class TooFewRecordingsError(ExplainedError, RuntimeError):
     """A side has too few recordings of a condition to train on it or to measure it; says which, and what to do."""
-
-
-@dataclass
-class SplitSettings:
-    """How recordings are divided.
-
-    Raises:
-        ValueError: if a setting is impossible or contradicts the kind; the message names it.
-    """
-
-    kind: str = "random"
-    """``random``; ``external`` (trained on some sources, tested on all others); ``leave_one_source_out`` (tested on
-    one source); ``kfold`` (tested on one fold); ``published`` (PTB-XL's folds: 1-8, 9, 10)."""
-    assignment: str = "stratified"
-    """``stratified`` or ``hash``, see the module."""
-    train: float = 0.70
-    """Share of the patients. Where the sources decide the test side, train and validation keep their proportion."""
-    validation: float = 0.15
-    """Share of the patients."""
-    test: float = 0.15
-    """Share of the patients."""
-    train_sources: list[str] = field(default_factory=list)
-    """``external``: datasets or constituents to train and validate on."""
-    held_out: str | None = None
-    """``leave_one_source_out``: the dataset or constituent to test on."""
-    folds: int = 5
-    """``kfold``: number of folds."""
-    fold: int = 0
-    """``kfold``: the fold to test on, from 0."""
-    minimum: int = 3
-    """Recordings of each condition that a side needs; fewer stop the run."""
-
-    def __post_init__(self) -> None:
-        if self.kind not in KINDS:
-            raise ValueError(f"split.kind is {self.kind!r}, expected one of: {', '.join(KINDS)}")
-        if self.assignment not in ASSIGNMENTS:
-            raise ValueError(f"split.assignment is {self.assignment!r}, expected one of: {', '.join(ASSIGNMENTS)}")
-        shares = (self.train, self.validation, self.test)
-        if min(shares) < 0 or self.train <= 0 or abs(sum(shares) - 1) > 1e-6:
-            raise ValueError(
-                f"split.train, validation and test are {shares}, expected shares that add up to 1, train above 0"
-            )
-        if self.kind == "external" and not self.train_sources:
-            raise ValueError("split.kind=external needs split.train_sources, e.g. [mimic_iv_ecg]")
-        if self.kind == "leave_one_source_out" and not self.held_out:
-            raise ValueError("split.kind=leave_one_source_out needs split.held_out, e.g. georgia")
-        if self.kind == "kfold" and not (self.folds >= 2 and 0 <= self.fold < self.folds):
-            raise ValueError(
-                f"split.fold is {self.fold} of {self.folds} folds, expected 0 to {self.folds - 1} of at least 2"
-            )
-        if self.minimum < 0:
-            raise ValueError(f"split.minimum is {self.minimum}, expected 0 or more")
 
 
 def split_recordings(
