@@ -30,7 +30,7 @@ from ecgfounder_ft.data.activations import store_activations
 from ecgfounder_ft.data.augmentation import Augmentation
 from ecgfounder_ft.data.datamodule import ECGDataModule
 from ecgfounder_ft.data.preparation import prepare_data
-from ecgfounder_ft.data.splits import SplitSettings
+from ecgfounder_ft.data.split_settings import SplitSettings
 from ecgfounder_ft.data.store import StoredSignals
 from ecgfounder_ft.ecg.preprocessing import Preprocessing
 from ecgfounder_ft.errors import ExplainedError
@@ -56,10 +56,6 @@ PACKAGES = ("ecgfounder-ft", "torch", "pytorch-lightning", "hydra-core", "numpy"
 
 
 Schema = TypeVar("Schema")
-
-
-class StoreActivationsError(ExplainedError):
-    """A setting of the activation store that does not exist."""
 
 
 class SeveralDevicesInSweepError(ExplainedError):
@@ -164,7 +160,7 @@ def build_classifier(
         data_fingerprint=data_fingerprint,
         seed=config.seed,
     )
-    strategy = build_strategy(config)
+    strategy = cast(Strategy, instantiate(config.finetune))
     augmentation = cast(Augmentation, instantiate(config.augment))
     training = Training(
         loss=instantiate(config.task.loss, balance=None if loss_weights is None else torch.from_numpy(loss_weights)),
@@ -180,12 +176,6 @@ def build_classifier(
         load_weights(classifier.net, path, rows if model.head == "pretrained" else None)
         log.info("Weights: %s (head: %s)", path, model.head)
     return classifier, strategy
-
-
-def build_strategy(config: Config) -> Strategy:
-    """The configured fine-tuning strategy."""
-    settings = {key: value for key, value in config.finetune.items() if key != "store_activations"}
-    return cast(Strategy, instantiate(settings))
 
 
 def build_trainer(config: Config, callbacks: list[pl.Callback]) -> pl.Trainer:
@@ -252,11 +242,9 @@ def enter_at_stored_activations(
     """
     parts = list(classifier.net.parts())
     prefix = strategy.frozen_prefix(parts, config.trainer.max_epochs)
-    wanted = config.finetune.store_activations
-    if wanted not in ("auto", "never"):
-        raise StoreActivationsError(f"finetune.store_activations is '{wanted}', expected auto or never")
     augmented = classifier.training_plan is not None and classifier.training_plan.augment is not None
-    if wanted == "never" or augmented or len(prefix) < 2 or config.trainer.max_epochs == 0:
+    wanted = strategy.store_activations == "auto" and config.trainer.max_epochs > 0
+    if not wanted or augmented or len(prefix) < 2:
         return
     device = torch.device("cuda" if choose_accelerator(config.trainer.accelerator) == "cuda" else "cpu")
     net = classifier.net.to(device).eval()

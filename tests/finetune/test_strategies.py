@@ -171,3 +171,11 @@ def test_summary_says_what_trains_now_and_later(label_map: LabelMap) -> None:
     assert rows[0] == ("stem", "784", "0", "784 from epoch 2", "0.001")
     assert rows[-1] == ("head", "198", "198", "", "0.01 then 0.001")
     assert strategy_rows(small_classifier(label_map).net, LinearProbe(), 5, 1e-2)[0][-1] == "frozen"
+
+
+def test_every_strategy_knows_when_activations_are_stored() -> None:
+    for strategy in (Full, LinearProbe, LastStages, Gradual, Discriminative, LPFT):
+        assert strategy().store_activations == "auto"
+        assert strategy(store_activations="never").store_activations == "never"
+        with pytest.raises(ValueError, match="expected one of: auto, never"):
+            strategy(store_activations="sometimes")

@@ -23,6 +23,7 @@ class Discriminative(Strategy):
     decay: float = 0.1
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not self.decay > 0:
             raise ValueError(f"finetune.decay is {self.decay}, expected a number above 0")
 

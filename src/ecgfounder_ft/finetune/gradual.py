@@ -22,6 +22,7 @@ class Gradual(Strategy):
     parts_per_step: int = 1
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for name in ("every_n_epochs", "parts_per_step"):
             if getattr(self, name) < 1:
                 raise ValueError(f"finetune.{name} is {getattr(self, name)}, expected 1 or more")

@@ -20,6 +20,7 @@ class LastStages(Strategy):
     stages: int = 2
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.stages < 0:
             raise ValueError(f"finetune.stages is {self.stages}, expected 0 or more")
 

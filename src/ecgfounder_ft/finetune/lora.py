@@ -36,6 +36,7 @@ class LoRA(Strategy):
     alpha: int = 16
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for name in ("rank", "alpha"):
             if getattr(self, name) < 1:
                 raise ValueError(f"finetune.{name} is {getattr(self, name)}, expected 1 or more")

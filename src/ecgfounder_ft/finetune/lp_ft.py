@@ -31,6 +31,7 @@ class LPFT(Strategy):
     _converged: int | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for name in ("probe_epochs", "patience"):
             if getattr(self, name) < 1:
                 raise ValueError(f"finetune.{name} is {getattr(self, name)}, expected 1 or more")

@@ -9,6 +9,7 @@ import hashlib
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import pytorch_lightning as pl
@@ -26,8 +27,25 @@ log = logging.getLogger(__name__)
 _RATE_KEYS = ("lr", "initial_lr", "max_lr", "min_lr")
 
 
+STORE_ACTIVATIONS = ("auto", "never")
+
+
+@dataclass(kw_only=True)
 class Strategy(ABC):
-    """Which parts of the network train at which epoch, and at which rate."""
+    """Which parts of the network train at which epoch, and at which rate.
+
+    Args:
+        store_activations: ``auto``: what parts that never train put out is computed once and stored; ``never``.
+    """
+
+    store_activations: str = "auto"
+
+    def __post_init__(self) -> None:
+        if self.store_activations not in STORE_ACTIVATIONS:
+            raise ValueError(
+                f"finetune.store_activations is '{self.store_activations}', "
+                f"expected one of: {', '.join(STORE_ACTIVATIONS)}"
+            )
 
     @abstractmethod
     def rates(self, parts: Sequence[str], epoch: int) -> dict[str, float]:
