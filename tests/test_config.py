@@ -27,7 +27,7 @@ REQUIRED = {  # what a choice leaves to the user
     ("split", "external"): ["split.train_sources=[mimic_iv_ecg]"],
     ("split", "leave_one_source_out"): ["split.held_out=georgia"],
 }
-FRAGMENTS = {("data", "common"), ("finetune", "common")}
+FRAGMENTS = {("data", "common")}
 """Parts of other files, not choices of their own."""
 
 
