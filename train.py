@@ -10,7 +10,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from ecgfounder_ft.config import Config, register_schemas
+from ecgfounder_ft.config import Config, config_folder, register_schemas
 from ecgfounder_ft.errors import run_or_explain
 from ecgfounder_ft.resume import configuration_of
 
@@ -34,4 +34,7 @@ def main(config: DictConfig) -> float | None:
 
 
 if __name__ == "__main__":
+    if {"-h", "--help"} & set(sys.argv[1:]):
+        print((config_folder() / "help.txt").read_text(encoding="utf-8"))  # Hydra's own help takes seconds to compose
+        sys.exit()
     sys.exit(main())
