@@ -9,7 +9,7 @@ import torch
 
 from ecgfounder_ft import experiment
 from ecgfounder_ft.config import compose_config
-from ecgfounder_ft.experiment import TrainingStoppedError, run_experiment
+from ecgfounder_ft.experiment import SeveralDevicesError, TrainingStoppedError, run_experiment
 from ecgfounder_ft.labels import LabelMap
 from ecgfounder_ft.model.classifier import Classifier
 from ecgfounder_ft.model.net1d import Net1D
@@ -121,6 +121,11 @@ def test_the_tested_model_is_the_best_checkpoint(train: Train, callbacks: str) -
     row = history.loc[history["validation/loss"].idxmin()]
     figures = json.loads((folder / "metrics.json").read_text())["validation"]["macro"]
     assert figures["auroc"]["value"] == pytest.approx(row["validation/macro_auroc"], abs=1e-6)
+
+
+def test_the_range_test_takes_one_device(train: Train) -> None:
+    with pytest.raises(SeveralDevicesError, match="a rate of its own"):
+        train("two", "trainer=ddp", "lr_finder.enabled=true")
 
 
 def test_a_full_gpu_ends_in_words(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from ecgfounder_ft.resume import ResumeError, configuration_of, require_same_meaning
+from ecgfounder_ft.resume import ResumeError, configuration_of, require_same_meaning, show_changes
 from tests.runs import run
 
 
@@ -73,25 +73,52 @@ def test_a_killed_run_ends_as_one_that_was_never_stopped(
 def test_what_changes_the_meaning_is_refused_and_the_rest_can_be_changed(data: Path, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     assert run(folder, data, ["trainer.max_epochs=1"], kill_at="end") == -9
-    assert run(folder, data, ["preprocessing.notch.frequency=60.0"], resume=True) == 1
-    error = json.loads((folder / "status.json").read_text())["error"]
-    assert "preprocessing.notch.frequency was 50.0 and is 60.0" in error
     assert run(folder, data, ["data.max_samples=8"], resume=True) == 1
     assert "data_fingerprint was" in json.loads((folder / "status.json").read_text())["error"]
+    file = folder / "config.yaml"
+    original = file.read_text()
+    assert "max_samples: 8" not in original  # a refused resume changes nothing
+    file.write_text(original.replace("frequency: 50.0", "frequency: 60.0"))
+    assert run(folder, data, resume=True) == 1
+    error = json.loads((folder / "status.json").read_text())["error"]
+    assert "preprocessing.notch.frequency was 50.0 and is 60.0" in error
+    file.write_text(original)
+    assert run(folder, data, ["trainer.max_epochs=2"], resume=True) == 0
+    assert len((folder / "training_history.csv").read_text().splitlines()) == 3
+    assert "max_epochs: 2" in file.read_text()
 
 
 def test_only_single_values_of_an_existing_run_can_be_changed(tmp_path: Path) -> None:
     with pytest.raises(ResumeError, match="no run there"):
         configuration_of(tmp_path, [])
-    (tmp_path / "config.yaml").write_text(f"output_dir: {tmp_path}\ntrainer: {{max_epochs: 3}}\nresume: null\n")
+    (tmp_path / "config.yaml").write_text(
+        f"output_dir: {tmp_path}\ntrainer: {{max_epochs: 3}}\nresume: null\nscheduler: {{}}\n"
+    )
     config = configuration_of(tmp_path, [f"resume={tmp_path}", "trainer.max_epochs=5"])
     assert config.trainer.max_epochs == 5
     with pytest.raises(ResumeError, match=r"finetune=full.*only single values"):
         configuration_of(tmp_path, ["finetune=full"])
     with pytest.raises(ResumeError, match="no such value"):
         configuration_of(tmp_path, ["trainer.max_epoch=5"])
+    with pytest.raises(ResumeError, match="cannot be changed in the middle of a run"):
+        configuration_of(tmp_path, ["optimizer.lr=1e-4"])
     with pytest.raises(ResumeError, match="move it back"):
         configuration_of(tmp_path.rename(tmp_path.with_name("moved")), [])
+
+
+def test_a_one_cycle_schedule_keeps_its_length(tmp_path: Path) -> None:
+    content = "scheduler: {_target_: ecgfounder_ft.model.schedules.one_cycle}\ntrainer: {max_epochs: 3}\nresume: null\n"
+    (tmp_path / "config.yaml").write_text(f"output_dir: {tmp_path}\n{content}")
+    with pytest.raises(ResumeError, match="one_cycle ends"):
+        configuration_of(tmp_path, ["trainer.max_epochs=5"])
+
+
+def test_changed_values_are_shown(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    show_changes({"trainer": {"max_epochs": 3}, "resume": None}, {"trainer": {"max_epochs": 5}, "resume": "folder"})
+    assert [record.getMessage() for record in caplog.records] == [
+        "Changed for the rest of the run: trainer.max_epochs was 3 and is 5"
+    ]
 
 
 def test_other_versions_are_shown_and_taken(caplog: pytest.LogCaptureFixture, tmp_path: Path) -> None:

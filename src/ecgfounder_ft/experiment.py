@@ -41,12 +41,12 @@ from ecgfounder_ft.finetune.summary import print_strategy
 from ecgfounder_ft.finetune.wise_ft import best_row, copy_of_state, interpolate, print_wise_ft
 from ecgfounder_ft.labels import LabelMap
 from ecgfounder_ft.model.card import CARD_KEY, ModelCard
-from ecgfounder_ft.model.classifier import Classifier, NonFiniteLossError, Training
+from ecgfounder_ft.model.classifier import CONFIG_KEY, Classifier, NonFiniteLossError, Training
 from ecgfounder_ft.model.weights import find_weights, load_weights, sha256_of
 from ecgfounder_ft.report.figures import save_figure
 from ecgfounder_ft.report.finetuning import lr_finder_figure, wise_ft_figure
 from ecgfounder_ft.results import History, Start
-from ecgfounder_ft.resume import require_same_meaning
+from ecgfounder_ft.resume import require_same_meaning, show_changes
 from ecgfounder_ft.run_report import evaluation_settings, report_options, report_run
 
 log = logging.getLogger(__name__)
@@ -58,8 +58,8 @@ PACKAGES = ("ecgfounder-ft", "torch", "pytorch-lightning", "hydra-core", "numpy"
 Schema = TypeVar("Schema")
 
 
-class SeveralDevicesInSweepError(ExplainedError):
-    """A sweep whose trials would take several devices each."""
+class SeveralDevicesError(ExplainedError):
+    """Several devices for what one alone can do."""
 
 
 class TrainingStoppedError(ExplainedError):
@@ -72,7 +72,7 @@ def run_experiment(config: Config) -> float | None:
     Returns:
         The best epoch's ``config.optimized_metric``, for sweeps that search.
     """
-    _refuse_devices_in_a_sweep(config)
+    _refuse_what_needs_one_device(config)
     folder = Path(config.output_dir)
     folder.mkdir(parents=True, exist_ok=True)
     with _status(folder) as status:
@@ -100,7 +100,9 @@ def run_experiment(config: Config) -> float | None:
         last = folder / "checkpoints" / LAST
         resumed = last if config.resume is not None and last.is_file() else None
         if resumed is not None:
-            require_same_meaning(_card_of(resumed), classifier.card.to_dict(), folder)
+            before = torch.load(resumed, map_location="cpu", weights_only=True)
+            require_same_meaning(before[CARD_KEY], classifier.card.to_dict(), folder)
+            show_changes(before[CONFIG_KEY], _plain(config))
             log.info("Going on from %s", resumed)
         _save_configuration(config, folder)  # once more, now that a resumed run's changes are not refused
         enter_at_stored_activations(config, classifier, strategy, datamodule)
@@ -168,6 +170,7 @@ def build_classifier(
         scheduler=_scheduler(config.scheduler),
         monitor=config.monitor.name,
         augment=augmentation if augmentation.effects else None,
+        config=_plain(config),
     )
     torch.manual_seed(config.seed)  # so that the start does not depend on what was drawn while the data was prepared
     classifier = Classifier(card.to_dict(), training=training)
@@ -327,27 +330,36 @@ def _typed(schema: type[Schema], node: Any) -> Schema:
     return cast(Schema, OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(schema), content)))
 
 
+def _plain(config: Config) -> dict[str, Any]:
+    return cast(dict[str, Any], OmegaConf.to_container(cast(DictConfig, config), resolve=True))
+
+
 def _save_configuration(config: Config, folder: Path) -> None:
     if is_main_process():
         OmegaConf.save(cast(DictConfig, config), folder / "config.yaml", resolve=True)
 
 
-def _refuse_devices_in_a_sweep(config: Config) -> None:
+def _has_several_devices(config: Config) -> bool:
     devices = config.trainer.devices
-    several = (isinstance(devices, int) and devices > 1) or (OmegaConf.is_list(devices) and len(devices) > 1)
     if devices in ("auto", -1, "-1"):
-        several = choose_accelerator(config.trainer.accelerator) == "cuda" and torch.cuda.device_count() > 1
-    if several and HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN:
-        raise SeveralDevicesInSweepError(
-            f"trainer.devices={devices} in a multirun: each further process would start the whole sweep again, and "
-            "with a searching sweeper train on values of its own. Use trainer.devices=1 in a sweep, or start its "
-            "trials one by one"
+        return choose_accelerator(config.trainer.accelerator) == "cuda" and torch.cuda.device_count() > 1
+    return len(devices) > 1 if OmegaConf.is_list(devices) else int(devices) > 1
+
+
+def _refuse_what_needs_one_device(config: Config) -> None:
+    if not _has_several_devices(config):
+        return
+    if HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN:
+        raise SeveralDevicesError(
+            f"trainer.devices={config.trainer.devices} in a multirun: each further process would start the whole sweep "
+            "again, and with a searching sweeper train on values of its own. Use trainer.devices=1 in a sweep, or "
+            "start its trials one by one"
         )
-
-
-def _card_of(checkpoint: Path) -> dict[str, Any]:
-    content = torch.load(checkpoint, map_location="cpu", weights_only=True)
-    return cast(dict[str, Any], content[CARD_KEY])
+    if config.lr_finder.enabled:
+        raise SeveralDevicesError(
+            "lr_finder.enabled with several devices: each process would find a rate of its own. Find it with "
+            "trainer.devices=1 trainer.max_epochs=0, then set optimizer.lr"
+        )
 
 
 def _load_best(trainer: pl.Trainer, classifier: Classifier) -> None:

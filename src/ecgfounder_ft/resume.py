@@ -18,6 +18,21 @@ log = logging.getLogger(__name__)
 MEANING = ("label_map", "task", "preprocessing", "architecture", "data_fingerprint", "pretrained", "head", "seed")
 """Fields of a model's record that must be the same when its training goes on."""
 
+FIXED = (
+    "labels",
+    "task",
+    "split",
+    "preprocessing",
+    "model",
+    "finetune",
+    "augment",
+    "optimizer",
+    "scheduler",
+    "monitor",
+    "callbacks.early_stopping",
+)
+"""Parts of a configuration that a run goes on with: they say what the model means, or their state stands in the checkpoint."""
+
 
 class ResumeError(ExplainedError):
     """A run that cannot be gone on with, or not with what was changed."""
@@ -52,13 +67,18 @@ def configuration_of(folder: Path, overrides: Sequence[str]) -> DictConfig:
                 f"{override}: a run goes on with its own configuration; only single values can be changed, such as "
                 "trainer.max_epochs=60. Start a new run for anything else"
             )
+        if key.startswith(tuple(f"{name}." for name in FIXED)):
+            raise ResumeError(
+                f"{override}: cannot be changed in the middle of a run, whose checkpoint holds what was learnt with "
+                "the value it had. Start a new run"
+            )
+        if key == "trainer.max_epochs" and str(config.scheduler.get("_target_", "")).endswith("one_cycle"):
+            raise ResumeError(f"{override}: scheduler=one_cycle ends where it was told to when the run was started")
         try:
-            before = OmegaConf.select(config, key, throw_on_missing=False)
             change = OmegaConf.from_dotlist([f"{key}={value}"])
             config = cast(DictConfig, OmegaConf.merge(config, change))
         except Exception as error:
             raise ResumeError(f"{override}: the run's configuration has no such value ({error})") from error
-        log.info("Changed for the rest of the run: %s from %s to %s", key, before, OmegaConf.select(config, key))
     config.resume = str(folder)
     return config
 
@@ -85,6 +105,13 @@ def require_same_meaning(before: Mapping[str, Any], now: Mapping[str, Any], fold
         )
     for path, old, new in _differences(before.get("versions"), now.get("versions"), "versions"):
         log.warning("Differs since the run was started: %s was %s and is %s", path, _shown(old), _shown(new))
+
+
+def show_changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """Show in the log where a configuration differs from the one that the checkpoint was written with."""
+    for path, old, new in _differences(before, now, ""):
+        if path != ".resume":
+            log.info("Changed for the rest of the run: %s was %s and is %s", path[1:], _shown(old), _shown(new))
 
 
 def _differences(before: Any, now: Any, path: str) -> list[tuple[str, Any, Any]]:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import pytorch_lightning as pl
@@ -16,6 +16,8 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 from ecgfounder_ft.model.card import CARD_KEY, ModelCard
 from ecgfounder_ft.model.epoch_predictions import EpochPredictions
 
+CONFIG_KEY = "ecgfounder_ft_config"
+"""Where a checkpoint holds the configuration of its run."""
 _EPOCH_KEY = "training_epoch"
 """Where a checkpoint of the middle of an epoch holds the predictions made in it so far."""
 
@@ -60,6 +62,8 @@ class Training:
     """Validation figure that a plateau scheduler watches; the other schedulers move at every step."""
     augment: Augment | None = None
     """Changes training batches; None: they stay as they are."""
+    config: dict[str, Any] = field(default_factory=dict)
+    """The run's whole configuration in plain containers, for its checkpoints."""
 
 
 class Classifier(pl.LightningModule):
@@ -185,8 +189,9 @@ class Classifier(pl.LightningModule):
         return self._predictions("test").probabilities(logits)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Put the model's record where every reader of a checkpoint finds it."""
+        """Add the model's record, the run's configuration, and, in the middle of an epoch, its predictions so far."""
         checkpoint[CARD_KEY] = self.card.to_dict()
+        checkpoint[CONFIG_KEY] = {} if self.training_plan is None else self.training_plan.config
         metric = self._predictions("train")
         if self.trainer.world_size > 1 and metric.index:
             metric.sync()
