@@ -31,7 +31,8 @@ FIXED = (
     "monitor",
     "callbacks.early_stopping",
 )
-"""Parts of a configuration that a run goes on with: they say what the model means, or their state stands in the checkpoint."""
+"""Parts of a configuration that a run goes on with: they say what the model means, or the checkpoint holds their
+state."""
 
 
 class ResumeError(ExplainedError):
