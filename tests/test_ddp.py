@@ -31,7 +31,11 @@ def _train(folder: Path, data: Path, *overrides: str) -> subprocess.CompletedPro
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize(
     "strategy",
-    [["finetune=gradual"], ["finetune=linear_probe", "trainer.accumulate_grad_batches=2"], ["finetune=lora"]],
+    [
+        ["finetune=gradual", "callbacks.last_checkpoint.every_n_steps=1"],
+        ["finetune=linear_probe", "trainer.accumulate_grad_batches=2"],
+        ["finetune=lora"],
+    ],
     ids=["gradual", "stored activations, accumulation", "lora"],
 )
 def test_two_processes_train_as_one(strategy: list[str], tmp_path: Path) -> None:

@@ -29,7 +29,10 @@ class StoredActivations:
     def __init__(self, file: Path, rows: pd.DataFrame) -> None:
         self.file = file
         self.rows = rows
-        self._array = np.load(file, mmap_mode="r")
+        self._array = np.load(file, mmap_mode="r").view(np.ndarray)
+
+    def __reduce__(self) -> tuple[type["StoredActivations"], tuple[Path, pd.DataFrame]]:
+        return StoredActivations, (self.file, self.rows)  # a map does not cross process borders
 
     def __len__(self) -> int:
         return len(self._array)
