@@ -388,14 +388,6 @@ class EMAConfig:
 
 
 @dataclass
-class LearningRateMonitorConfig:
-    """pytorch_lightning.callbacks.LearningRateMonitor."""
-
-    _target_: str = "pytorch_lightning.callbacks.LearningRateMonitor"
-    logging_interval: str = MISSING
-
-
-@dataclass
 class RichProgressBarConfig:
     """pytorch_lightning.callbacks.RichProgressBar."""
 
@@ -516,7 +508,6 @@ SCHEMAS: dict[str, dict[str, Any]] = {
         "model_checkpoint_schema": ModelCheckpointConfig,
         "last_checkpoint_schema": LastCheckpointConfig,
         "ema_schema": EMAConfig,
-        "learning_rate_monitor_schema": LearningRateMonitorConfig,
         "rich_progress_bar_schema": RichProgressBarConfig,
     },
     "logger": {"tensorboard_schema": TensorBoardConfig},

@@ -70,7 +70,14 @@ class History(pl.Callback):
         row = {"epoch": float(trainer.current_epoch)}
         for side in ("train", "validation"):
             row |= {name: float(value) for name, value in pl_module.figures.get(side, {}).items()}
-        row["learning_rate"] = max(float(group["lr"]) for group in trainer.optimizers[0].param_groups)
+        rates = {
+            f"learning_rate/{group['part']}": float(group["lr"])
+            for group in trainer.optimizers[0].param_groups
+            if any(parameter.requires_grad for parameter in group["params"])
+        }
+        for logger in trainer.loggers:
+            logger.log_metrics(rates, step=trainer.global_step)
+        row["learning_rate"] = max(rates.values())
         self.epochs.append(row)
 
     def state_dict(self) -> dict[str, Any]:
