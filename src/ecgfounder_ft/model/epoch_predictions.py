@@ -36,9 +36,13 @@ class EpochPredictions(Metric):
             getattr(self, name).append(value.detach())
 
     def raw(self) -> dict[str, Tensor]:
-        """Everything collected so far by this process, in the order of the updates, under the names of
-        :meth:`update`'s arguments; empty before the first."""
-        return {name: dim_zero_cat(getattr(self, name)) for name in ("logits", "target", "loss", "index") if self.index}
+        """Everything collected so far, in the order of the updates, under the names of :meth:`update`'s arguments.
+
+        Of this process, or of all of them while they are synchronised; empty before the first update.
+        """
+        if not len(self.index):
+            return {}
+        return {name: dim_zero_cat(getattr(self, name)) for name in ("logits", "target", "loss", "index")}
 
     def collected(self) -> dict[str, Tensor]:
         """Everything collected, a row a recording, in the order of the dataset.
