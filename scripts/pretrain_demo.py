@@ -1,7 +1,9 @@
 """Pretrain the small models of ``checkpoint/demo_*.pth`` on simulated recordings alone.
 
-    python scripts/pretrain_demo.py                 # 12 leads, then lead I; under an hour on 2 cores
-    python scripts/pretrain_demo.py --recordings 4000 --epochs 2 --output /tmp/quick
+    python scripts/pretrain_demo.py                 # 12 leads, then lead I; well under an hour on 2 idle cores
+    python scripts/pretrain_demo.py --recordings 4000 --epochs 2 --output quick
+
+Two threads are slower than one where other programs keep the cores busy (--threads 1).
 
 The files have the published checkpoints' format: a dictionary with ``state_dict`` (a last layer of 150 rows of which
 those that the label map names are trained), epoch, step, optimizer, scheduler and val_auroc. The same seed gives the
@@ -232,8 +234,8 @@ def save(net: Net1D, path: Path, epochs: int, steps: int, auroc: float) -> None:
 def main() -> None:
     """Simulate, train, save."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--recordings", type=int, default=30_000)
-    parser.add_argument("--epochs", type=int, default=4)
+    parser.add_argument("--recordings", type=int, default=24_000)
+    parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=2, help="processes that simulate")
     parser.add_argument("--threads", type=int, default=2, help="of torch")
