@@ -114,8 +114,8 @@ def run_experiment(config: Config) -> float | None:
             print_strategy(classifier.net, strategy, config.trainer.max_epochs, config.optimizer.lr)
         history = History()
         trainer = build_trainer(config, [FollowStrategy(strategy, config.monitor.name, config.monitor.mode), history])
-        start = evaluate_start(trainer, classifier, datamodule)
         try:
+            start = evaluate_start(trainer, classifier, datamodule)
             trainer.fit(classifier, datamodule=datamodule, ckpt_path=resumed, weights_only=True)
         except NonFiniteLossError as error:
             raise TrainingStoppedError(_explain_not_finite(error, data.table)) from error

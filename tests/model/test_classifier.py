@@ -123,3 +123,24 @@ def test_without_a_plan_it_only_predicts(label_map: LabelMap) -> None:
     assert classifier(torch.zeros(2, 12, 64)).shape == (2, 6)
     with pytest.raises(RuntimeError, match="only predict"):
         classifier.configure_optimizers()
+
+
+@pytest.mark.parametrize(
+    ("accelerator", "precision"),
+    [
+        ("cpu", "bf16-mixed"),
+        pytest.param("gpu", "bf16-mixed", marks=pytest.mark.gpu),
+        pytest.param("gpu", "16-mixed", marks=pytest.mark.gpu),
+    ],
+)
+def test_training_in_half_precision_ends_near_float32(label_map: LabelMap, accelerator: str, precision: str) -> None:
+    data = small_data(label_map.codes)
+    losses = []
+    for chosen in ("32-true", precision):
+        classifier = small_classifier(label_map)
+        trainer = small_trainer(Full(), 6, accelerator=accelerator, precision=chosen)
+        trainer.fit(classifier, datamodule=data)
+        assert all(parameter.dtype == torch.float32 for parameter in classifier.parameters())
+        losses.append(float(classifier.figures["train"]["train/loss"]))
+    assert losses[0] < 1.5  # of 1.79 for chance: something was learnt
+    assert losses[1] == pytest.approx(losses[0], abs=0.1)
