@@ -8,7 +8,11 @@ from pathlib import Path
 from typing import Any
 
 SMALL = (
-    "experiment=demo",
+    "data=simulated",
+    "model/architecture=slim",
+    "model.weights=null",
+    "model.head=random",
+    "optimizer.lr=3e-3",
     "data.recordings_per_condition=12",
     "data.batch_size=16",
     "trainer.max_epochs=4",
