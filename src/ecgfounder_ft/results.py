@@ -13,6 +13,7 @@ import torch
 from matplotlib.figure import Figure
 from omegaconf import OmegaConf
 from pytorch_lightning.trainer.states import TrainerFn
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -134,7 +135,7 @@ def log_results(logger: pl.loggers.Logger, evaluation: Evaluation, pictures: Map
 
 def print_summary(evaluation: Evaluation, start: Start, folder: Path) -> None:
     """The closing table."""
-    table = Table(title="Test recordings", title_justify="left")
+    table = Table(title="Test recordings", title_justify="left", box=box.SIMPLE_HEAD, collapse_padding=True)
     for name in ("condition", "n", "AUROC", "95% interval", "start", "AUPRC", "F1", "sens.", "spec."):
         table.add_column(name, justify="left" if name == "condition" else "right", no_wrap=True)
     rows = [
