@@ -2,7 +2,6 @@
 
 import hashlib
 import logging
-import os
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -88,7 +87,7 @@ def _compute(
     batch_size: int,
     file: Path,
 ) -> None:
-    temporary = file.with_name(f"{file.name}.temporary-{os.getpid()}")
+    temporary = file.with_name(f"{file.name}.temporary")  # one process at a time is here, so a remnant is written over
     try:
         array = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.float32, shape=shape)
         for begin in range(0, len(signals), batch_size):
