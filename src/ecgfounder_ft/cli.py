@@ -119,6 +119,48 @@ def catalog(
 
 
 @app.command()
+def store(
+    overrides: Annotated[list[str], typer.Argument(help="As for train.py: data=merged data.max_samples=null ...")],
+    jobs: Annotated[int, typer.Option(help="SLURM jobs that do the work, as one array; 0: this machine does it.")] = 0,
+    partition: Annotated[str | None, typer.Option(help="SLURM partition of the jobs.")] = None,
+    minutes: Annotated[int, typer.Option(help="Time limit of each job.")] = 240,
+    output: Annotated[Path, typer.Option(help="For the jobs' logs and the list of what was skipped.")] = Path(
+        "outputs/store-build"
+    ),
+) -> None:
+    """Preprocess recordings ahead of training, here or on a SLURM cluster; train.py then finds them ready."""
+
+    def run() -> None:
+        from typing import cast
+
+        from omegaconf import OmegaConf
+
+        from ecgfounder_ft.config import compose_config
+        from ecgfounder_ft.data.preparation import gather_recordings
+        from ecgfounder_ft.ecg.preprocessing import Preprocessing
+        from ecgfounder_ft.labels import LabelMap
+
+        config = compose_config(overrides)
+        label_map = cast(LabelMap, OmegaConf.to_object(config.labels))
+        preprocessing = cast(Preprocessing, OmegaConf.to_object(config.preprocessing))
+        output.mkdir(parents=True, exist_ok=True)
+        executor = None
+        if jobs:
+            from submitit import AutoExecutor
+
+            executor = AutoExecutor(folder=output / "jobs", cluster="slurm")
+            executor.update_parameters(
+                timeout_min=minutes, slurm_partition=partition, cpus_per_task=config.data.workers or 1
+            )
+        found = gather_recordings(
+            config.data, label_map, config.task.name, preprocessing, config.seed, output, executor, max(jobs, 1)
+        )
+        typer.echo(f"{len(found.table)} recordings in {found.signals.folder}, {len(found.skipped)} skipped")
+
+    run_or_explain(run)
+
+
+@app.command()
 def draw(
     recording: Annotated[Path, typer.Argument(help="A WFDB header (.hea).")],
     output: Annotated[Path | None, typer.Option(help="The picture; beside the current folder by default.")] = None,

@@ -81,11 +81,19 @@ class Gathered:
 
 
 def gather_recordings(
-    config: DataConfig, label_map: LabelMap, task: str, preprocessing: Preprocessing, seed: int, folder: Path
+    config: DataConfig,
+    label_map: LabelMap,
+    task: str,
+    preprocessing: Preprocessing,
+    seed: int,
+    folder: Path,
+    executor: Any = None,
+    jobs: int = 1,
 ) -> Gathered:
     """Read the catalog, choose recordings, and preprocess those that the store does not hold yet.
 
-    Written to ``folder``: ``skipped.csv``, what could not be used, and why.
+    Written to ``folder``: ``skipped.csv``, what could not be used, and why. ``executor`` and ``jobs`` as for
+    :func:`~ecgfounder_ft.data.store.build_store`.
 
     Raises:
         NoDataError: if none is left.
@@ -95,7 +103,8 @@ def gather_recordings(
     table = _for_task(catalog, label_map, task, counts)
     table = select_max_samples(table, label_map, config.max_samples, seed).reset_index(drop=True)
     counts["chosen"] = len(table)
-    signals = build_store(table, preprocessing, Path(config.store), config.workers or _cores())
+    workers = config.workers or _cores()
+    signals = build_store(table, preprocessing, Path(config.store), workers, executor=executor, jobs=jobs)
     table = table.loc[signals.rows.index].reset_index(drop=True)
     of_signal = {column: signals.rows[column].to_numpy() for column in ("signal_hash", "repairs")}
     table = table.assign(**of_signal)
