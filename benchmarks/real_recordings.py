@@ -233,7 +233,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--recordings", type=Path, nargs="+", required=True)
     parser.add_argument("--weights", type=Path, required=True)
-    parser.add_argument("--architecture", type=Path, default=Path("configs/model/architecture/slim.yaml"))
+    parser.add_argument("--architecture", type=Path, default=Path("configs/model/architecture/demo.yaml"))
     parser.add_argument("--labels", type=Path, default=Path("configs/labels/six_conditions.yaml"))
     parser.add_argument("--leads", nargs="+", default=list(STANDARD_LEADS), help="of the model, as --leads I")
     parser.add_argument("--folds", type=int, default=5, help="0: zero-shot only")
