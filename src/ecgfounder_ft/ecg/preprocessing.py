@@ -159,17 +159,17 @@ class Preprocessing:
             )
         signal = recording.signal[rows].astype(np.float64)
         repairs = list(recording.repairs)
-        signal[~np.isfinite(signal)] = np.nan
-        present = ~np.isnan(signal)
-        lowest = np.where(present, signal, np.inf).min(axis=1)
-        highest = np.where(present, signal, -np.inf).max(axis=1)
+        present = np.isfinite(signal)
+        complete = bool(present.all())
+        lowest = (signal if complete else np.where(present, signal, np.inf)).min(axis=1)
+        highest = (signal if complete else np.where(present, signal, -np.inf)).max(axis=1)
         dead = ~(highest > lowest)
         if dead.all():
             raise UnreadableRecordingError("flat recording", "no lead changes its value", recording.path)
         if dead.any():
             repairs.append("dead lead")
-        if not present.all():
-            signal = _fill_missing(signal, self.missing)
+        if not complete:
+            signal = _fill_missing(np.where(present, signal, np.nan), self.missing)
         if recording.sampling_rate != self.sampling_rate:
             signal = resample(signal, recording.sampling_rate, self.sampling_rate)
             repairs.append("resampled")
