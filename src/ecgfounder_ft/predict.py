@@ -13,8 +13,11 @@ from ecgfounder_ft.ecg.recording import UnreadableRecordingError
 from ecgfounder_ft.ecg.wfdb_files import read_recording
 from ecgfounder_ft.errors import ExplainedError
 from ecgfounder_ft.evaluation.calibration import Calibration
-from ecgfounder_ft.model.card import CARD_KEY, ModelCard
+from ecgfounder_ft.model.card import CARD_KEY, ModelCard, probabilities_of
 from ecgfounder_ft.model.net1d import Net1D
+
+WEIGHTS_FILE = "model.pth"
+"""A run's best weights, in the form of the published checkpoints and without training state."""
 
 
 class ModelFileError(ExplainedError):
@@ -32,8 +35,7 @@ class Model:
     def uncalibrated(self, signals: NDArray[np.float32]) -> NDArray[np.float64]:
         """Preprocessed signals (n, leads, samples) to probabilities (n, conditions) as the network gives them."""
         logits = self.net(torch.from_numpy(signals)).float()
-        raw = logits.softmax(dim=1) if self.card.task == "single_label" else logits.sigmoid()
-        return raw.double().numpy()
+        return probabilities_of(logits, self.card.task).double().numpy()
 
     def probabilities(self, signals: NDArray[np.float32]) -> NDArray[np.float64]:
         """As :meth:`uncalibrated`, then calibrated as the card says."""
@@ -47,7 +49,7 @@ def load_model(path: Path) -> Model:
     Raises:
         ModelFileError: if there is no file, or it carries no record.
     """
-    file = path / "model.pth" if path.is_dir() else path
+    file = path / WEIGHTS_FILE if path.is_dir() else path
     if not file.is_file():
         raise ModelFileError(f"{file}: no such file; expected a run's folder, its model.pth or a checkpoint of it")
     content = torch.load(file, map_location="cpu", weights_only=True)

@@ -21,13 +21,10 @@ from ecgfounder_ft.data.preparation import PreparedData
 from ecgfounder_ft.evaluation.evaluate import Evaluation
 from ecgfounder_ft.evaluation.runs import PREDICTIONS_FILE, START_PREDICTIONS_FILE, predictions_table
 from ecgfounder_ft.model.classifier import Classifier
-from ecgfounder_ft.predict import Model, save_model
+from ecgfounder_ft.predict import WEIGHTS_FILE, Model, save_model
 from ecgfounder_ft.run_report import write_json
 
 log = logging.getLogger(__name__)
-
-WEIGHTS_FILE = "model.pth"
-"""The best epoch's weights, in the form of the published checkpoints and without training state."""
 
 _HYPERPARAMETERS = (
     "seed",

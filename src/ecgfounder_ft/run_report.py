@@ -32,7 +32,7 @@ from ecgfounder_ft.evaluation.runs import (
     evaluate_run,
 )
 from ecgfounder_ft.labels import STATE_NAMES, LabelMap
-from ecgfounder_ft.predict import Model, load_model, save_model
+from ecgfounder_ft.predict import WEIGHTS_FILE, Model, load_model, save_model
 from ecgfounder_ft.report import figures
 from ecgfounder_ft.report.html import AttributionNote, CaseDrawing, content_of, flow_rows, write_report
 
@@ -110,7 +110,7 @@ def report_run(
     model = load_model(folder)
     model.card.calibration = run.calibration.to_dict()
     model.card.thresholds = None if run.thresholds is None else dict(run.thresholds.values)
-    save_model(model, folder / "model.pth")
+    save_model(model, folder / WEIGHTS_FILE)
     write_json(folder / CALIBRATION_FILE, run.calibration.to_dict())
     if run.thresholds is not None:
         write_json(folder / THRESHOLDS_FILE, run.thresholds.to_dict())

@@ -10,9 +10,8 @@ from numpy.typing import NDArray
 from ecgfounder_ft.data.batches import BatchLoader, BatchOrder, RecordingBatches, batch_loader
 from ecgfounder_ft.data.splits import EXCLUDED, SIDES, TEST, TRAIN, VALIDATION
 from ecgfounder_ft.data.store import StoredSignals
-from ecgfounder_ft.labels import ABSENT, PRESENT
+from ecgfounder_ft.labels import ABSENT, PRESENT, TASKS
 
-TASKS = ("single_label", "multi_label")
 IMBALANCE = ("none", "balanced_sampler", "pos_weight")
 
 

@@ -21,9 +21,8 @@ from scipy.optimize import minimize_scalar
 from scipy.special import expit, logit, softmax
 from sklearn.linear_model import LogisticRegression
 
-from ecgfounder_ft.evaluation.inputs import TASKS
 from ecgfounder_ft.evaluation.metrics import expected_calibration_error
-from ecgfounder_ft.labels import PRESENT, UNKNOWN
+from ecgfounder_ft.labels import PRESENT, TASKS, UNKNOWN
 
 METHODS = ("none", "temperature", "platt")
 

@@ -8,9 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ecgfounder_ft.evaluation.metrics import count_recordings
 from ecgfounder_ft.evaluation.thresholds import DEFAULT_THRESHOLD
-from ecgfounder_ft.labels import ABSENT, PRESENT, UNKNOWN
-
-TASKS = ("single_label", "multi_label")
+from ecgfounder_ft.labels import ABSENT, PRESENT, TASKS, UNKNOWN
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from ecgfounder_ft.evaluation.bootstrap import DEFAULT_RESAMPLES
 from ecgfounder_ft.evaluation.calibration import Calibration, fit_calibration
 from ecgfounder_ft.evaluation.comparison import NotComparableError, PairedComparison, compare
 from ecgfounder_ft.evaluation.evaluate import Evaluation, evaluate_input
-from ecgfounder_ft.evaluation.inputs import TASKS, EvaluationInput, prepare
+from ecgfounder_ft.evaluation.inputs import EvaluationInput, prepare
 from ecgfounder_ft.evaluation.metrics import FIGURES, LOWER_IS_BETTER
 from ecgfounder_ft.evaluation.subgroups import (
     Subgroup,
@@ -35,7 +35,7 @@ from ecgfounder_ft.evaluation.subgroups import (
     evaluate_subgroups,
 )
 from ecgfounder_ft.evaluation.thresholds import Thresholds, choose_thresholds
-from ecgfounder_ft.labels import UNKNOWN
+from ecgfounder_ft.labels import TASKS, UNKNOWN
 
 PREDICTIONS_FILE = "predictions.csv"
 START_PREDICTIONS_FILE = "start_predictions.csv"

@@ -3,14 +3,19 @@
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from torch import Tensor
+
 from ecgfounder_ft.ecg.preprocessing import Preprocessing
-from ecgfounder_ft.labels import LabelMap
+from ecgfounder_ft.labels import TASKS, LabelMap
 from ecgfounder_ft.model.net1d import Net1D
 
 CARD_KEY = "ecgfounder_ft"
 """Where the record stands in a checkpoint."""
 
-TASKS = ("single_label", "multi_label")
+
+def probabilities_of(logits: Tensor, task: str) -> Tensor:
+    """Logits (N, conditions) to probabilities (N, conditions): softmax or sigmoid, by the task."""
+    return logits.softmax(dim=1) if task == "single_label" else logits.sigmoid()
 
 
 @dataclass

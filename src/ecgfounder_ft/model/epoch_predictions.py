@@ -7,6 +7,7 @@ from torchmetrics.functional.classification import binary_auroc, binary_f1_score
 from torchmetrics.utilities import dim_zero_cat
 
 from ecgfounder_ft.labels import PRESENT, UNKNOWN
+from ecgfounder_ft.model.card import probabilities_of
 
 
 class EpochPredictions(Metric):
@@ -60,7 +61,7 @@ class EpochPredictions(Metric):
 
     def probabilities(self, logits: Tensor) -> Tensor:
         """Softmax or sigmoid, by the task."""
-        return logits.softmax(dim=1) if self.task == "single_label" else logits.sigmoid()
+        return probabilities_of(logits, self.task)
 
     def compute(self) -> dict[str, Tensor]:
         """``loss``, ``accuracy``, ``macro_f1``, ``macro_auroc`` and ``auroc/<code>``; NaN where undefined.
