@@ -21,18 +21,17 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import wfdb
 from rich.console import Console
 from torch import Tensor, nn
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks import machine
 from benchmarks.plain_net1d import PlainNet1D
+from benchmarks.plain_preprocessing import read_and_filter
 from ecgfounder_ft.config import load_label_map
 from ecgfounder_ft.data.selected import read_selected_folders
 from ecgfounder_ft.data.simulated import write_selected_folders
 from ecgfounder_ft.data.store import build_store
-from ecgfounder_ft.ecg.leads import STANDARD_LEADS
 from ecgfounder_ft.ecg.preprocessing import Preprocessing
 from ecgfounder_ft.model.net1d import Net1D
 
@@ -190,31 +189,13 @@ def frozen_rows(plain_class: type[nn.Module], recordings: int, epochs: int) -> R
     return rows
 
 
-def plain_read_and_filter(header: Path) -> np.ndarray:
-    """What a straightforward dataset does at every access: wfdb, then scipy lead by lead."""
-    from scipy.signal import butter, filtfilt, iirnotch, medfilt
-
-    record = wfdb.rdrecord(str(header.with_suffix("")))
-    order = [[name.lower() for name in record.sig_name].index(lead.lower()) for lead in STANDARD_LEADS]
-    signal = np.nan_to_num(record.p_signal.T[order])
-    leads = []
-    for lead in signal:
-        b, a = iirnotch(50, 30, fs=500)
-        lead = filtfilt(b, a, lead)
-        b, a = butter(4, [0.67, 40], btype="bandpass", fs=500)
-        lead = filtfilt(b, a, lead)
-        leads.append(lead - medfilt(lead, 201))
-    signal = np.stack(leads)
-    return ((signal - signal.mean()) / (signal.std() + 1e-8)).astype(np.float32)
-
-
 def data_rows(recordings: int, folder: Path) -> Rows:
     label_map = load_label_map("six_conditions")
     paths = write_selected_folders(folder / "data", label_map, max(2, recordings // 6))
     table = read_selected_folders(*paths, label_map).table.head(recordings)
     headers = [Path(path) for path in table["path"]]
     begun = time.perf_counter()
-    plain = [plain_read_and_filter(header) for header in headers]
+    plain = [read_and_filter(header) for header in headers]
     plain_seconds = (time.perf_counter() - begun) / len(headers)
     # Starting processes takes a second or two whatever the size; the second build's time is what grows with the data.
     build_store(table.head(2), Preprocessing(), folder / "first", workers=2, progress=False)

@@ -18,16 +18,15 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from multiprocessing import Queue
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
-import wfdb
-from scipy.signal import butter, filtfilt, iirnotch, medfilt
 
 from ecgfounder_ft.data.store import StoredSignals, build_store, store_name
 from ecgfounder_ft.data.store_index import Entry, signature, write_index, write_shard_header
-from ecgfounder_ft.ecg.leads import STANDARD_LEADS
 from ecgfounder_ft.ecg.preprocessing import Preprocessing
 from ecgfounder_ft.ecg.wfdb_files import write_recording
 
@@ -47,19 +46,6 @@ def make_recordings(folder: Path, n: int) -> pd.DataFrame:
     return pd.DataFrame({"recording": [path.stem for path in paths], "path": list(map(str, paths))})
 
 
-def read_and_filter(path: str) -> np.ndarray:
-    """The plain way for one recording, as in the published pretraining code: (12, 5000)."""
-    record = wfdb.rdrecord(path.removesuffix(".hea"))
-    names = [name.casefold() for name in record.sig_name]
-    signal = np.nan_to_num(record.p_signal.T[[names.index(lead.casefold()) for lead in STANDARD_LEADS]])
-    filtered = np.empty_like(signal)
-    for row, lead in enumerate(signal):
-        lead = filtfilt(*iirnotch(50, 30, fs=500), lead)
-        lead = filtfilt(*butter(4, [0.67, 40], btype="bandpass", fs=500), lead)
-        filtered[row] = lead - medfilt(lead, 201)
-    return ((filtered - filtered.mean()) / (filtered.std() + 1e-8)).astype(np.float32)
-
-
 def seconds(run: Callable[[], object]) -> float:
     start = time.perf_counter()
     run()
@@ -72,30 +58,63 @@ def peak_resident() -> float:
     return int(status.split("VmHWM:")[1].split()[0]) / 1024
 
 
+def plain_loop(table: pd.DataFrame, folder: Path) -> tuple[float, float]:
+    """Keep the plain way's results in a file; returns seconds and processor seconds."""
+    from benchmarks.plain_preprocessing import read_and_filter
+
+    results = []
+    taken = measured(lambda: results.extend(read_and_filter(Path(path)) for path in table["path"]))
+    np.save(folder / "plain.npy", np.stack(results))
+    return taken
+
+
+def store_by(workers: int, table: pd.DataFrame, folder: Path) -> tuple[float, float]:
+    """Build a new store; returns seconds and processor seconds, the start of its processes included."""
+    import scipy.signal  # noqa: F401 - as for the plain loop, this process's own imports do not count
+
+    shutil.rmtree(folder / "store", ignore_errors=True)
+    return measured(lambda: build_store(table, Preprocessing(), folder / "store", workers, progress=False))
+
+
+def in_a_new_process(
+    way: Callable[..., tuple[float, float]], arguments: tuple[Any, ...], answer: "Queue[tuple[float, float]]"
+) -> None:
+    answer.put(way(*arguments))
+
+
 def bench_build(folder: Path, n: int, rounds: int) -> None:
     table = make_recordings(folder / "recordings", n)
-    plain = np.stack([read_and_filter(path) for path in table["path"]])
-    ways: dict[str, Callable[[], object]] = {
-        "plain loop": lambda: [read_and_filter(path) for path in table["path"]],
-        "store, 1 process": lambda: build_store(table, Preprocessing(), folder / "store", 1, progress=False),
-        "store, 2 processes": lambda: build_store(table, Preprocessing(), folder / "store", 2, progress=False),
+    ways: dict[str, tuple[Callable[..., tuple[float, float]], tuple[Any, ...]]] = {
+        "plain loop": (plain_loop, (table, folder)),
+        "store, 1 process": (store_by, (1, table, folder)),
+        "store, 2 processes": (store_by, (2, table, folder)),
     }
+    # Each in a process of its own: what one way leaves behind (freed memory, imports) must not help the next.
+    context = multiprocessing.get_context("spawn")
     times: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
     for _ in range(rounds):
-        for name, way in ways.items():
-            shutil.rmtree(folder / "store", ignore_errors=True)
-            busy = processor_seconds()
-            taken = seconds(way)
-            times[name].append((taken, processor_seconds() - busy))
+        for name, (way, arguments) in ways.items():
+            answer: Queue[tuple[float, float]] = context.Queue()
+            process = context.Process(target=in_a_new_process, args=(way, arguments, answer))
+            process.start()
+            times[name].append(answer.get())
+            process.join()
     stored = build_store(table, Preprocessing(), folder / "store", 1, progress=False)
-    print(f"build, {n} recordings, largest difference {np.abs(stored.read(range(n)) - plain).max():.1e}")
+    difference = np.abs(stored.read(range(n)) - np.load(folder / "plain.npy").reshape(n, 12, -1)).max()
+    print(f"build, {n} recordings, largest difference {difference:.1e}")
     base = np.median(times["plain loop"], axis=0)
-    for name, measured in times.items():
-        taken, busy = np.median(measured, axis=0)
+    for name, found in times.items():
+        taken, busy = np.median(found, axis=0)
         print(
             f"  {name:20s} {taken / n * 1e3:6.2f} ms a recording, {base[0] / taken:5.2f}x; "
             f"processor time {busy / n * 1e3:6.2f} ms, {base[1] / busy:5.2f}x"
         )
+
+
+def measured(run: Callable[[], object]) -> tuple[float, float]:
+    """Seconds and processor seconds."""
+    busy = processor_seconds()
+    return seconds(run), processor_seconds() - busy
 
 
 def processor_seconds() -> float:

@@ -12,10 +12,12 @@ import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 import numpy as np
-import pandas as pd
+
+if TYPE_CHECKING:
+    import pandas as pd  # its import takes a process longer than a hundred recordings
 
 log = logging.getLogger(__name__)
 
@@ -56,18 +58,22 @@ def hash_of(*parts: Any) -> str:
 
 def write_index(store: Path, entries: Sequence[Entry]) -> None:
     """Add an index file."""
+    import pandas as pd
+
     content = pd.DataFrame(entries, columns=list(Entry._fields)).to_parquet(index=False)
     with written_whole(store / f"index-{hash_of(content)}.parquet") as stream:
         stream.write(content)
 
 
-def read_index(store: Path, row_bytes: int) -> pd.DataFrame:
+def read_index(store: Path, row_bytes: int) -> "pd.DataFrame":
     """All entries of a store, one a row; those of shards that are absent or cut off do not count.
 
     Args:
         store: the folder.
         row_bytes: of a recording in a shard.
     """
+    import pandas as pd
+
     # pyarrow's own reader, since pandas' spends several milliseconds a file
     from pyarrow import concat_tables, parquet
 
@@ -84,13 +90,13 @@ def read_index(store: Path, row_bytes: int) -> pd.DataFrame:
     return entries[entries["shard"].map(whole).astype(bool)]
 
 
-def located(index: pd.DataFrame) -> pd.DataFrame:
+def located(index: "pd.DataFrame") -> "pd.DataFrame":
     """The entries that say where a content lies, or why it was skipped, by content."""
     telling = index[(index["shard"] != "") | (index["reason"] != "")]
     return telling.drop_duplicates("content").set_index("content")
 
 
-def unchanged(paths: Iterable[str], index: pd.DataFrame) -> dict[str, str]:
+def unchanged(paths: Iterable[str], index: "pd.DataFrame") -> dict[str, str]:
     """Content by path, for those whose files are as they were when the content was built or skipped."""
     # Plain sets and lists: several times faster here than pandas' isin and merge
     wanted, known = set(paths), set(located(index).index)
