@@ -6,12 +6,13 @@ from typing import Any
 import pandas as pd
 import pytest
 import torch
+from omegaconf import OmegaConf
 
 from ecgfounder_ft import experiment
-from ecgfounder_ft.config import compose_config
+from ecgfounder_ft.config import ConfigurationError, compose_config
 from ecgfounder_ft.experiment import SeveralDevicesError, TrainingStoppedError, run_experiment
 from ecgfounder_ft.labels import LabelMap
-from ecgfounder_ft.model.classifier import Classifier
+from ecgfounder_ft.model.classifier import CONFIG_KEY, Classifier
 from ecgfounder_ft.model.net1d import Net1D
 from tests.runs import SMALL, only_figures
 
@@ -83,6 +84,15 @@ def test_stored_activations_give_what_the_plain_way_gives(train: Train, strategy
         torch.testing.assert_close(after[name], value, rtol=1e-5, atol=1e-5)
 
 
+def test_stored_activations_follow_the_precision(train: Train) -> None:
+    """And gradients of a fused optimizer are clipped, which Lightning refuses if the optimizer unscales them itself."""
+    mixed = ("finetune=linear_probe", "trainer.precision=bf16-mixed", "optimizer.fused=true")
+    stored, plain = train("stored", *mixed), train("plain", *mixed, "finetune.store_activations=never")
+    exact = train("exact", "finetune=linear_probe")
+    found, wanted, other = (_state(folder)["dense.weight"] for folder in (stored, plain, exact))
+    assert (found - wanted).abs().max() < 0.2 * (other - wanted).abs().max()
+
+
 def test_activations_are_not_stored_where_signals_change_or_everything_trains(
     train: Train, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -137,6 +147,30 @@ def test_a_full_gpu_ends_in_words(train: Train, monkeypatch: pytest.MonkeyPatch)
         train("full")
     with pytest.raises(TrainingStoppedError, match="finetune=lora"):
         train("one", "data.batch_size=1")
+
+
+def test_the_batch_size_is_found_and_stands_in_the_run(train: Train) -> None:
+    folder = train("auto", "data.batch_size=auto", "trainer.max_epochs=1")
+    size = OmegaConf.load(folder / "config.yaml").data.batch_size
+    assert size in {8, 16, 32, 64}
+    content = torch.load(folder / "checkpoints" / "best.ckpt", weights_only=True)
+    assert content[CONFIG_KEY]["data"]["batch_size"] == size
+
+
+def test_a_batch_size_that_is_none_is_refused(train: Train) -> None:
+    with pytest.raises(ConfigurationError, match=r"data\.batch_size is 'large'"):
+        train("large", "data.batch_size=large")
+    with pytest.raises(SeveralDevicesError, match="a size of its own"):
+        train("several", "trainer=ddp", "data.batch_size=auto")
+
+
+def test_a_gpu_too_small_for_the_smallest_batch_ends_in_words(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any, **__: Any) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+
+    monkeypatch.setattr(experiment, "find_batch_size", full)
+    with pytest.raises(TrainingStoppedError, match=r"too small for 8 recording.*linear_probe.*data.batch_size=1"):
+        train("tiny", "data.batch_size=auto")
 
 
 def test_a_training_that_diverges_names_recordings(train: Train) -> None:

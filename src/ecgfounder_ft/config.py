@@ -28,7 +28,7 @@ class DataConfig:
 
     source: str = MISSING
     max_samples: int | None = MISSING
-    batch_size: int = MISSING
+    batch_size: Any = MISSING  # int or "auto"; a Union breaks when OmegaConf merges it
     imbalance: str = MISSING
     workers: int | None = MISSING
     store: str = MISSING
@@ -252,6 +252,7 @@ class OptimizerConfig:
 
     lr: float = MISSING
     weight_decay: float = MISSING
+    fused: bool = MISSING
 
 
 @dataclass
@@ -453,6 +454,7 @@ class Config:
     optimizer: Any = MISSING
     scheduler: Any = MISSING
     trainer: TrainerConfig = MISSING
+    tf32: bool = MISSING
     monitor: MonitorConfig = field(default_factory=MonitorConfig)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
     callbacks: dict[str, Any] = MISSING

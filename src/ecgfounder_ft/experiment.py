@@ -25,15 +25,17 @@ from pytorch_lightning.callbacks import ModelCheckpoint, WeightAveraging
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
 from ecgfounder_ft import results
-from ecgfounder_ft.config import Config
+from ecgfounder_ft.config import Config, ConfigurationError
 from ecgfounder_ft.data.activations import store_activations
 from ecgfounder_ft.data.augmentation import Augmentation
 from ecgfounder_ft.data.datamodule import ECGDataModule
 from ecgfounder_ft.data.preparation import prepare_data
 from ecgfounder_ft.data.split_settings import SplitSettings
+from ecgfounder_ft.data.splits import TRAIN
 from ecgfounder_ft.data.store import StoredSignals
 from ecgfounder_ft.ecg.preprocessing import Preprocessing
 from ecgfounder_ft.errors import ExplainedError
+from ecgfounder_ft.finetune.batch_size import SMALLEST, find_batch_size
 from ecgfounder_ft.finetune.last_checkpoint import LAST
 from ecgfounder_ft.finetune.range_test import range_test
 from ecgfounder_ft.finetune.strategy import FollowStrategy, Strategy, digest_of
@@ -53,7 +55,8 @@ log = logging.getLogger(__name__)
 
 PACKAGES = ("ecgfounder-ft", "torch", "pytorch-lightning", "hydra-core", "numpy", "scipy", "pandas", "torchmetrics")
 """Whose versions a run records."""
-
+BATCH_SIZE = 32
+"""Recordings at once where nothing depends on it: while ``data.batch_size=auto`` is not found yet."""
 
 Schema = TypeVar("Schema")
 
@@ -73,12 +76,14 @@ def run_experiment(config: Config) -> float | None:
         The best epoch's ``config.optimized_metric``, for sweeps that search.
     """
     _refuse_what_needs_one_device(config)
+    chosen_batch_size(config)
     folder = Path(config.output_dir)
     folder.mkdir(parents=True, exist_ok=True)
     with _status(folder) as status:
         if config.resume is None:
             _save_configuration(config, folder)
         pl.seed_everything(config.seed, verbose=False)
+        _allow_tf32(config.tf32)
         _quieten()
         label_map = _typed(LabelMap, config.labels)
         preprocessing = _typed(Preprocessing, config.preprocessing)
@@ -90,7 +95,7 @@ def run_experiment(config: Config) -> float | None:
             data.targets,
             label_map.codes,
             config.task.name,
-            batch_size=config.data.batch_size,
+            batch_size=chosen_batch_size(config) or BATCH_SIZE,
             imbalance=config.data.imbalance,
             seed=config.seed,
         )
@@ -108,6 +113,9 @@ def run_experiment(config: Config) -> float | None:
         enter_at_stored_activations(config, classifier, strategy, datamodule)
         untrained = copy_of_state(classifier.net) if config.wise_ft.enabled else {}
         strategy.prepare(classifier.net)
+        if chosen_batch_size(config) is None:
+            choose_batch_size(config, classifier, strategy, datamodule)
+            _save_configuration(config, folder)
         if config.lr_finder.enabled:
             find_learning_rate(config, classifier, strategy, datamodule, folder, search=resumed is None)
         if is_main_process():
@@ -120,7 +128,7 @@ def run_experiment(config: Config) -> float | None:
         except NonFiniteLossError as error:
             raise TrainingStoppedError(_explain_not_finite(error, data.table)) from error
         except torch.OutOfMemoryError as error:
-            raise TrainingStoppedError(_explain_out_of_memory(config)) from error
+            raise TrainingStoppedError(_explain_out_of_memory(config, error)) from error
         if not last.is_file():  # no epoch ended, as with trainer.max_epochs=0: the start is the model
             trainer.save_checkpoint(last)
         _load_best(trainer, classifier)
@@ -249,20 +257,56 @@ def enter_at_stored_activations(
     wanted = strategy.store_activations == "auto" and config.trainer.max_epochs > 0
     if not wanted or augmented or len(prefix) < 2:
         return
-    device = torch.device("cuda" if choose_accelerator(config.trainer.accelerator) == "cuda" else "cpu")
+    device = choose_device(config)
+    lower = autocast_type(config)
     net = classifier.net.to(device).eval()
 
     def run(signal: torch.Tensor) -> torch.Tensor:
-        with torch.inference_mode():
+        with torch.inference_mode(), torch.autocast(device.type, dtype=lower, enabled=lower is not None):
             return net.run_until(prefix[-1], signal.to(device)).float().cpu()
 
-    weights = digest_of(net.parts()[part] for part in prefix)
-    stored = store_activations(datamodule.stored, run, f"{prefix[-1]} of {weights}", datamodule.batch_size)
+    what = f"{prefix[-1]} of {digest_of(net.parts()[part] for part in prefix)}" + (f" in {lower}" if lower else "")
+    stored = store_activations(datamodule.stored, run, what, datamodule.batch_size)
     classifier.net.to("cpu").train()
     if stored is not None:
         datamodule.stored = cast(StoredSignals, stored)  # read in the same way
         classifier.entry = parts[len(prefix)]
         log.info("Parts up to %s never train: batches enter at %s, from stored outputs", prefix[-1], classifier.entry)
+
+
+def choose_batch_size(config: Config, classifier: Classifier, strategy: Strategy, datamodule: ECGDataModule) -> None:
+    """Find the batch size for ``data.batch_size=auto`` and write it into the configuration of the run."""
+    try:
+        found = find_batch_size(
+            classifier,
+            strategy,
+            datamodule.stored.shape,
+            len(datamodule.positions[TRAIN]),
+            config.trainer.max_epochs,
+            choose_device(config),
+            autocast_type(config),
+        )
+    except torch.OutOfMemoryError as error:
+        raise TrainingStoppedError(_explain_out_of_memory(config, error)) from error
+    tried = ", ".join(f"{size}: {speed:.0f}" for size, speed in found.speed.items())
+    limit = f"; {found.too_large} does not fit into the GPU's memory" if found.too_large else ""
+    log.info("data.batch_size=auto takes %d (recordings/s by size: %s%s)", found.chosen, tried, limit)
+    config.data.batch_size = datamodule.batch_size = found.chosen
+    cast(Training, classifier.training_plan).config = _plain(config)
+
+
+def chosen_batch_size(config: Config) -> int | None:
+    """``data.batch_size``, None while it is ``auto``.
+
+    Raises:
+        ConfigurationError: if it is neither ``auto`` nor a number above 0.
+    """
+    size = config.data.batch_size
+    if size == "auto":
+        return None
+    if not isinstance(size, int) or size < 1:
+        raise ConfigurationError(f"data.batch_size is {size!r}, expected a number of recordings or auto")
+    return size
 
 
 def find_learning_rate(
@@ -273,7 +317,7 @@ def find_learning_rate(
     if search:
         loader = datamodule.train_dataloader()
         settings = config.lr_finder
-        device = torch.device("cuda" if choose_accelerator(config.trainer.accelerator) == "cuda" else "cpu")
+        device = choose_device(config)
         found = range_test(classifier, strategy, loader, settings.lowest, settings.highest, settings.steps, device)
         file.write_text(json.dumps(asdict(found), indent=2) + "\n", encoding="utf-8")
         save_figure(lr_finder_figure(found.rates, found.losses, found.suggestion), folder / "lr_finder.png")
@@ -319,6 +363,17 @@ def is_main_process() -> bool:
     return rank_zero_only.rank == 0  # type: ignore[attr-defined]
 
 
+def choose_device(config: Config) -> torch.device:
+    """Of what is computed before the trainer takes over."""
+    return torch.device(choose_accelerator(config.trainer.accelerator))
+
+
+def autocast_type(config: Config) -> torch.dtype | None:
+    """The lower precision of mixed-precision training; None: float32."""
+    precision = choose_precision(config.trainer.precision, config.trainer.accelerator)
+    return {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}.get(precision)
+
+
 def choose_accelerator(wanted: str) -> str:
     """``cuda`` or ``cpu``."""
     return "cuda" if wanted in ("auto", "gpu", "cuda") and torch.cuda.is_available() else "cpu"
@@ -355,6 +410,11 @@ def _refuse_what_needs_one_device(config: Config) -> None:
             "again, and with a searching sweeper train on values of its own. Use trainer.devices=1 in a sweep, or "
             "start its trials one by one"
         )
+    if config.data.batch_size == "auto":
+        raise SeveralDevicesError(
+            "data.batch_size=auto with several devices: each process would find a size of its own. Find it with "
+            "trainer.devices=1 trainer.max_epochs=1 trainer.limit_train_batches=1, then set data.batch_size"
+        )
     if config.lr_finder.enabled:
         raise SeveralDevicesError(
             "lr_finder.enabled with several devices: each process would find a rate of its own. Find it with "
@@ -377,15 +437,20 @@ def _load_best(trainer: pl.Trainer, classifier: Classifier) -> None:
             classifier.load_state_dict(content["state_dict"])
 
 
-def _explain_out_of_memory(config: Config) -> str:
-    size = config.data.batch_size
-    if size == 1:
-        return "the GPU's memory is too small for one recording a batch. Try finetune=linear_probe or finetune=lora"
-    half = size // 2
+def _explain_out_of_memory(config: Config, error: torch.OutOfMemoryError) -> str:
+    size = chosen_batch_size(config)
+    needed = str(error).split(". ")[0]
+    if size is None or size == 1:
+        least = SMALLEST if size is None else 1
+        return (
+            f"the GPU's memory is too small for {least} recording(s) a batch ({needed}). "
+            "Try finetune=linear_probe or finetune=lora" + (", or data.batch_size=1" if size is None else "")
+        )
     steps = 2 * config.trainer.accumulate_grad_batches
     return (
-        f"the GPU's memory is too small for data.batch_size={size}. Try data.batch_size={half} "
-        f"trainer.accumulate_grad_batches={steps}, which makes the same optimizer steps"
+        f"the GPU's memory is too small for data.batch_size={size} ({needed}). Try data.batch_size={size // 2} "
+        f"trainer.accumulate_grad_batches={steps}, which makes the same optimizer steps; data.batch_size=auto finds "
+        "the size that fits"
     )
 
 
@@ -396,6 +461,12 @@ def _explain_not_finite(error: NonFiniteLossError, table: pd.DataFrame) -> str:
         f"{error}: {shown}. If these are few, look at them (`ecgfounder-ft draw`) or leave them out; if they are a "
         "whole batch, training diverged: lower optimizer.lr, or set trainer.precision=32-true"
     )
+
+
+def _allow_tf32(allowed: bool) -> None:
+    """Whether CUDA may round the factors of float32 products to TensorFloat-32; torch allows convolutions to."""
+    torch.set_float32_matmul_precision("high" if allowed and torch.cuda.is_available() else "highest")
+    torch.backends.cudnn.allow_tf32 = allowed
 
 
 def _quieten() -> None:

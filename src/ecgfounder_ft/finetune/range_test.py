@@ -8,7 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ecgfounder_ft.finetune.strategy import Strategy, freeze, set_rates
+from ecgfounder_ft.finetune.strategy import Strategy, set_rates
+from ecgfounder_ft.finetune.trial import trial
 from ecgfounder_ft.model.classifier import Classifier
 
 _SMOOTHING = 0.9  # of the running mean of the loss
@@ -56,38 +57,31 @@ def range_test(
         raise ValueError(f"lr_finder: {lowest=}, {highest=}, {steps=}; expected 0 < lowest < highest, 10 steps or more")
     plan = classifier.training_plan
     assert plan is not None
-    before = {name: tensor.detach().clone() for name, tensor in classifier.state_dict().items()}
-    net, loss_of = classifier.net.to(device), plan.loss.to(device)
-    parts = net.parts()
-    rates = strategy.rates(list(parts), 0)
-    freeze(parts, rates, strategy)
-    optimizer = plan.optimizer(classifier.parameter_groups())
-    set_rates(optimizer, rates)
-    base = [group["lr"] for group in optimizer.param_groups]
-    given = max(base[index] / group["rate"] for index, group in enumerate(optimizer.param_groups))
     tried: list[float] = []
     losses: list[float] = []
     mean = 0.0
     endless = _again_and_again(batches)
-    for step in range(steps):
-        rate = lowest * (highest / lowest) ** (step / (steps - 1))
-        for group, own in zip(optimizer.param_groups, base, strict=True):
-            group["lr"] = own / given * rate
-        batch = next(endless)
-        optimizer.zero_grad()
-        loss = loss_of(net.run_from(classifier.entry, batch["signal"].to(device)), batch["target"].to(device)).mean()
-        loss.backward()
-        optimizer.step()
-        mean = _SMOOTHING * mean + (1 - _SMOOTHING) * loss.item()
-        smoothed = mean / (1 - _SMOOTHING ** (step + 1))
-        if not math.isfinite(smoothed) or (losses and smoothed > _DIVERGED * min(losses)):
-            break
-        tried.append(rate)
-        losses.append(smoothed)
-    classifier.load_state_dict(before)
-    net.zero_grad(set_to_none=True)
-    net.requires_grad_(True)
-    classifier.to("cpu")
+    with trial(classifier, strategy, 0, device) as rates:
+        optimizer = plan.optimizer(classifier.parameter_groups())
+        set_rates(optimizer, rates)
+        base = [group["lr"] for group in optimizer.param_groups]
+        given = max(base[index] / group["rate"] for index, group in enumerate(optimizer.param_groups))
+        for step in range(steps):
+            rate = lowest * (highest / lowest) ** (step / (steps - 1))
+            for group, own in zip(optimizer.param_groups, base, strict=True):
+                group["lr"] = own / given * rate
+            batch = next(endless)
+            optimizer.zero_grad()
+            logits = classifier.net.run_from(classifier.entry, batch["signal"].to(device))
+            loss = plan.loss(logits, batch["target"].to(device)).mean()
+            loss.backward()
+            optimizer.step()
+            mean = _SMOOTHING * mean + (1 - _SMOOTHING) * loss.item()
+            smoothed = mean / (1 - _SMOOTHING ** (step + 1))
+            if not math.isfinite(smoothed) or (losses and smoothed > _DIVERGED * min(losses)):
+                break
+            tried.append(rate)
+            losses.append(smoothed)
     return RangeTest(tried, losses, suggest(tried, losses))
 
 

@@ -113,6 +113,9 @@ class Classifier(pl.LightningModule):
         """The planned optimizer over :meth:`parameter_groups`, and the planned schedule."""
         plan = self._plan()
         optimizer = plan.optimizer(self.parameter_groups())
+        # A fused optimizer announces that it can unscale float16 gradients itself, and Lightning then refuses to clip
+        # them. Told otherwise, the gradients are unscaled first, then clipped, then applied, as with any optimizer.
+        optimizer._step_supports_amp_scaling = False  # type: ignore[attr-defined]
         scheduler = plan.scheduler(optimizer, self._optimizer_steps())
         plateau = isinstance(scheduler, ReduceLROnPlateau)
         return {
