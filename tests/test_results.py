@@ -14,7 +14,7 @@ from ecgfounder_ft.labels import LabelMap
 from ecgfounder_ft.model.card import CARD_KEY, ModelCard
 from ecgfounder_ft.model.net1d import Net1D
 from ecgfounder_ft.model.weights import load_weights
-from ecgfounder_ft.predict import load_model, predict_files
+from ecgfounder_ft.predict import DeviceError, load_model, predict_files
 
 FILES = (
     "config.yaml",
@@ -98,6 +98,39 @@ def test_prediction_from_the_folder_gives_the_runs_own_probabilities(
     columns = [f"probability_{code}" for code in label_map.codes]
     np.testing.assert_allclose(found[columns], table[columns], atol=2e-5)
     assert (found[[f"decision_{code}" for code in label_map.codes]].sum(axis=1) == 1).all()
+
+
+def test_prediction_by_other_processes_and_in_bfloat16(
+    finished_run: Path, simulated_folders: tuple[Path, Path], label_map: LabelMap, tmp_path: Path
+) -> None:
+    (tmp_path / "absent.hea").write_text("absent 12 500 5000\n")
+    paths = [*sorted(simulated_folders[1].rglob("*.hea"))[:5], tmp_path / "absent.hea"]
+    columns = [f"probability_{code}" for code in label_map.codes]
+    plain, skipped = predict_files(load_model(finished_run), paths, batch_size=2)
+    assert skipped["path"].tolist() == [str(tmp_path / "absent.hea")]
+    by_others, skipped_by_others = predict_files(load_model(finished_run), paths, batch_size=2, workers=1)
+    pd.testing.assert_frame_equal(by_others, plain)
+    pd.testing.assert_frame_equal(skipped_by_others, skipped)
+    lower, _ = predict_files(load_model(finished_run, bf16=True), paths, batch_size=2)
+    assert 0 < np.abs(lower[columns] - plain[columns]).to_numpy().max() < 0.05
+
+
+def test_a_device_that_is_not_there_is_refused(finished_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert load_model(finished_run, "auto").device.type == "cpu"
+    with pytest.raises(DeviceError, match="no CUDA device"):
+        load_model(finished_run, "cuda")
+    with pytest.raises(DeviceError, match="'gpu', expected cpu, cuda or auto"):
+        load_model(finished_run, "gpu")
+
+
+@pytest.mark.gpu
+def test_prediction_on_a_gpu(finished_run: Path, simulated_folders: tuple[Path, Path], label_map: LabelMap) -> None:
+    paths = sorted(simulated_folders[1].rglob("*.hea"))[:5]
+    columns = [f"probability_{code}" for code in label_map.codes]
+    plain, _ = predict_files(load_model(finished_run), paths)
+    on_gpu, _ = predict_files(load_model(finished_run, "cuda"), paths, workers=2)
+    np.testing.assert_allclose(on_gpu[columns], plain[columns], atol=1e-3)
 
 
 def test_the_untrained_start_stands_beside_the_result(finished_run: Path) -> None:

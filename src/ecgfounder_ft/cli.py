@@ -1,6 +1,7 @@
 """``ecgfounder-ft``: everything that is not training. Each command imports what it needs when it runs."""
 
 import logging
+import os
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -184,6 +185,11 @@ def predict(
     model: Annotated[Path, typer.Argument(help="A run's folder, its model.pth, or a checkpoint of it.")],
     recordings: Annotated[list[Path], typer.Argument(help="WFDB headers (.hea), or folders of them.")],
     output: Annotated[Path, typer.Option(help="The table of predictions.")] = Path("predictions.csv"),
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    bf16: Annotated[bool, typer.Option("--bf16", help="Compute in bfloat16: faster, less exact.")] = False,
+    workers: Annotated[
+        int | None, typer.Option(help="Processes that read and filter; default: one a core beside a GPU, else 0.")
+    ] = None,
 ) -> None:
     """Predict recordings as they are stored; leads, rate and filters are the model's own affair."""
 
@@ -191,7 +197,9 @@ def predict(
         from ecgfounder_ft.predict import load_model, predict_files
 
         paths = [file for path in recordings for file in (sorted(path.rglob("*.hea")) if path.is_dir() else [path])]
-        predictions, skipped = predict_files(load_model(model), paths)
+        loaded = load_model(model, device, bf16)
+        readers = workers if workers is not None else (os.cpu_count() or 1) if loaded.device.type == "cuda" else 0
+        predictions, skipped = predict_files(loaded, paths, workers=readers, progress=True)
         predictions.to_csv(output, index=False, float_format="%.6f")
         for row in skipped.itertuples():
             typer.echo(f"skipped {row.path}: {row.reason}: {row.detail}", err=True)
@@ -219,12 +227,15 @@ def evaluate(
         Path | None, typer.Option("--challenge-2021", help="Also write files for the Challenge's own scorer into it.")
     ] = None,
     output: Annotated[Path | None, typer.Option(help="Folder for the results on other recordings.")] = None,
+    device: Annotated[str, typer.Option(help="For other recordings: auto, cpu or cuda.")] = "auto",
+    bf16: Annotated[bool, typer.Option("--bf16", help="For other recordings: compute in bfloat16.")] = False,
 ) -> None:
     """Evaluate a finished run: figures with intervals, calibration, subgroups, report.html."""
 
     def run() -> None:
         from ecgfounder_ft.elsewhere import evaluate_elsewhere, write_scorer_files
         from ecgfounder_ft.evaluation.runs import BY, EvaluationSettings
+        from ecgfounder_ft.predict import load_model
         from ecgfounder_ft.run_report import REPORT_FILE, ReportOptions, report_run
 
         settings = EvaluationSettings(
@@ -238,7 +249,8 @@ def evaluate(
         target = run_folder
         if overrides:
             target = output or run_folder / "evaluations" / "-".join(overrides[0].split("/")).replace("=", "-")
-            evaluated = evaluate_elsewhere(run_folder, overrides, target, settings, options)
+            model = load_model(run_folder, device, bf16)
+            evaluated = evaluate_elsewhere(run_folder, model, overrides, target, settings, options)
         else:
             refit = calibration is not None or thresholds is not None
             evaluated, _ = report_run(run_folder, settings, options, refit=refit)

@@ -23,7 +23,7 @@ from ecgfounder_ft.evaluation.runs import (
     predictions_table,
     read_run,
 )
-from ecgfounder_ft.predict import load_model
+from ecgfounder_ft.predict import Model, load_model
 from ecgfounder_ft.run_report import ReportOptions, write_evaluation
 
 log = logging.getLogger(__name__)
@@ -35,6 +35,7 @@ class OtherLabelMapError(ExplainedError):
 
 def evaluate_elsewhere(
     run_folder: Path,
+    model: Model,
     overrides: Sequence[str],
     output: Path,
     settings: EvaluationSettings,
@@ -47,6 +48,7 @@ def evaluate_elsewhere(
 
     Args:
         run_folder: of the run.
+        model: the run's, on the device that computes.
         overrides: of the ``data`` group, as for train.py (``data=physionet2021 data.root=...``).
         output: folder for the results.
         settings: of the evaluation; calibration and thresholds are the run's own.
@@ -57,7 +59,6 @@ def evaluate_elsewhere(
         NoDataError: if no recording is left.
         OtherLabelMapError: if the overrides choose another label map than the run's.
     """
-    model = load_model(run_folder)
     own = read_run(run_folder)
     label_map = model.card.label_map
     config = compose_config(overrides)
@@ -87,6 +88,7 @@ def evaluate_elsewhere(
     predictions.to_csv(output / "predictions.csv", index=False, float_format="%.9g")
     evaluated = replace(own, name=f"{own.name} on {config.data.source}", table=predictions)
     run = evaluate_predictions(evaluated, settings)
+    model = Model(model.net.to("cpu"), model.card)  # the few recordings that are drawn and explained are not worth more
     write_evaluation(output, run_folder, run, model, table, gathered.counts, config.data.source, options)
     return run
 
