@@ -7,7 +7,7 @@ BIN := .venv/bin
 # two test processes with one thread each are faster on small machines than one process with many
 JOBS ?= 2
 
-.PHONY: demo test test-fast test-slow test-gpu lint format tensorboard clean
+.PHONY: demo test test-slow test-gpu bench bench-short lint format tensorboard clean
 
 demo: .venv/installed
 	$(BIN)/python train.py experiment=demo
@@ -20,6 +20,13 @@ test-slow: .venv/installed
 
 test-gpu: .venv/installed
 	$(BIN)/python -m pytest -m gpu
+
+# on an otherwise idle machine
+bench: .venv/installed
+	$(BIN)/python benchmarks/speed.py --write
+
+bench-short: .venv/installed
+	$(BIN)/python benchmarks/speed.py --short
 
 lint: .venv/installed
 	$(BIN)/ruff check .

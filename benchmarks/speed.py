@@ -1,12 +1,13 @@
-"""Training, inference, probing, data and start-up beside plain implementations, in one process.
+"""Training, inference, probing, data and start-up beside plain implementations.
 
-    python benchmarks/speed.py            # about 15 minutes on two cores
-    python benchmarks/speed.py --short    # about 3 minutes
+    make bench          # the whole: about 25 minutes on two cores; its table goes into benchmarks/RESULTS.md
+    make bench-short    # a few minutes; the table is printed
 
 Every row is measured side by side: the plain way and ours in turns, medians of several rounds. The plain way: Net1D in
-torch's own 1-D layers (plain_net1d.py), float32, Adam; a dataset that reads with ``wfdb`` and filters at every access;
-a full forward pass at every epoch of probing. ``--reference FILE`` takes another implementation of the network in its
-place: a Python file that defines ``Net1D(in_channels, num_classes)`` with the same parameter names.
+torch's own 1-D layers (plain_net1d.py), float32, Adam; a dataset that reads with ``wfdb`` and filters with ``scipy``
+(plain_preprocessing.py) at every access; a full forward pass at every epoch of probing. ``--reference FILE`` takes
+another implementation of the network in its place: a Python file that defines ``Net1D(in_channels, num_classes)`` with
+the same parameter names. Matrix products alone say what the processor could reach at best.
 """
 
 import argparse
@@ -27,15 +28,16 @@ from torch import Tensor, nn
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks import machine
 from benchmarks.plain_net1d import PlainNet1D
-from benchmarks.plain_preprocessing import read_and_filter
-from ecgfounder_ft.config import load_label_map
-from ecgfounder_ft.data.selected import read_selected_folders
-from ecgfounder_ft.data.simulated import write_selected_folders
+from benchmarks.store import in_a_new_process, make_recordings, plain_loop, store_by
 from ecgfounder_ft.data.store import build_store
 from ecgfounder_ft.ecg.preprocessing import Preprocessing
 from ecgfounder_ft.model.net1d import Net1D
 
 Rows = list[tuple[str, str, str, str]]
+FORWARD_FLOP = 2.34e9
+"""Of a recording through the full network: two for each multiplication of its convolutions and products."""
+RESULTS = Path(__file__).with_name("RESULTS.md")
+BEGIN, END = "<!-- written by make bench -->", "<!-- end of what make bench writes -->"
 
 
 def in_turns(ways: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
@@ -136,7 +138,7 @@ def frozen_rows(plain_class: type[nn.Module], recordings: int, epochs: int) -> R
         with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16, enabled=bf16):
             return torch.cat([net.run_until(last, part).float() for part in x.split(32)])
 
-    def train_from(net: Net1D, part: str, values: Tensor, bf16: bool) -> None:
+    def train_from(net: Net1D, part: str, values: Tensor, bf16: bool, epochs: int = epochs) -> None:
         names = list(net.parts())
         trained = [p for name in names[names.index(part) :] for p in net.parts()[name].parameters()]
         optimizer = torch.optim.AdamW(trained, fused=True)
@@ -178,10 +180,9 @@ def frozen_rows(plain_class: type[nn.Module], recordings: int, epochs: int) -> R
                 training_step(plain, x[rows_], y[rows_], optimizer, bf16=False)()
 
         activations = stored(net, before, bf16=True)
+        train_from(net, part, activations[:64], bf16=True, epochs=1)  # warm-up
         one_epoch = timed(plain_last)
-        begun = time.perf_counter()
-        train_from(net, part, activations, bf16=True)
-        ours_epoch = (time.perf_counter() - begun) / epochs
+        ours_epoch = timed(lambda part=part, activations=activations: train_from(net, part, activations, True, 1))
         rows.append((f"an epoch of the {label}", "plain: full forward pass", f"{one_epoch:.2f} s", "1.00"))
         rows.append(
             ("", "ours: from stored activations, bfloat16", f"{ours_epoch:.2f} s", f"{one_epoch / ours_epoch:.1f}")
@@ -189,47 +190,47 @@ def frozen_rows(plain_class: type[nn.Module], recordings: int, epochs: int) -> R
     return rows
 
 
-def data_rows(recordings: int, folder: Path) -> Rows:
-    label_map = load_label_map("six_conditions")
-    paths = write_selected_folders(folder / "data", label_map, max(2, recordings // 6))
-    table = read_selected_folders(*paths, label_map).table.head(recordings)
-    headers = [Path(path) for path in table["path"]]
-    begun = time.perf_counter()
-    plain = [read_and_filter(header) for header in headers]
-    plain_seconds = (time.perf_counter() - begun) / len(headers)
-    # Starting processes takes a second or two whatever the size; the second build's time is what grows with the data.
-    build_store(table.head(2), Preprocessing(), folder / "first", workers=2, progress=False)
-    begun = time.perf_counter()
-    stored = build_store(table, Preprocessing(), folder / "store", workers=2, progress=False)
-    build_seconds = (time.perf_counter() - begun) / len(headers)
-    largest = max(np.abs(stored.read([row])[0] - plain[row]).max() for row in range(len(headers)))
-    assert largest < 1e-5, f"the store differs from the plain way by {largest}"
+def data_rows(recordings: int, rounds: int, folder: Path) -> Rows:
+    """Reading and filtering every time against building the store once and reading from it."""
+    table = make_recordings(folder / "recordings", recordings)
+    plain, built = [], []
+    for _ in range(rounds):  # each in a process of its own: the memory that one way keeps must not help the other
+        plain.append(in_a_new_process(plain_loop, table, folder)[0] / recordings)
+        built.append(in_a_new_process(store_by, 2, table, folder)[0] / recordings)
+    stored = build_store(table, Preprocessing(), folder / "store", progress=False)
+    largest = np.abs(stored.read(range(recordings)) - np.load(folder / "plain.npy")).max()
+    assert largest < 2e-5, f"the store differs from the plain way by {largest}"
     order = np.random.default_rng(0)
-    batches = [order.choice(len(headers), size=min(32, len(headers)), replace=False) for _ in range(100)]
-    begun = time.perf_counter()
-    for batch in batches:
-        torch.from_numpy(stored.read(batch))
-    read_seconds = (time.perf_counter() - begun) / sum(map(len, batches))
+    batches = [order.choice(recordings, size=32, replace=False) for _ in range(100)]
+    read = in_turns({"read": lambda: [torch.from_numpy(stored.read(batch)) for batch in batches]}, rounds)["read"]
+    plain_seconds = statistics.median(plain)
+    ways = {
+        "plain: wfdb and scipy, one process": plain_seconds,
+        "ours: building the store, 2 processes, their start included": statistics.median(built),
+        "ours: every later epoch, from the store": read / (32 * len(batches)),
+    }
     return [
         (
-            "a recording, read and filtered",
-            "plain: wfdb and scipy, one process",
-            f"{plain_seconds * 1e3:.2f} ms",
-            "1.00",
-        ),
-        (
-            "",
-            "ours: building the store, 2 processes",
-            f"{build_seconds * 1e3:.2f} ms",
-            f"{plain_seconds / build_seconds:.1f}",
-        ),
-        (
-            "",
-            "ours: every later epoch, from the store",
-            f"{read_seconds * 1e3:.3f} ms",
-            f"{plain_seconds / read_seconds:.0f}",
-        ),
+            f"a recording of {recordings}, read and filtered" if not number else "",
+            name,
+            f"{seconds * 1e3:.3g} ms",
+            f"{plain_seconds / seconds:.3g}",
+        )
+        for number, (name, seconds) in enumerate(ways.items())
     ]
+
+
+def ceiling_rows(rounds: int) -> Rows:
+    """Products of large square matrices, and the recordings a second that they would mean for the full network."""
+    rows: Rows = []
+    for name, dtype in (("float32", torch.float32), ("bfloat16", torch.bfloat16)):
+        a, b = torch.randn(2048, 2048).to(dtype), torch.randn(2048, 2048).to(dtype)
+        seconds = in_turns({name: lambda a=a, b=b: [a @ b for _ in range(5)]}, rounds)[name]
+        rate = 5 * 2 * 2048**3 / seconds
+        rows.append(("matrix products" if not rows else "", name, f"{rate / 1e9:.0f} GFLOP/s", ""))
+        work = f"forward at most {rate / FORWARD_FLOP:.0f}/s, training {rate / FORWARD_FLOP / 3:.0f}/s"
+        rows.append(("", f"the full network at that rate, {name}", work, ""))
+    return rows
 
 
 def start_rows(rounds: int) -> Rows:
@@ -267,24 +268,29 @@ def reference_class(path: Path | None) -> type[nn.Module]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--short", action="store_true", help="fewer rounds, recordings and epochs")
+    parser.add_argument("--write", action="store_true", help="put the table into benchmarks/RESULTS.md")
     parser.add_argument("--reference", type=Path, help="a file that defines Net1D, in place of the plain one")
     options = parser.parse_args()
     plain_class = reference_class(options.reference)
-    rounds, recordings, epochs = (3, 96, 3) if options.short else (7, 320, 20)
+    rounds, to_store, to_probe, epochs = (3, 600, 96, 3) if options.short else (5, 2000, 1200, 20)
     rows: Rows = []
     with tempfile.TemporaryDirectory() as folder, Console(stderr=True).status("measuring") as status:
         for name, measure in (
-            ("start", lambda: start_rows(3)),
-            ("data", lambda: data_rows(recordings, Path(folder))),
+            ("start", lambda: start_rows(rounds)),
+            ("data", lambda: data_rows(to_store, 1 if options.short else 3, Path(folder))),
+            ("ceilings", lambda: ceiling_rows(rounds)),
             ("network", lambda: network_rows(plain_class, 32, rounds)),
-            ("frozen parts", lambda: frozen_rows(plain_class, recordings, epochs)),
+            ("frozen parts", lambda: frozen_rows(plain_class, to_probe, epochs)),
         ):
             status.update(f"measuring: {name}")
             rows += measure()
-    print(f"{machine.describe()}\n")
-    print("| work | way | recordings/s or time | ratio |\n| --- | --- | --- | --- |")
-    for row in rows:
-        print(f"| {' | '.join(row)} |")
+    lines = [machine.describe(), "", "| work | way | recordings/s or time | ratio |", "| --- | --- | --- | --- |"]
+    table = "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in rows)])
+    print(table)
+    if options.write:
+        before, rest = RESULTS.read_text(encoding="utf-8").split(BEGIN)
+        after = rest.split(END)[1]
+        RESULTS.write_text(f"{before}{BEGIN}\n{table}\n{END}{after}", encoding="utf-8")
 
 
 if __name__ == "__main__":

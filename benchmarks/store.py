@@ -18,9 +18,9 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
-from multiprocessing import Queue
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -32,6 +32,7 @@ from ecgfounder_ft.ecg.wfdb_files import write_recording
 
 MIMIC_LEADS = ("I", "II", "III", "aVR", "aVF", "aVL", "V1", "V2", "V3", "V4", "V5", "V6")
 BATCH = 32
+Result = TypeVar("Result")
 
 
 def make_recordings(folder: Path, n: int) -> pd.DataFrame:
@@ -76,10 +77,10 @@ def store_by(workers: int, table: pd.DataFrame, folder: Path) -> tuple[float, fl
     return measured(lambda: build_store(table, Preprocessing(), folder / "store", workers, progress=False))
 
 
-def in_a_new_process(
-    way: Callable[..., tuple[float, float]], arguments: tuple[Any, ...], answer: "Queue[tuple[float, float]]"
-) -> None:
-    answer.put(way(*arguments))
+def in_a_new_process(way: Callable[..., Result], *arguments: object) -> Result:
+    """What ``way`` returns in a process that has done nothing else."""
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as process:
+        return process.submit(way, *arguments).result()
 
 
 def bench_build(folder: Path, n: int, rounds: int) -> None:
@@ -90,15 +91,10 @@ def bench_build(folder: Path, n: int, rounds: int) -> None:
         "store, 2 processes": (store_by, (2, table, folder)),
     }
     # Each in a process of its own: what one way leaves behind (freed memory, imports) must not help the next.
-    context = multiprocessing.get_context("spawn")
     times: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
     for _ in range(rounds):
         for name, (way, arguments) in ways.items():
-            answer: Queue[tuple[float, float]] = context.Queue()
-            process = context.Process(target=in_a_new_process, args=(way, arguments, answer))
-            process.start()
-            times[name].append(answer.get())
-            process.join()
+            times[name].append(in_a_new_process(way, *arguments))
     stored = build_store(table, Preprocessing(), folder / "store", 1, progress=False)
     difference = np.abs(stored.read(range(n)) - np.load(folder / "plain.npy").reshape(n, 12, -1)).max()
     print(f"build, {n} recordings, largest difference {difference:.1e}")
@@ -189,8 +185,8 @@ def open_made_up(folder: Path, n: int) -> StoredSignals:
     return build_store(pd.DataFrame({"recording": paths, "path": paths}), Preprocessing(), folder, progress=False)
 
 
-def epoch(folder: Path, n: int, answer: "multiprocessing.Queue[tuple[float, float, float]]") -> None:
-    """An epoch of shuffled batches; puts MB resident before, at its peak, and its seconds."""
+def epoch(folder: Path, n: int) -> tuple[float, float, float]:
+    """An epoch of shuffled batches; MB resident before, at its peak, and its seconds."""
     from ecgfounder_ft.data.datamodule import ECGDataModule
 
     targets = np.zeros((n, 6), dtype=np.int8)
@@ -199,19 +195,14 @@ def epoch(folder: Path, n: int, answer: "multiprocessing.Queue[tuple[float, floa
     module = ECGDataModule(stored, ["train"] * n, targets, list("abcdef"), "single_label", batch_size=BATCH)
     before = peak_resident()
     taken = seconds(lambda: [float(batch["signal"][0, 0, 0]) for batch in module.train_dataloader()])
-    answer.put((before, peak_resident(), taken))
+    return before, peak_resident(), taken
 
 
 def bench_memory(folder: Path, sizes: list[int]) -> None:
-    context = multiprocessing.get_context("spawn")
     print("memory, an epoch of training batches, peak resident")
     for n in sizes:
         made_up_store(folder / str(n), n, sparse=True)
-        answer = context.Queue()
-        process = context.Process(target=epoch, args=(folder / str(n), n, answer))
-        process.start()
-        before, peak, taken = answer.get()
-        process.join()
+        before, peak, taken = in_a_new_process(epoch, folder / str(n), n)
         shutil.rmtree(folder / str(n))
         print(f"  {n:6d} recordings: {peak:6.0f} MB ({before:.0f} MB before), {taken / n * 1e3:.3f} ms a recording")
 
