@@ -1,0 +1,36 @@
+"""The benchmarks run: on small sizes, with every assertion that they make about equal results."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def run(*arguments: str) -> str:
+    finished = subprocess.run(
+        [sys.executable, *arguments], cwd=ROOT, capture_output=True, text=True, check=False, timeout=1500
+    )
+    assert finished.returncode == 0, finished.stderr[-3000:]
+    return finished.stdout
+
+
+def test_the_simulator() -> None:
+    assert "recordings/s in 1 processes" in run("-m", "benchmarks.simulator", "--recordings", "5", "--processes", "1")
+
+
+def test_one_device() -> None:
+    slim = "configs/model/architecture/slim.yaml"
+    options = ["--device", "cpu", "--batches", "2", "--rounds", "1", "--architecture", slim]
+    found = run("benchmarks/device.py", *options)
+    assert "| training, batch 2 | plain, float32, Adam |" in found
+    assert "aten::" in found  # the profiler's table
+
+
+@pytest.mark.slow
+def test_growth_the_store_and_the_whole_table() -> None:
+    assert "| evaluation, 1,000 resamples |" in run("-m", "benchmarks.growth", "--sizes", "40", "80")
+    assert "store, 2 processes" in run("-m", "benchmarks.store", "build", "--recordings", "30", "--rounds", "1")
+    assert "| inference, batch 32 |" in run("benchmarks/speed.py", "--short")
