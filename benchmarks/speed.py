@@ -122,8 +122,8 @@ def frozen_rows(plain_class: type[nn.Module], recordings: int, epochs: int) -> R
     x, y = torch.randn(recordings, 12, 5000), torch.randint(0, 6, (recordings,))
     rows: Rows = []
 
-    def batches() -> list[Tensor]:
-        return list(torch.randperm(recordings).split(32))
+    def batches(of: int = recordings) -> list[Tensor]:
+        return list(torch.randperm(of).split(32))
 
     def plain_probe() -> None:
         net = plain_class(12, 6)
@@ -143,7 +143,7 @@ def frozen_rows(plain_class: type[nn.Module], recordings: int, epochs: int) -> R
         trained = [p for name in names[names.index(part) :] for p in net.parts()[name].parameters()]
         optimizer = torch.optim.AdamW(trained, fused=True)
         for _ in range(epochs):
-            for rows_ in batches():
+            for rows_ in batches(len(values)):
                 optimizer.zero_grad(set_to_none=True)
                 with torch.autocast("cpu", dtype=torch.bfloat16, enabled=bf16):
                     loss = nn.functional.cross_entropy(net.run_from(part, values[rows_]).float(), y[rows_])
@@ -283,7 +283,9 @@ def main() -> None:
             ("frozen parts", lambda: frozen_rows(plain_class, to_probe, epochs)),
         ):
             status.update(f"measuring: {name}")
-            rows += measure()
+            found = measure()
+            rows += found
+            status.console.print(*(" | ".join(row) for row in found), sep="\n")
     lines = [machine.describe(), "", "| work | way | recordings/s or time | ratio |", "| --- | --- | --- | --- |"]
     table = "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in rows)])
     print(table)

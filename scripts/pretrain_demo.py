@@ -1,6 +1,6 @@
 """Pretrain the small models of ``checkpoint/demo_*.pth`` on simulated recordings alone.
 
-    python scripts/pretrain_demo.py                 # 12 leads, then lead I; well under an hour on 2 idle cores
+    python scripts/pretrain_demo.py                 # 12 leads, then lead I; 40 minutes on 2 cores, 8 GB of disk
     python scripts/pretrain_demo.py --recordings 4000 --epochs 2 --output quick
 
 Two threads are slower than one where other programs keep the cores busy (--threads 1).
@@ -234,8 +234,8 @@ def save(net: Net1D, path: Path, epochs: int, steps: int, auroc: float) -> None:
 def main() -> None:
     """Simulate, train, save."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--recordings", type=int, default=24_000)
-    parser.add_argument("--epochs", type=int, default=3)
+    parser.add_argument("--recordings", type=int, default=64_000)
+    parser.add_argument("--epochs", type=int, default=6)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=2, help="processes that simulate")
     parser.add_argument("--threads", type=int, default=2, help="of torch")

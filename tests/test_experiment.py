@@ -99,7 +99,8 @@ def test_activations_are_not_stored_where_signals_change_or_everything_trains(
     caplog.set_level("INFO")
     train("augmented", "finetune=linear_probe", "augment=light", "trainer.max_epochs=1")
     train("full", "trainer.max_epochs=1")
-    assert "never train" not in caplog.text
+    assert "batches enter" not in caplog.text
+    assert "parts up to stage3 never train, but run in every epoch" in caplog.text
     train("probe", "finetune=linear_probe", "trainer.max_epochs=1")
     assert "Parts up to stage3 never train: batches enter at head" in caplog.text
 

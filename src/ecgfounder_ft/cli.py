@@ -233,10 +233,10 @@ def evaluate(
     """Evaluate a finished run: figures with intervals, calibration, subgroups, report.html."""
 
     def run() -> None:
-        from ecgfounder_ft.elsewhere import evaluate_elsewhere, write_scorer_files
+        from ecgfounder_ft.elsewhere import evaluate_elsewhere
         from ecgfounder_ft.evaluation.runs import BY, EvaluationSettings
         from ecgfounder_ft.predict import load_model
-        from ecgfounder_ft.run_report import REPORT_FILE, ReportOptions, report_run
+        from ecgfounder_ft.run_report import REPORT_FILE, ReportOptions, report_run, write_scorer_files
 
         settings = EvaluationSettings(
             calibration=calibration or "temperature",

@@ -15,7 +15,6 @@ from ecgfounder_ft.data.preparation import SPLIT_COLUMNS, gather_recordings
 from ecgfounder_ft.data.sources import NoDataError
 from ecgfounder_ft.data.splits import EXCLUDED, TEST, TRAIN, VALIDATION
 from ecgfounder_ft.errors import ExplainedError
-from ecgfounder_ft.evaluation.challenge2021 import write_challenge_files
 from ecgfounder_ft.evaluation.runs import (
     EvaluationSettings,
     RunEvaluation,
@@ -23,7 +22,7 @@ from ecgfounder_ft.evaluation.runs import (
     predictions_table,
     read_run,
 )
-from ecgfounder_ft.predict import Model, load_model
+from ecgfounder_ft.predict import Model
 from ecgfounder_ft.run_report import ReportOptions, write_evaluation
 
 log = logging.getLogger(__name__)
@@ -91,16 +90,3 @@ def evaluate_elsewhere(
     model = Model(model.net.to("cpu"), model.card)  # the few recordings that are drawn and explained are not worth more
     write_evaluation(output, run_folder, run, model, table, gathered.counts, config.data.source, options)
     return run
-
-
-def write_scorer_files(run_folder: Path, run: RunEvaluation, folder: Path) -> str:
-    """Write the Challenge's files for an evaluated run, and say in a sentence what was written."""
-    conditions = load_model(run_folder).card.label_map.conditions
-    snomed = {code: condition.snomed for code, condition in conditions.items()}
-    sexes = run.rows["sex"].fillna("").astype(str).tolist()
-    files = write_challenge_files(
-        folder, run.data, run.rows["recording"].tolist(), snomed, ages=run.rows["age"].tolist(), sexes=sexes
-    )
-    left_out = f", {files.left_out} with an unknown label left out" if files.left_out else ""
-    written = f"{len(files.data.targets)} recordings in {files.labels} and {files.outputs}"
-    return f"for the Challenge's scorer: {written}{left_out}"

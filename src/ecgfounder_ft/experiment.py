@@ -255,7 +255,10 @@ def enter_at_stored_activations(
     prefix = strategy.frozen_prefix(parts, config.trainer.max_epochs)
     augmented = classifier.training_plan is not None and classifier.training_plan.augment is not None
     wanted = strategy.store_activations == "auto" and config.trainer.max_epochs > 0
-    if not wanted or augmented or len(prefix) < 2:
+    if not wanted or len(prefix) < 2:
+        return
+    if augmented:
+        log.info("Augmentation changes the signals: parts up to %s never train, but run in every epoch", prefix[-1])
         return
     device = choose_device(config)
     lower = autocast_type(config)

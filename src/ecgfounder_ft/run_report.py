@@ -23,6 +23,7 @@ from ecgfounder_ft.ecg.paper import overlay_from_window
 from ecgfounder_ft.ecg.recording import Recording, UnreadableRecordingError
 from ecgfounder_ft.ecg.wfdb_files import read_recording
 from ecgfounder_ft.evaluation.cases import Case, choose_cases
+from ecgfounder_ft.evaluation.challenge2021 import write_challenge_files
 from ecgfounder_ft.evaluation.evaluate import Evaluation
 from ecgfounder_ft.evaluation.runs import (
     CALIBRATION_FILE,
@@ -326,3 +327,16 @@ def _without_nan(content: Any) -> Any:
 
 def _read_json(path: Path) -> dict[str, Any]:
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+
+
+def write_scorer_files(run_folder: Path, run: RunEvaluation, folder: Path) -> str:
+    """Write the Challenge's files for an evaluated run, and say in a sentence what was written."""
+    conditions = load_model(run_folder).card.label_map.conditions
+    snomed = {code: condition.snomed for code, condition in conditions.items()}
+    sexes = run.rows["sex"].fillna("").astype(str).tolist()
+    files = write_challenge_files(
+        folder, run.data, run.rows["recording"].tolist(), snomed, ages=run.rows["age"].tolist(), sexes=sexes
+    )
+    left_out = f", {files.left_out} with an unknown label left out" if files.left_out else ""
+    written = f"{len(files.data.targets)} recordings in {files.labels} and {files.outputs}"
+    return f"for the Challenge's scorer: {written}{left_out}"

@@ -53,18 +53,10 @@ def test_batches_hold_what_they_say(stored, split, targets):
         expected = stored.rows["recording"].to_numpy(int)[index]
         np.testing.assert_array_equal(batch["signal"], np.broadcast_to(expected[:, None, None], (len(index), *SHAPE)))
         np.testing.assert_array_equal(batch["target"], targets[index])
-        np.testing.assert_array_equal(batch["class_index"], targets[index].argmax(axis=1))
-        assert [batch[key].dtype for key in ("signal", "target", "index", "class_index")] == [
-            torch.float32,
-            torch.int8,
-            torch.int64,
-            torch.int64,
-        ]
+        assert [batch[key].dtype for key in ("signal", "target", "index")] == [torch.float32, torch.int8, torch.int64]
     assert sorted(np.concatenate(indices(batches))) == list(range(70))
     assert indices(module.val_dataloader()) == [list(range(70, 84))]
     assert indices(module.test_dataloader()) == [list(range(84, 98))]
-    multi = ECGDataModule(stored, split, targets, CODES, "multi_label")
-    assert "class_index" not in next(iter(multi.test_dataloader()))
 
 
 def test_single_label_leaves_out_what_has_no_class(stored, split, targets):
@@ -114,7 +106,7 @@ def test_the_balanced_sampler_draws_conditions_equally_on_the_training_side_alon
     drawn = []
     for epoch in range(40):
         loader.sampler.set_epoch(epoch)
-        drawn += [batch["class_index"] for batch in loader]
+        drawn += [batch["target"].argmax(dim=1) for batch in loader]
     shares = np.bincount(np.concatenate(drawn)) / sum(map(len, drawn))
     np.testing.assert_allclose(shares, 1 / 3, atol=0.03)
     assert sorted(np.concatenate(indices(module.val_dataloader()))) == list(range(70, 84))

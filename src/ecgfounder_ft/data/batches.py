@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
 from ecgfounder_ft.data.store import StoredSignals
-from ecgfounder_ft.labels import PRESENT
 
 Batch = dict[str, torch.Tensor]
 
@@ -19,20 +18,17 @@ class RecordingBatches(Dataset[Batch]):
     """Whole batches by the positions of their recordings: one read a recording, and no collation.
 
     A batch holds ``signal`` float32 (N, leads, samples), ``target`` int8 (N, conditions) with 1 present, 0 absent and
-    -1 unknown, ``index`` int64 (N,), the positions themselves, and, where each recording has one condition,
-    ``class_index`` int64 (N,). On a machine with CUDA the signals are read straight into page-locked memory, from
-    which they are copied to the device while it computes.
+    -1 unknown, and ``index`` int64 (N,), the positions themselves. On a machine with CUDA the signals are read straight
+    into page-locked memory, from which they are copied to the device while it computes.
 
     Args:
         stored: the signals.
         targets: int8 (recordings of the store, conditions).
-        single_label: add ``class_index``; each recording asked for must have exactly one condition.
     """
 
-    def __init__(self, stored: StoredSignals, targets: NDArray[np.int8], single_label: bool) -> None:
+    def __init__(self, stored: StoredSignals, targets: NDArray[np.int8]) -> None:
         self.stored = stored
         self.targets = targets
-        self.single_label = single_label
 
     def __len__(self) -> int:
         return len(self.stored)
@@ -42,11 +38,8 @@ class RecordingBatches(Dataset[Batch]):
         in_worker = torch.utils.data.get_worker_info() is not None
         signal = torch.empty((len(index), *self.stored.shape), pin_memory=torch.cuda.is_available() and not in_worker)
         self.stored.read(index, out=signal.numpy())
-        target = self.targets[index]
-        batch = {"signal": signal, "target": torch.from_numpy(target), "index": torch.from_numpy(index)}
-        if self.single_label:
-            batch["class_index"] = torch.from_numpy((target == PRESENT).argmax(axis=1))
-        return batch
+        target = torch.from_numpy(self.targets[index])
+        return {"signal": signal, "target": target, "index": torch.from_numpy(index)}
 
 
 class BatchOrder(DistributedSampler[NDArray[np.int64]]):

@@ -123,9 +123,7 @@ class ECGDataModule(pl.LightningDataModule):
             processes=self.trainer.world_size if self.trainer else 1,
             process=self.trainer.global_rank if self.trainer else 0,
         )
-        return batch_loader(
-            RecordingBatches(self.stored, self.targets, self.task == "single_label"), order, self.workers
-        )
+        return batch_loader(RecordingBatches(self.stored, self.targets), order, self.workers)
 
 
 def balanced_weights(targets: NDArray[np.int8]) -> NDArray[np.float64]:
