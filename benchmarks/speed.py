@@ -12,6 +12,7 @@ the same parameter names. Matrix products alone say what the processor could rea
 
 import argparse
 import importlib.util
+import json
 import statistics
 import subprocess
 import sys
@@ -28,9 +29,7 @@ from torch import Tensor, nn
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks import machine
 from benchmarks.plain_net1d import PlainNet1D
-from benchmarks.store import in_a_new_process, make_recordings, plain_loop, store_by
-from ecgfounder_ft.data.store import build_store
-from ecgfounder_ft.ecg.preprocessing import Preprocessing
+from benchmarks.store import made_up_store
 from ecgfounder_ft.model.net1d import Net1D
 
 Rows = list[tuple[str, str, str, str]]
@@ -191,22 +190,21 @@ def frozen_rows(plain_class: type[nn.Module], recordings: int, epochs: int) -> R
 
 
 def data_rows(recordings: int, rounds: int, folder: Path) -> Rows:
-    """Reading and filtering every time against building the store once and reading from it."""
-    table = make_recordings(folder / "recordings", recordings)
-    plain, built = [], []
-    for _ in range(rounds):  # each in a process of its own: the memory that one way keeps must not help the other
-        plain.append(in_a_new_process(plain_loop, table, folder)[0] / recordings)
-        built.append(in_a_new_process(store_by, 2, table, folder)[0] / recordings)
-    stored = build_store(table, Preprocessing(), folder / "store", progress=False)
-    largest = np.abs(stored.read(range(recordings)) - np.load(folder / "plain.npy")).max()
-    assert largest < 2e-5, f"the store differs from the plain way by {largest}"
+    """Reading and filtering every time against building the store once and reading from it (benchmarks/store.py)."""
+    # In a process of its own, since the processes that build import again whatever program starts them
+    figures = folder / "build.json"
+    command = ["-m", "benchmarks.store", "build", "--recordings", str(recordings), "--rounds", str(rounds)]
+    root = Path(__file__).resolve().parents[1]
+    subprocess.run([sys.executable, *command, "--json", str(figures)], cwd=root, check=True, capture_output=True)
+    found = json.loads(figures.read_text())
+    stored = made_up_store(folder / "deliver", recordings, sparse=False)
     order = np.random.default_rng(0)
     batches = [order.choice(recordings, size=32, replace=False) for _ in range(100)]
     read = in_turns({"read": lambda: [torch.from_numpy(stored.read(batch)) for batch in batches]}, rounds)["read"]
-    plain_seconds = statistics.median(plain)
+    plain_seconds = found["plain loop"]
     ways = {
         "plain: wfdb and scipy, one process": plain_seconds,
-        "ours: building the store, 2 processes, their start included": statistics.median(built),
+        "ours: building the store, 2 processes, their start included": found["store, 2 processes"],
         "ours: every later epoch, from the store": read / (32 * len(batches)),
     }
     return [

@@ -11,6 +11,7 @@ the page cache, however, cannot tell from others. ``start`` opens an unchanged s
 """
 
 import argparse
+import json
 import multiprocessing
 import os
 import shutil
@@ -83,7 +84,8 @@ def in_a_new_process(way: Callable[..., Result], *arguments: object) -> Result:
         return process.submit(way, *arguments).result()
 
 
-def bench_build(folder: Path, n: int, rounds: int) -> None:
+def bench_build(folder: Path, n: int, rounds: int) -> dict[str, float]:
+    """Print the table; returns seconds a recording by way."""
     table = make_recordings(folder / "recordings", n)
     ways: dict[str, tuple[Callable[..., tuple[float, float]], tuple[Any, ...]]] = {
         "plain loop": (plain_loop, (table, folder)),
@@ -97,6 +99,7 @@ def bench_build(folder: Path, n: int, rounds: int) -> None:
             times[name].append(in_a_new_process(way, *arguments))
     stored = build_store(table, Preprocessing(), folder / "store", 1, progress=False)
     difference = np.abs(stored.read(range(n)) - np.load(folder / "plain.npy").reshape(n, 12, -1)).max()
+    assert difference < 2e-5, f"the store differs from the plain way by {difference}"
     print(f"build, {n} recordings, largest difference {difference:.1e}")
     base = np.median(times["plain loop"], axis=0)
     for name, found in times.items():
@@ -105,6 +108,7 @@ def bench_build(folder: Path, n: int, rounds: int) -> None:
             f"  {name:20s} {taken / n * 1e3:6.2f} ms a recording, {base[0] / taken:5.2f}x; "
             f"processor time {busy / n * 1e3:6.2f} ms, {base[1] / busy:5.2f}x"
         )
+    return {name: float(np.median(found, axis=0)[0]) / n for name, found in times.items()}
 
 
 def measured(run: Callable[[], object]) -> tuple[float, float]:
@@ -223,12 +227,15 @@ def main() -> None:
     parser.add_argument("--deliver", type=int, default=8000, help="recordings to deliver (0.24 MB each)")
     parser.add_argument("--sizes", type=int, nargs="+", default=[1000, 10_000, 50_000])
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--json", type=Path, help="also write seconds a recording of build there")
     parser.add_argument("--folder", type=Path, help="where to work (a temporary folder)")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=options.folder) as name:
         folder = Path(name)
         if "build" in options.what:
-            bench_build(folder / "build", options.recordings, options.rounds)
+            taken = bench_build(folder / "build", options.recordings, options.rounds)
+            if options.json is not None:
+                options.json.write_text(json.dumps(taken))
         if "deliver" in options.what:
             bench_deliver(folder / "deliver", options.deliver, options.rounds)
             shutil.rmtree(folder / "deliver")

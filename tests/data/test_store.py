@@ -50,9 +50,9 @@ def built(monkeypatch) -> list[str]:
     paths: list[str] = []
     original = store_build.read_recording
 
-    def counted(path, leads=None):
+    def counted(path, **settings):
         paths.append(Path(path).stem)
-        return original(path, leads)
+        return original(path, **settings)
 
     monkeypatch.setattr(store_build, "read_recording", counted)
     return paths

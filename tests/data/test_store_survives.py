@@ -28,9 +28,9 @@ from ecgfounder_ft.data import store_build
 from ecgfounder_ft.data.store import build_store
 from ecgfounder_ft.ecg.preprocessing import Preprocessing, Window
 
-def slowly(path, leads=None, read=store_build.read_recording):
+def slowly(path, read=store_build.read_recording, **settings):
     time.sleep(float(pause))
-    return read(path, leads)
+    return read(path, **settings)
 
 table, folder, workers, pause = sys.argv[1:]
 if __name__ == "__main__":
@@ -198,10 +198,10 @@ def test_a_disk_that_fills_during_the_work_keeps_what_was_built(tmp_path, prepro
     others = small_disk / "of somebody else"
     read = store_build.read_recording
 
-    def read_while_others_write(path, leads=None):
+    def read_while_others_write(path, **settings):
         if Path(path).stem == "r40":
             others.write_bytes(bytes(shutil.disk_usage(small_disk).free - 40_000))
-        return read(path, leads)
+        return read(path, **settings)
 
     monkeypatch.setattr(store_build, "read_recording", read_while_others_write)
     with pytest.raises(StoreFullError, match=r"ran full.*32 recordings take 0\.8 MB, 0\.. MB are free.*is kept"):

@@ -36,7 +36,7 @@ from ecgfounder_ft.data.store_index import (
 from ecgfounder_ft.ecg.leads import STANDARD_LEADS
 from ecgfounder_ft.ecg.preprocessing import Preprocessing
 from ecgfounder_ft.ecg.recording import Recording, UnreadableRecordingError
-from ecgfounder_ft.ecg.wfdb_files import read_header, read_recording, signal_file
+from ecgfounder_ft.ecg.wfdb_files import Header, read_header, read_recording, signal_file
 from ecgfounder_ft.errors import ExplainedError
 
 _SHARD_ROWS = (32, 1024)  # fewest and most recordings a shard
@@ -81,9 +81,12 @@ def signal_hash(recording: Recording) -> str:
     """
     position = {lead: number for number, lead in enumerate(STANDARD_LEADS)}
     order = sorted(range(len(recording.leads)), key=lambda row: position.get(recording.leads[row], len(position)))
-    microvolts = np.rint(recording.signal[order] * np.float32(1000))
+    microvolts = recording.signal[order] * np.float32(1000)
+    np.rint(microvolts, out=microvolts)
     np.clip(microvolts, -_LARGEST_MICROVOLTS, _LARGEST_MICROVOLTS, out=microvolts)
-    microvolts[np.isnan(microvolts)] = _MISSING_MICROVOLTS
+    missing = np.isnan(microvolts)
+    if missing.any():
+        microvolts[missing] = _MISSING_MICROVOLTS
     return hash_of(repr(microvolts.shape).encode(), microvolts.astype("<i4"))
 
 
@@ -201,10 +204,10 @@ def _preprocess(
     """Read and preprocess one recording, unless its content is known."""
     entry = Entry(path)
     try:
-        entry = _identify(path)
+        entry, header = _identify(path)
         if any(entry.content in contents for contents in known):
             return entry, None
-        recording = read_recording(Path(path), leads=preprocessing.leads)
+        recording = read_recording(Path(path), leads=preprocessing.leads, header=header)
         prepared = preprocessing(recording)
     except UnreadableRecordingError as error:
         return entry._replace(reason=error.reason, detail=error.detail), None
@@ -220,8 +223,8 @@ def _preprocess(
     return entry._replace(signal_hash=signal_hash(recording), repairs="; ".join(prepared.repairs)), prepared.signal
 
 
-def _identify(path: str) -> Entry:
-    """An entry with the state and the content of a recording's files.
+def _identify(path: str) -> tuple[Entry, Header]:
+    """An entry with the state and the content of a recording's files, and its header.
 
     Raises:
         UnreadableRecordingError: if the header is absent or none.
@@ -241,7 +244,7 @@ def _identify(path: str) -> Entry:
         content = file.read_bytes() if file.is_file() else b""
         digest.update(len(content).to_bytes(8, "little"))
         digest.update(content)
-    return Entry(path, joined, state, digest.hexdigest())
+    return Entry(path, joined, state, digest.hexdigest()), header
 
 
 # --- Several processes ----------------------------------------------------------------------------------------------

@@ -264,5 +264,7 @@ def running_median(signal: NDArray[np.float64], length: float) -> NDArray[np.flo
     from scipy.ndimage import median_filter
 
     size = 2 * math.floor(length / 2) + 1
-    # One lead at a time takes scipy's one-dimensional path, several times faster than a (1, size) footprint.
-    return np.stack([median_filter(lead, size=size, mode="constant", cval=0.0) for lead in signal])
+    # All leads in one row with half a window of zeros between them: scipy's one-dimensional path, several times faster
+    # than a (1, size) footprint, in one call.
+    row = np.pad(signal, ((0, 0), (0, size // 2)))
+    return median_filter(row.ravel(), size=size, mode="constant", cval=0.0).reshape(row.shape)[:, : signal.shape[1]]

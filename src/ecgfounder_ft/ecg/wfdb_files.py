@@ -190,17 +190,18 @@ def signal_file(header: Header, name: str) -> Path:
     raise UnreadableRecordingError("signal file is missing", f"expected {name} beside the header", header.path)
 
 
-def read_recording(path: Path, leads: Sequence[str] | None = None) -> Recording:
+def read_recording(path: Path, leads: Sequence[str] | None = None, header: Header | None = None) -> Recording:
     """Read a recording, in millivolts.
 
     Args:
         path: the header (``.hea``).
         leads: the leads to read, by name; all of them where None. Only the files that hold them need to exist.
+        header: where it was read already.
 
     Raises:
         UnreadableRecordingError: with the reason, if the recording cannot be used.
     """
-    header = read_header(path)
+    header = header or read_header(path)
     repairs = list(header.repairs)
     if leads is None:
         chosen = list(range(len(header.signals)))
@@ -263,7 +264,7 @@ def _read_digital(header: Header, file: str) -> NDArray[np.floating] | NDArray[n
             "signal file is truncated", f"{max(available, 0)} bytes of samples, expected {expected}", path
         )
     samples = np.fromfile(path, dtype="<i2", count=frames * len(columns), offset=first.byte_offset)
-    return samples.reshape(frames, len(columns)).T
+    return np.ascontiguousarray(samples.reshape(frames, len(columns)).T)  # a lead at a time is what follows
 
 
 def _millivolts(header: Header, index: int, digital: NDArray) -> NDArray[np.float64]:
@@ -273,8 +274,12 @@ def _millivolts(header: Header, index: int, digital: NDArray) -> NDArray[np.floa
     if values.dtype != np.int16:  # physical values already, from wfdb
         return values * MILLIVOLTS_PER_UNIT[spec.units.casefold()]
     factor = MILLIVOLTS_PER_UNIT[spec.units.casefold()] / spec.gain
-    physical = (values.astype(np.float64) - spec.baseline) * factor
-    physical[values == MISSING_SAMPLE] = np.nan
+    physical = values.astype(np.float64)
+    physical -= spec.baseline
+    physical *= factor
+    missing = values == MISSING_SAMPLE
+    if missing.any():
+        physical[missing] = np.nan
     return physical
 
 
