@@ -35,6 +35,7 @@ from ecgfounder_ft.ecg.preprocessing import Preprocessing
 from ecgfounder_ft.ecg.recording import UnreadableRecordingError
 from ecgfounder_ft.ecg.wfdb_files import read_header, read_recording
 from ecgfounder_ft.evaluation.evaluate import evaluate
+from ecgfounder_ft.finetune.wise_ft import copy_of_state, interpolate
 from ecgfounder_ft.labels import ABSENT, PRESENT, UNKNOWN, LabelMap
 from ecgfounder_ft.model.net1d import Net1D
 from ecgfounder_ft.model.weights import load_weights, sha256_of
@@ -119,8 +120,11 @@ def masked_loss(logits: Tensor, states: Tensor) -> Tensor:
     return F.binary_cross_entropy_with_logits(logits[known], states[known].float())
 
 
-def fine_tune(net: Net1D, inputs: NDArray, states: NDArray, epochs: int, seed: int, minimum: int) -> Net1D:
-    """Train every layer, the last one faster; a condition with fewer than ``minimum`` recordings keeps its start."""
+def fine_tune(net: Net1D, inputs: NDArray, states: NDArray, epochs: int, seed: int, minimum: int) -> None:
+    """Train every layer, the last one faster; labels of a condition with fewer than ``minimum`` positives are left out.
+
+    Ten is the rule of thumb of regression models (Peduzzi et al. 1996, https://doi.org/10.1016/S0895-4356(96)00236-3).
+    """
     torch.manual_seed(seed)
     states = states.copy()
     states[:, (states == PRESENT).sum(axis=0) < minimum] = UNKNOWN
@@ -142,7 +146,6 @@ def fine_tune(net: Net1D, inputs: NDArray, states: NDArray, epochs: int, seed: i
             torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
             optimizer.step()
             scheduler.step()
-    return net
 
 
 def cross_validated(
@@ -156,9 +159,10 @@ def cross_validated(
         )
         side = split_recordings(data.table, data.signal, settings, options.seed, codes)["split"].to_numpy()
         test, train = side == "test", (side == "train") | (side == "validation")
-        net = fine_tune(
-            make(), data.inputs[train], data.states[train], options.epochs, options.seed + fold, options.minimum
-        )
+        net = make()
+        start = copy_of_state(net)
+        fine_tune(net, data.inputs[train], data.states[train], options.epochs, options.seed + fold, options.minimum)
+        net.load_state_dict(interpolate(start, copy_of_state(net), options.share))
         logits[test] = predict(net, data.inputs[test])
     return logits
 
@@ -238,7 +242,8 @@ def main() -> None:
     parser.add_argument("--leads", nargs="+", default=list(STANDARD_LEADS), help="of the model, as --leads I")
     parser.add_argument("--folds", type=int, default=5, help="0: zero-shot only")
     parser.add_argument("--epochs", type=int, default=15)
-    parser.add_argument("--minimum", type=int, default=3, help="recordings of a condition needed to fine-tune it")
+    parser.add_argument("--minimum", type=int, default=10, help="recordings of a condition needed to fine-tune it")
+    parser.add_argument("--share", type=float, default=1.0, help="of the way from start to trained weights")
     parser.add_argument("--resamples", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=2)

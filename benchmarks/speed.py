@@ -200,7 +200,12 @@ def data_rows(recordings: int, rounds: int, folder: Path) -> Rows:
     stored = made_up_store(folder / "deliver", recordings, sparse=False)
     order = np.random.default_rng(0)
     batches = [order.choice(recordings, size=32, replace=False) for _ in range(100)]
-    read = in_turns({"read": lambda: [torch.from_numpy(stored.read(batch)) for batch in batches]}, rounds)["read"]
+
+    def deliver() -> None:
+        for batch in batches:
+            torch.from_numpy(stored.read(batch))
+
+    read = in_turns({"read": deliver}, rounds)["read"]
     plain_seconds = found["plain loop"]
     ways = {
         "plain: wfdb and scipy, one process": plain_seconds,
