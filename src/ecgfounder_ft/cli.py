@@ -10,6 +10,7 @@ import typer
 from rich.logging import RichHandler
 
 from ecgfounder_ft import __version__
+from ecgfounder_ft.allocator import keep_freed_memory
 from ecgfounder_ft.errors import run_or_explain
 
 app = typer.Typer(
@@ -196,6 +197,7 @@ def predict(
     def run() -> None:
         from ecgfounder_ft.predict import load_model, predict_files
 
+        keep_freed_memory()
         paths = [file for path in recordings for file in (sorted(path.rglob("*.hea")) if path.is_dir() else [path])]
         loaded = load_model(model, device, bf16)
         readers = workers if workers is not None else (os.cpu_count() or 1) if loaded.device.type == "cuda" else 0
@@ -249,6 +251,7 @@ def evaluate(
         target = run_folder
         if overrides:
             target = output or run_folder / "evaluations" / "-".join(overrides[0].split("/")).replace("=", "-")
+            keep_freed_memory()
             model = load_model(run_folder, device, bf16)
             evaluated = evaluate_elsewhere(run_folder, model, overrides, target, settings, options)
         else:

@@ -25,6 +25,7 @@ from pytorch_lightning.callbacks import ModelCheckpoint, WeightAveraging
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
 from ecgfounder_ft import results
+from ecgfounder_ft.allocator import keep_freed_memory
 from ecgfounder_ft.config import Config, ConfigurationError
 from ecgfounder_ft.data.activations import store_activations
 from ecgfounder_ft.data.augmentation import Augmentation
@@ -77,6 +78,7 @@ def run_experiment(config: Config) -> float | None:
     """
     _refuse_what_needs_one_device(config)
     chosen_batch_size(config)
+    keep_freed_memory()
     folder = Path(config.output_dir)
     folder.mkdir(parents=True, exist_ok=True)
     with _status(folder) as status:

@@ -1,6 +1,5 @@
 """Building what a signal store lacks: by one process, by several, or by the jobs of a cluster."""
 
-import ctypes
 import errno
 import hashlib
 import logging
@@ -21,6 +20,7 @@ import numpy as np
 from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
+from ecgfounder_ft.allocator import keep_freed_memory
 from ecgfounder_ft.data.store_index import (
     Entry,
     flush,
@@ -43,8 +43,6 @@ _SHARD_ROWS = (32, 1024)  # fewest and most recordings a shard
 _SHARDS_PER_BUILD = 64  # aimed at between those: even work for the processes, and a progress bar that moves
 _ROWS_WORTH_A_PROCESS = 256  # a process takes about a second to start, the time of some hundred recordings
 _POLL_SECONDS = 0.5
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # as in glibc's malloc.h
-_KEPT_BYTES = 32 * 1024**2  # the most that glibc takes for the second
 _ADVICE = "make room, choose another folder for the store, or fewer recordings (max_samples)"
 _MISSING_MICROVOLTS = np.float32(-(2**31))  # the smallest int32
 _LARGEST_MICROVOLTS = np.float32(2**31 - 128)  # the largest float32 that an int32 holds
@@ -256,7 +254,7 @@ def _shards(
     """Build a shard a chunk, in this process or in several, and yield its entries as each is done."""
     workers = min(workers, len(chunks), sum(map(len, chunks)) // _ROWS_WORTH_A_PROCESS)
     if workers <= 1:
-        _keep_freed_memory()
+        keep_freed_memory()
         for chunk in chunks:
             yield _build_shard(store, chunk, known, preprocessing)
         return
@@ -285,22 +283,10 @@ _worker: tuple[Path, frozenset[str], Preprocessing]
 def _start_worker(store: Path, known: frozenset[str], preprocessing: Preprocessing) -> None:
     global _worker
     _worker = (store, known, preprocessing)
-    _keep_freed_memory()
+    keep_freed_memory()
     parent = multiprocessing.parent_process()
     if parent is not None:  # a worker whose parent was killed would wait for work forever
         threading.Thread(target=_die_with, args=(parent.sentinel,), daemon=True).start()
-
-
-def _keep_freed_memory() -> None:
-    """Let this process keep what it frees, where the C library is glibc; elsewhere nothing changes.
-
-    By default glibc hands the half megabyte of each intermediate result back to the system at once, and the page
-    faults of taking it again are a sixth of the time of a recording.
-    """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if os.name == "posix" else None
-    if mallopt is not None:
-        for option in (_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD):
-            mallopt(option, _KEPT_BYTES)
 
 
 def _die_with(sentinel: int) -> None:
