@@ -105,6 +105,32 @@ def test_activations_are_not_stored_where_signals_change_or_everything_trains(
     assert "Parts up to stage3 never train: batches enter at head" in caplog.text
 
 
+def test_stored_views_stand_in_for_augmentation_where_parts_never_train(
+    train: Train, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    views = ("augment=light", "augment.stored_views=2")
+    first = train("views", "finetune=linear_probe", *views)
+    assert "Epochs take 2 stored views of each training recording in turn" in caplog.text
+    assert caplog.text.count("for 46 recordings") == 2  # of training; those of all 72 may have been there
+    caplog.clear()
+    again = train("again", "finetune=linear_probe", *views)
+    assert "Computing" not in caplog.text
+    unchanged = train("unchanged", "finetune=linear_probe")
+    weights = [_state(folder)["dense.weight"] for folder in (first, again, unchanged)]
+    assert torch.equal(weights[0], weights[1])
+    assert not torch.equal(weights[0], weights[2])
+    histories = [pd.read_csv(folder / "training_history.csv") for folder in (first, unchanged)]
+    starts = [json.loads((folder / "start.json").read_text()) for folder in (first, unchanged)]
+    assert starts[0] == starts[1]
+    assert histories[0]["train/loss"][0] != histories[1]["train/loss"][0]
+    caplog.clear()
+    train("full", *views, "trainer.max_epochs=1")
+    assert "signals change anew in every epoch" in caplog.text
+    with pytest.raises(ConfigurationError, match=r"augment\.stored_views=2 with augment\.mixup=0\.2"):
+        train("mixed", "finetune=linear_probe", "augment=strong", "augment.stored_views=2")
+
+
 def test_wise_ft_and_the_range_test_leave_their_tables_and_pictures(train: Train) -> None:
     folder = train("both", "wise_ft.enabled=true", "lr_finder.enabled=true", "lr_finder.steps=20")
     found = json.loads((folder / "wise_ft.json").read_text())

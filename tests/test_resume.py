@@ -29,6 +29,10 @@ CASES = {
 SLOW_CASES = {
     "full, mid-epoch": ("step 5", [MID_EPOCH]),
     "linear probe, stored activations": ("validation 1", ["finetune=linear_probe"]),
+    "last stages, stored views": (
+        "step 5",
+        ["finetune=last_stages", "finetune.stages=1", "augment=light", "augment.stored_views=2", MID_EPOCH],
+    ),
     "last stages": ("step 11", ["finetune=last_stages", "finetune.stages=1", MID_EPOCH]),
     "gradual, as a part begins": ("validation 0", ["finetune=gradual"]),
     "gradual, within the epoch after": ("step 5", ["finetune=gradual", "callbacks.last_checkpoint.every_n_steps=1"]),

@@ -244,6 +244,7 @@ class AugmentationConfig:
     mixup: float = MISSING
     sampling_rate: float = MISSING
     seed: int = MISSING
+    stored_views: int = MISSING
 
 
 @dataclass

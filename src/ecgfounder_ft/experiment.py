@@ -34,6 +34,7 @@ from ecgfounder_ft.data.preparation import prepare_data
 from ecgfounder_ft.data.split_settings import SplitSettings
 from ecgfounder_ft.data.splits import TRAIN
 from ecgfounder_ft.data.store import StoredSignals
+from ecgfounder_ft.data.stored_views import store_views
 from ecgfounder_ft.ecg.preprocessing import Preprocessing
 from ecgfounder_ft.errors import ExplainedError
 from ecgfounder_ft.finetune.batch_size import SMALLEST, find_batch_size
@@ -77,6 +78,7 @@ def run_experiment(config: Config) -> float | None:
         The best epoch's ``config.optimized_metric``, for sweeps that search.
     """
     _refuse_what_needs_one_device(config)
+    _refuse_views_of_mixed_recordings(config)
     chosen_batch_size(config)
     keep_freed_memory()
     folder = Path(config.output_dir)
@@ -251,15 +253,19 @@ def enter_at_stored_activations(
 ) -> None:
     """Compute the output of the parts that never train once, and let batches enter behind them.
 
-    Left out where signals change from epoch to epoch, and for the stem alone, whose output is larger than its input.
+    Where signals change from epoch to epoch, that is done for as many versions of them as ``augment.stored_views``
+    says, and by default not at all; nor for the stem alone, whose output is larger than its input.
     """
     parts = list(classifier.net.parts())
     prefix = strategy.frozen_prefix(parts, config.trainer.max_epochs)
-    augmented = classifier.training_plan is not None and classifier.training_plan.augment is not None
+    plan = cast(Training, classifier.training_plan)
+    augmentation = cast(Augmentation | None, plan.augment)
     wanted = strategy.store_activations == "auto" and config.trainer.max_epochs > 0
     if not wanted or len(prefix) < 2:
+        if augmentation is not None and augmentation.stored_views:
+            log.info("augment.stored_views: no output of frozen parts is stored, signals change anew in every epoch")
         return
-    if augmented:
+    if augmentation is not None and not augmentation.stored_views:
         log.info("Augmentation changes the signals: parts up to %s never train, but run in every epoch", prefix[-1])
         return
     device = choose_device(config)
@@ -271,12 +277,23 @@ def enter_at_stored_activations(
             return net.run_until(prefix[-1], signal.to(device)).float().cpu()
 
     what = f"{prefix[-1]} of {digest_of(net.parts()[part] for part in prefix)}" + (f" in {lower}" if lower else "")
-    stored = store_activations(datamodule.stored, run, what, datamodule.batch_size)
+    signals = cast(StoredSignals, datamodule.stored)
+    progress = config.trainer.enable_progress_bar and is_main_process()
+    stored = store_activations(signals, run, what, datamodule.batch_size, progress)
+    views = None
+    if stored is not None and augmentation is not None:
+        training = datamodule.positions[TRAIN]
+        views = store_views(signals, training, augmentation, run, what, datamodule.batch_size, progress)
     classifier.net.to("cpu").train()
-    if stored is not None:
-        datamodule.stored = cast(StoredSignals, stored)  # read in the same way
-        classifier.entry = parts[len(prefix)]
-        log.info("Parts up to %s never train: batches enter at %s, from stored outputs", prefix[-1], classifier.entry)
+    if stored is None or (augmentation is not None and views is None):
+        return
+    datamodule.stored = stored
+    datamodule.training_views = views
+    plan.augment = None  # the views have it in them
+    classifier.entry = parts[len(prefix)]
+    log.info("Parts up to %s never train: batches enter at %s, from stored outputs", prefix[-1], classifier.entry)
+    if views is not None:
+        log.info("Epochs take %d stored views of each training recording in turn", len(views.views))
 
 
 def choose_batch_size(config: Config, classifier: Classifier, strategy: Strategy, datamodule: ECGDataModule) -> None:
@@ -424,6 +441,15 @@ def _refuse_what_needs_one_device(config: Config) -> None:
         raise SeveralDevicesError(
             "lr_finder.enabled with several devices: each process would find a rate of its own. Find it with "
             "trainer.devices=1 trainer.max_epochs=0, then set optimizer.lr"
+        )
+
+
+def _refuse_views_of_mixed_recordings(config: Config) -> None:
+    chosen = config.augment
+    if chosen.stored_views and chosen.mixup:
+        raise ConfigurationError(
+            f"augment.stored_views={chosen.stored_views} with augment.mixup={chosen.mixup}: a stored view holds "
+            "recordings one by one, mixup mixes those of a batch. Set one of the two to 0"
         )
 
 

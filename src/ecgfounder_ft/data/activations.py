@@ -5,20 +5,34 @@ import logging
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import pandas as pd
 import torch
 from filelock import FileLock
 from numpy.typing import NDArray
-
-from ecgfounder_ft.data.store import StoredSignals
+from rich.progress import track
 
 log = logging.getLogger(__name__)
 
 
+class Signals(Protocol):
+    """Recordings on disk: a signal store, or what changes its signals as they are read."""
+
+    folder: Path
+    """Where outputs for them are stored."""
+    rows: pd.DataFrame
+    """A row a recording; ``shard`` and ``row`` tell which signal it is."""
+
+    def __len__(self) -> int: ...
+
+    def read(self, indices: Sequence[int] | NDArray[np.integer]) -> NDArray[np.float32]:
+        """Signals of some recordings, (len(indices), leads, samples)."""
+
+
 class StoredActivations:
-    """An array a recording, on disk, read as :class:`StoredSignals` are.
+    """An array a recording, on disk, read as :class:`~ecgfounder_ft.data.store.StoredSignals` are.
 
     Args:
         file: of a float32 array (recordings, ...).
@@ -49,7 +63,11 @@ class StoredActivations:
 
 
 def store_activations(
-    signals: StoredSignals, run: Callable[[torch.Tensor], torch.Tensor], what: str, batch_size: int
+    signals: Signals,
+    run: Callable[[torch.Tensor], torch.Tensor],
+    what: str,
+    batch_size: int,
+    progress: bool = False,
 ) -> StoredActivations | None:
     """The outputs for all recordings, computed now or found on disk; None where the disk has no room for them.
 
@@ -58,6 +76,7 @@ def store_activations(
         run: signals (N, leads, samples) to outputs (N, ...), float32 on the CPU.
         what: names the outputs, weights included: the same name means the same outputs.
         batch_size: recordings computed at once.
+        progress: show a progress bar while they are computed.
     """
     recordings = "".join(f"{shard}:{row};" for shard, row in signals.rows[["shard", "row"]].itertuples(index=False))
     name = hashlib.blake2b(f"{what} {recordings}".encode(), digest_size=16).hexdigest()
@@ -76,21 +95,23 @@ def store_activations(
                 )
                 return None
             log.info("Computing outputs of frozen parts for %d recordings (%.1f MB)", len(signals), needed / 1e6)
-            _compute(signals, run, (len(signals), *first.shape[1:]), batch_size, file)
+            _compute(signals, run, (len(signals), *first.shape[1:]), batch_size, file, progress)
     return StoredActivations(file, signals.rows)
 
 
 def _compute(
-    signals: StoredSignals,
+    signals: Signals,
     run: Callable[[torch.Tensor], torch.Tensor],
     shape: tuple[int, ...],
     batch_size: int,
     file: Path,
+    progress: bool,
 ) -> None:
     temporary = file.with_name(f"{file.name}.temporary")  # one process at a time is here, so a remnant is written over
     try:
         array = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.float32, shape=shape)
-        for begin in range(0, len(signals), batch_size):
+        begins = range(0, len(signals), batch_size)
+        for begin in track(begins, "Computing outputs of frozen parts", disable=not progress):
             indices = np.arange(begin, min(begin + batch_size, len(signals)))
             array[indices] = run(torch.from_numpy(signals.read(indices))).numpy()
         array.flush()

@@ -5,7 +5,7 @@ standard deviation over all leads and samples (SD): 1 of a z-scored signal, and 
 Preprocessing has filtered the recordings already: what is added here is what its filters leave of a disturbance.
 
 All draws follow from a seed and the numbers of the epoch, the batch and the process, so a resumed run meets the same
-changes as one that was never stopped.
+changes as one that was never stopped; those of stored views from the seed, the view and the recording.
 """
 
 import math
@@ -45,6 +45,8 @@ class Augmentation:
             batch (Zhang et al. 2018, https://arxiv.org/abs/1710.09412).
         sampling_rate: Hz, of the batches.
         seed: of all draws.
+        stored_views: versions of each training recording whose output of frozen parts is stored, see
+            ``data/stored_views.py``; 0: frozen parts run in every epoch, on signals that change anew.
 
     Raises:
         ValueError: if a number is out of range.
@@ -62,12 +64,13 @@ class Augmentation:
     mixup: float = 0.0
     sampling_rate: float = 500.0
     seed: int = 0
+    stored_views: int = 0
 
     def __post_init__(self) -> None:
         for name in ("probability", "amplitude_scale", "lead_dropout"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"augment.{name} is {getattr(self, name)}, expected 0 to 1")
-        for name in ("time_shift", "baseline_wander", "mains", "muscle", "time_mask", "mixup"):
+        for name in ("time_shift", "baseline_wander", "mains", "muscle", "time_mask", "mixup", "stored_views"):
             if getattr(self, name) < 0:
                 raise ValueError(f"augment.{name} is {getattr(self, name)}, expected 0 or more")
 

@@ -9,7 +9,9 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
+from ecgfounder_ft.data.activations import StoredActivations
 from ecgfounder_ft.data.store import StoredSignals
+from ecgfounder_ft.data.stored_views import StoredViews
 
 Batch = dict[str, torch.Tensor]
 
@@ -22,11 +24,12 @@ class RecordingBatches(Dataset[Batch]):
     into page-locked memory, from which they are copied to the device while it computes.
 
     Args:
-        stored: the signals.
-        targets: int8 (recordings of the store, conditions).
+        stored: the signals, or what is read like them in their place; where it holds several views of each recording,
+            all of the first view, then all of the second and so on.
+        targets: int8 (recordings, conditions).
     """
 
-    def __init__(self, stored: StoredSignals, targets: NDArray[np.int8]) -> None:
+    def __init__(self, stored: StoredSignals | StoredActivations | StoredViews, targets: NDArray[np.int8]) -> None:
         self.stored = stored
         self.targets = targets
 
@@ -34,10 +37,11 @@ class RecordingBatches(Dataset[Batch]):
         return len(self.stored)
 
     def __getitem__(self, positions: Sequence[int] | NDArray[np.integer]) -> Batch:
-        index = np.asarray(positions, dtype=np.int64)
+        place = np.asarray(positions, dtype=np.int64)
+        index = place % len(self.targets)
         in_worker = torch.utils.data.get_worker_info() is not None
         signal = torch.empty((len(index), *self.stored.shape), pin_memory=torch.cuda.is_available() and not in_worker)
-        self.stored.read(index, out=signal.numpy())
+        self.stored.read(place, out=signal.numpy())
         target = torch.from_numpy(self.targets[index])
         return {"signal": signal, "target": target, "index": torch.from_numpy(index)}
 
@@ -55,6 +59,8 @@ class BatchOrder(DistributedSampler[NDArray[np.int64]]):
         shuffle: draw a new order in each epoch; otherwise the order given.
         weights: (recordings,), draw as many as there are with replacement, with these probabilities up to a factor.
         seed: of the orders.
+        views: versions of each recording that the epochs take in turn.
+        stride: from a recording's position in one view to that in the next.
         processes: of the distributed run.
         process: this one's number.
     """
@@ -67,6 +73,8 @@ class BatchOrder(DistributedSampler[NDArray[np.int64]]):
         shuffle: bool = False,
         weights: NDArray[np.float64] | None = None,
         seed: int = 0,
+        views: int = 1,
+        stride: int = 0,
         processes: int = 1,
         process: int = 0,
     ) -> None:
@@ -76,6 +84,8 @@ class BatchOrder(DistributedSampler[NDArray[np.int64]]):
         self.positions = positions
         self.batch_size = batch_size
         self.weights = weights
+        self.views = views
+        self.stride = stride
         self.start = 0
         """Batches of the current epoch that were given before an interruption."""
 
@@ -92,7 +102,7 @@ class BatchOrder(DistributedSampler[NDArray[np.int64]]):
         return self.positions[generator.permutation(count)] if self.shuffle else self.positions
 
     def __iter__(self) -> Iterator[NDArray[np.int64]]:
-        order = self.order()
+        order = self.order() + self.epoch % self.views * self.stride
         start, self.start = self.start, 0
         size = self.batch_size * self.num_replicas
         for number in range(start, len(self)):

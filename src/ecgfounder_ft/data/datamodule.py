@@ -7,9 +7,11 @@ import pandas as pd
 import pytorch_lightning as pl
 from numpy.typing import NDArray
 
+from ecgfounder_ft.data.activations import StoredActivations
 from ecgfounder_ft.data.batches import BatchLoader, BatchOrder, RecordingBatches, batch_loader
 from ecgfounder_ft.data.splits import EXCLUDED, SIDES, TEST, TRAIN, VALIDATION
 from ecgfounder_ft.data.store import StoredSignals
+from ecgfounder_ft.data.stored_views import StoredViews
 from ecgfounder_ft.labels import ABSENT, PRESENT, TASKS
 
 IMBALANCE = ("none", "balanced_sampler", "pos_weight")
@@ -61,7 +63,9 @@ class ECGDataModule(pl.LightningDataModule):
                 f"{len(stored)} stored recordings, {len(sides)} sides, targets {targets.shape}; "
                 f"expected ({len(stored)}, {len(codes)})"
             )
-        self.stored = stored
+        self.stored: StoredSignals | StoredActivations = stored
+        self.training_views: StoredViews | None = None
+        """Read in place of :attr:`stored` in training, one view an epoch."""
         self.targets = np.ascontiguousarray(targets, dtype=np.int8)
         self.codes = tuple(codes)
         self.task = task
@@ -97,7 +101,7 @@ class ECGDataModule(pl.LightningDataModule):
         """Shuffled by the seed and the epoch, or drawn with balance."""
         positions = self.positions[TRAIN]
         weights = balanced_weights(self.targets[positions]) if self.imbalance == "balanced_sampler" else None
-        return self._loader(positions, shuffle=True, weights=weights)
+        return self._loader(positions, shuffle=True, weights=weights, views=self.training_views)
 
     def val_dataloader(self) -> BatchLoader:
         """In the order of the store."""
@@ -112,7 +116,11 @@ class ECGDataModule(pl.LightningDataModule):
         return self._loader(self.positions[side])
 
     def _loader(
-        self, positions: NDArray[np.int64], shuffle: bool = False, weights: NDArray[np.float64] | None = None
+        self,
+        positions: NDArray[np.int64],
+        shuffle: bool = False,
+        weights: NDArray[np.float64] | None = None,
+        views: StoredViews | None = None,
     ) -> BatchLoader:
         order = BatchOrder(
             positions,
@@ -120,10 +128,12 @@ class ECGDataModule(pl.LightningDataModule):
             shuffle=shuffle,
             weights=weights,
             seed=self.seed,
+            views=len(views.views) if views else 1,
+            stride=len(self.stored),
             processes=self.trainer.world_size if self.trainer else 1,
             process=self.trainer.global_rank if self.trainer else 0,
         )
-        return batch_loader(RecordingBatches(self.stored, self.targets), order, self.workers)
+        return batch_loader(RecordingBatches(views or self.stored, self.targets), order, self.workers)
 
 
 def balanced_weights(targets: NDArray[np.int8]) -> NDArray[np.float64]:
