@@ -4,11 +4,11 @@ import os
 import platform
 from pathlib import Path
 
-import torch
-
 
 def describe() -> str:
     """One line: processor, cores, instruction sets that matter, GPU, torch."""
+    import torch  # here, since processes that a benchmark starts import its program, and with it this file, again
+
     info = Path("/proc/cpuinfo").read_text(encoding="utf-8") if Path("/proc/cpuinfo").is_file() else ""
     name = next((line.split(":", 1)[1].strip() for line in info.splitlines() if line.startswith("model name")), "")
     flags = next((line for line in info.splitlines() if line.startswith("flags")), "")

@@ -1,36 +1,37 @@
 """Training, inference, probing, data and start-up beside plain implementations.
 
-    make bench          # the whole: about 25 minutes on two cores; its table goes into benchmarks/RESULTS.md
+    make bench          # the whole: about half an hour on two cores; its table goes into benchmarks/RESULTS.md
     make bench-short    # a few minutes; the table is printed
 
-Every row is measured side by side: the plain way and ours in turns, medians of several rounds. The plain way: Net1D in
-torch's own 1-D layers (plain_net1d.py), float32, Adam; a dataset that reads with ``wfdb`` and filters with ``scipy``
-(plain_preprocessing.py) at every access; a full forward pass at every epoch of probing. ``--reference FILE`` takes
-another implementation of the network in its place: a Python file that defines ``Net1D(in_channels, num_classes)`` with
-the same parameter names. Matrix products alone say what the processor could reach at best.
+Every row is measured side by side in one run: the plain way and ours, each in a process of its own, steps in turns and
+medians of several rounds. The plain way: Net1D in torch's own 1-D layers (plain_net1d.py), float32, Adam; a dataset
+that reads with ``wfdb`` and filters with ``scipy`` (plain_preprocessing.py) at every access; a full forward pass at
+every epoch of probing. ``--reference FILE`` takes another implementation of the network in its place: a Python file
+that defines ``Net1D(in_channels, num_classes)`` with the same parameter names. Matrix products alone say what the
+processor could reach at best.
+
+What is measured stands in speed_ways.py: processes that build the store import this program again, and it is light.
 """
 
 import argparse
-import importlib.util
 import json
+import multiprocessing
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
+from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import torch
 from rich.console import Console
-from torch import Tensor, nn
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks import machine
-from benchmarks.plain_net1d import PlainNet1D
-from benchmarks.store import made_up_store
-from ecgfounder_ft.model.net1d import Net1D
+from benchmarks.store import in_a_new_process, made_up_store, make_recordings
 
 Rows = list[tuple[str, str, str, str]]
 FORWARD_FLOP = 2.34e9
@@ -52,26 +53,43 @@ def in_turns(ways: dict[str, Callable[[], object]], rounds: int) -> dict[str, fl
     return {name: statistics.median(values) for name, values in seconds.items()}
 
 
-def training_step(
-    net: nn.Module, x: Tensor, y: Tensor, optimizer: torch.optim.Optimizer, bf16: bool
-) -> Callable[[], None]:
-    def step() -> None:
-        optimizer.zero_grad(set_to_none=True)
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=bf16):
-            loss = nn.functional.cross_entropy(net(x).float(), y)
-        loss.backward()
-        optimizer.step()
+class OwnProcess:
+    """A step that runs in a process of its own whenever it is called.
 
-    return step
+    Ways that take turns need that: a run of ours keeps the memory that it frees (``allocator.py``), which would speed
+    up the plain way beside it as well.
+    """
+
+    def __init__(self, make: Callable[..., Callable[[], object]], *arguments: object) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._pipe, other = context.Pipe()
+        self._process = context.Process(target=self._serve, args=(other, make, arguments), daemon=True)
+        self._process.start()
+
+    @staticmethod
+    def _serve(pipe: Connection, make: Callable[..., Callable[[], object]], arguments: tuple[object, ...]) -> None:
+        step = make(*arguments)
+        while pipe.recv():
+            step()
+            pipe.send(True)
+
+    def __call__(self) -> None:
+        self._pipe.send(True)
+        self._pipe.recv()
+
+    def end(self) -> None:
+        self._pipe.send(False)
+        self._process.join()
 
 
-def forward(net: nn.Module, x: Tensor, bf16: bool) -> Callable[[], Tensor]:
-    @torch.inference_mode()
-    def run() -> Tensor:
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=bf16):
-            return net(x)
-
-    return run
+def in_turns_each_alone(ways: dict[str, tuple[Any, ...]], rounds: int) -> dict[str, float]:
+    """:func:`in_turns` of ways in processes of their own, each given as what makes its step, and the arguments."""
+    processes = {name: OwnProcess(*way) for name, way in ways.items()}
+    try:
+        return in_turns(dict(processes), rounds)
+    finally:
+        for process in processes.values():
+            process.end()
 
 
 def rows_of(work: str, seconds: dict[str, float], recordings: int) -> Rows:
@@ -82,31 +100,23 @@ def rows_of(work: str, seconds: dict[str, float], recordings: int) -> Rows:
     ]
 
 
-def network_rows(plain_class: type[nn.Module], batch: int, rounds: int) -> Rows:
-    torch.manual_seed(0)
-    x, y = torch.randn(batch, 12, 5000), torch.randint(0, 6, (batch,))
-    plain, ours = plain_class(12, 6), Net1D(12, 6)
-    ours.load_state_dict({key: value for key, value in plain.state_dict().items() if key in ours.state_dict()})
-    with torch.inference_mode():
-        difference = (plain(x[:4]) - ours(x[:4])).abs().max().item()
-    assert difference < 1e-5, f"the two networks differ by {difference}"
-    inference = in_turns(
+def network_rows(reference: Path | None, batch: int, rounds: int) -> Rows:
+    from benchmarks import speed_ways as ways
+
+    in_a_new_process(ways.require_equal_outputs, reference)
+    inference = in_turns_each_alone(
         {
-            "plain, float32": forward(plain.eval(), x, bf16=False),
-            "ours, float32": forward(ours.eval(), x, bf16=False),
-            "ours, bfloat16": forward(ours.eval(), x, bf16=True),
+            "plain, float32": (ways.plain_inference, reference, batch),
+            "ours, float32": (ways.our_inference, batch, False),
+            "ours, bfloat16": (ways.our_inference, batch, True),
         },
         rounds,
     )
-    plain.train(), ours.train()
-    ours_bf16 = Net1D(12, 6)
-    training = in_turns(
+    training = in_turns_each_alone(
         {
-            "plain, float32, Adam": training_step(plain, x, y, torch.optim.Adam(plain.parameters()), bf16=False),
-            "ours, float32, AdamW": training_step(ours, x, y, torch.optim.AdamW(ours.parameters()), bf16=False),
-            "ours, bfloat16, fused AdamW": training_step(
-                ours_bf16, x, y, torch.optim.AdamW(ours_bf16.parameters(), fused=True), bf16=True
-            ),
+            "plain, float32, Adam": (ways.plain_training, reference, batch),
+            "ours, float32, fused AdamW": (ways.our_training, batch, False),
+            "ours, bfloat16, fused AdamW": (ways.our_training, batch, True),
         },
         rounds,
     )
@@ -115,83 +125,45 @@ def network_rows(plain_class: type[nn.Module], batch: int, rounds: int) -> Rows:
     )
 
 
-def frozen_rows(plain_class: type[nn.Module], recordings: int, epochs: int) -> Rows:
-    """Probing and training of the last stages: the whole forward pass at each epoch against what is stored once."""
-    torch.manual_seed(0)
-    x, y = torch.randn(recordings, 12, 5000), torch.randint(0, 6, (recordings,))
-    rows: Rows = []
+def frozen_rows(reference: Path | None, recordings: int, epochs: int, folder: Path) -> Rows:
+    """Probing and training of the last stages: everything in each epoch against what is stored once."""
+    from benchmarks import speed_ways as ways
 
-    def batches(of: int = recordings) -> list[Tensor]:
-        return list(torch.randperm(of).split(32))
-
-    def plain_probe() -> None:
-        net = plain_class(12, 6)
-        for name, parameter in net.named_parameters():
-            parameter.requires_grad_(name.startswith("dense"))
-        optimizer = torch.optim.Adam(net.dense.parameters())
-        for _ in range(epochs):
-            for rows_ in batches():
-                training_step(net, x[rows_], y[rows_], optimizer, bf16=False)()
-
-    def stored(net: Net1D, last: str, bf16: bool) -> Tensor:
-        with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16, enabled=bf16):
-            return torch.cat([net.run_until(last, part).float() for part in x.split(32)])
-
-    def train_from(net: Net1D, part: str, values: Tensor, bf16: bool, epochs: int = epochs) -> None:
-        names = list(net.parts())
-        trained = [p for name in names[names.index(part) :] for p in net.parts()[name].parameters()]
-        optimizer = torch.optim.AdamW(trained, fused=True)
-        for _ in range(epochs):
-            for rows_ in batches(len(values)):
-                optimizer.zero_grad(set_to_none=True)
-                with torch.autocast("cpu", dtype=torch.bfloat16, enabled=bf16):
-                    loss = nn.functional.cross_entropy(net.run_from(part, values[rows_]).float(), y[rows_])
-                loss.backward()
-                optimizer.step()
-
-    def timed(run: Callable[[], None]) -> float:
-        begun = time.perf_counter()
-        run()
-        return time.perf_counter() - begun
-
-    net = Net1D(12, 6)
+    table = make_recordings(folder / "recordings", recordings)
+    reading, computing = in_a_new_process(ways.plain_probe, reference, table, epochs)
+    ours = {
+        name: in_a_new_process(ways.our_probe, table, folder / name, epochs, bf16)
+        for name, bf16 in (("float32", False), ("bfloat16", True))
+    }
     work = f"linear probe, {recordings} recordings, {epochs} epochs"
-    plain_seconds = timed(plain_probe)
-    rows.append((work, "plain: full forward pass at each epoch", f"{plain_seconds:.1f} s", "1.00"))
-    for name, bf16 in (("float32", False), ("bfloat16", True)):
-        seconds = timed(lambda bf16=bf16: train_from(net, "head", stored(net, "stage7", bf16), bf16=False))
-        rows.append(("", f"ours: embeddings once, {name}", f"{seconds:.2f} s", f"{plain_seconds / seconds:.1f}"))
-    embeddings = stored(net, "stage7", bf16=False)
-    seconds = timed(lambda: train_from(net, "head", embeddings, bf16=False))
-    rows.append(("", "ours: a further probe on them", f"{seconds:.3f} s", f"{plain_seconds / seconds:.0f}"))
-
-    for before, part, label in (("stage6", "stage7", "last stage"), ("stage5", "stage6", "last two stages")):
-        names = list(net.parts())
-        trained = set(names[names.index(part) :])
-
-        def plain_last(trained: set[str] = trained) -> None:
-            plain = plain_class(12, 6)
-            wanted = tuple(f"stage_list.{int(name[5:]) - 1}" for name in trained if name != "head")
-            for name, parameter in plain.named_parameters():
-                parameter.requires_grad_(name.startswith(("dense", *wanted)))
-            optimizer = torch.optim.Adam([p for p in plain.parameters() if p.requires_grad])
-            for rows_ in batches():
-                training_step(plain, x[rows_], y[rows_], optimizer, bf16=False)()
-
-        activations = stored(net, before, bf16=True)
-        train_from(net, part, activations[:64], bf16=True, epochs=1)  # warm-up
-        one_epoch = timed(plain_last)
-        ours_epoch = timed(lambda part=part, activations=activations: train_from(net, part, activations, True, 1))
-        rows.append((f"an epoch of the {label}", "plain: full forward pass", f"{one_epoch:.2f} s", "1.00"))
+    rows: Rows = [(work, "plain: a forward pass in each epoch", f"{computing:.1f} s", "1.00")]
+    for name, (_, embedding, training, _) in ours.items():
+        ratio = computing / (embedding + training)
+        rows.append(("", f"ours: embeddings once, {name}", f"{embedding + training:.2f} s", f"{ratio:.1f}"))
+    further = ours["float32"][3]
+    rows.append(("", "ours: a further probe on them", f"{further:.3f} s", f"{computing / further:.0f}"))
+    whole = reading + computing
+    rows.append(("the same from files", "plain: reads and filters in each epoch, too", f"{whole:.1f} s", "1.00"))
+    for name, parts in ours.items():
+        parts = parts[:3]
         rows.append(
-            ("", "ours: from stored activations, bfloat16", f"{ours_epoch:.2f} s", f"{one_epoch / ours_epoch:.1f}")
+            ("", f"ours: store and embeddings once, {name}", f"{sum(parts):.2f} s", f"{whole / sum(parts):.1f}")
         )
+    for before, part, label, trained in (
+        ("stage6", "stage7", "last stage", ("dense", "stage_list.6")),
+        ("stage5", "stage6", "last two stages", ("dense", "stage_list.6", "stage_list.5")),
+    ):
+        plain_epoch = in_a_new_process(ways.plain_last, reference, recordings, trained)
+        our_epoch = in_a_new_process(ways.our_last, recordings, before, part)
+        rows.append((f"an epoch of the {label}", "plain: full forward pass", f"{plain_epoch:.2f} s", "1.00"))
+        ratio = plain_epoch / our_epoch
+        rows.append(("", "ours: from stored activations, bfloat16", f"{our_epoch:.2f} s", f"{ratio:.1f}"))
     return rows
 
 
 def data_rows(recordings: int, rounds: int, folder: Path) -> Rows:
     """Reading and filtering every time against building the store once and reading from it (benchmarks/store.py)."""
-    # In a process of its own, since the processes that build import again whatever program starts them
+    # By a program of its own, since the processes that build import again whatever program starts them
     figures = folder / "build.json"
     command = ["-m", "benchmarks.store", "build", "--recordings", str(recordings), "--rounds", str(rounds)]
     root = Path(__file__).resolve().parents[1]
@@ -203,7 +175,7 @@ def data_rows(recordings: int, rounds: int, folder: Path) -> Rows:
 
     def deliver() -> None:
         for batch in batches:
-            torch.from_numpy(stored.read(batch))
+            stored.read(batch)
 
     read = in_turns({"read": deliver}, rounds)["read"]
     plain_seconds = found["plain loop"]
@@ -225,11 +197,11 @@ def data_rows(recordings: int, rounds: int, folder: Path) -> Rows:
 
 def ceiling_rows(rounds: int) -> Rows:
     """Products of large square matrices, and the recordings a second that they would mean for the full network."""
+    from benchmarks import speed_ways as ways
+
     rows: Rows = []
-    for name, dtype in (("float32", torch.float32), ("bfloat16", torch.bfloat16)):
-        a, b = torch.randn(2048, 2048).to(dtype), torch.randn(2048, 2048).to(dtype)
-        seconds = in_turns({name: lambda a=a, b=b: [a @ b for _ in range(5)]}, rounds)[name]
-        rate = 5 * 2 * 2048**3 / seconds
+    for name in ("float32", "bfloat16"):
+        rate = ways.PRODUCT_FLOP / in_turns_each_alone({name: (ways.products, name)}, rounds)[name]
         rows.append(("matrix products" if not rows else "", name, f"{rate / 1e9:.0f} GFLOP/s", ""))
         work = f"forward at most {rate / FORWARD_FLOP:.0f}/s, training {rate / FORWARD_FLOP / 3:.0f}/s"
         rows.append(("", f"the full network at that rate, {name}", work, ""))
@@ -257,24 +229,12 @@ def start_rows(rounds: int) -> Rows:
     ]
 
 
-def reference_class(path: Path | None) -> type[nn.Module]:
-    if path is None:
-        return PlainNet1D
-    spec = importlib.util.spec_from_file_location("reference_net1d", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.Net1D
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--short", action="store_true", help="fewer rounds, recordings and epochs")
     parser.add_argument("--write", action="store_true", help="put the table into benchmarks/RESULTS.md")
     parser.add_argument("--reference", type=Path, help="a file that defines Net1D, in place of the plain one")
     options = parser.parse_args()
-    plain_class = reference_class(options.reference)
     rounds, to_store, to_probe, epochs = (3, 600, 96, 3) if options.short else (5, 2000, 1200, 20)
     rows: Rows = []
     with tempfile.TemporaryDirectory() as folder, Console(stderr=True).status("measuring") as status:
@@ -282,8 +242,8 @@ def main() -> None:
             ("start", lambda: start_rows(rounds)),
             ("data", lambda: data_rows(to_store, 1 if options.short else 3, Path(folder))),
             ("ceilings", lambda: ceiling_rows(rounds)),
-            ("network", lambda: network_rows(plain_class, 32, rounds)),
-            ("frozen parts", lambda: frozen_rows(plain_class, to_probe, epochs)),
+            ("network", lambda: network_rows(options.reference, 32, rounds)),
+            ("frozen parts", lambda: frozen_rows(options.reference, to_probe, epochs, Path(folder) / "probe")),
         ):
             status.update(f"measuring: {name}")
             found = measure()

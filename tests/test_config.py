@@ -66,7 +66,7 @@ def test_every_choice_of_settings_becomes_its_class(group: str) -> None:
     for name in GROUPS[group]:
         node = composed([f"{group}={name}", *REQUIRED.get((group, name), [])])[group]
         settings = OmegaConf.to_object(node)
-        assert type(settings).__name__ in {"LabelMap", "Preprocessing", "SplitSettings"}
+        assert type(settings).__name__ in {"LabelMap", "PreprocessingSettings", "SplitSettings"}
 
 
 def test_every_target_that_stands_alone_is_instantiated() -> None:

@@ -44,6 +44,19 @@ def test_help_imports_no_torch(command: str) -> None:
     assert not imported & {"torch", "pytorch_lightning", "wfdb", "matplotlib", "sklearn"}
 
 
+def test_a_refused_configuration_imports_no_numpy() -> None:
+    program = """
+import runpy, sys
+sys.argv = ["train.py", "optimizer.lrr=1"]
+try:
+    runpy.run_path("train.py", run_name="__main__")
+except SystemExit as end:
+    print(end.code, sorted({"numpy", "torch", "pandas"} & sys.modules.keys()))
+"""
+    found = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "1 []"
+
+
 def test_a_refused_configuration_has_no_traceback(tmp_path: Path) -> None:
     found = train("optimizer.lrr=1", f"hydra.run.dir={tmp_path}")
     assert found.returncode == 1

@@ -133,18 +133,14 @@ def store(
     """Preprocess recordings ahead of training, here or on a SLURM cluster; train.py then finds them ready."""
 
     def run() -> None:
-        from typing import cast
-
-        from omegaconf import OmegaConf
-
-        from ecgfounder_ft.config import compose_config
+        from ecgfounder_ft.config import compose_config, typed
         from ecgfounder_ft.data.preparation import gather_recordings
         from ecgfounder_ft.ecg.preprocessing import Preprocessing
         from ecgfounder_ft.labels import LabelMap
 
         config = compose_config(overrides)
-        label_map = cast(LabelMap, OmegaConf.to_object(config.labels))
-        preprocessing = cast(Preprocessing, OmegaConf.to_object(config.preprocessing))
+        label_map = typed(LabelMap, config.labels)
+        preprocessing = typed(Preprocessing, config.preprocessing)
         output.mkdir(parents=True, exist_ok=True)
         executor = None
         if jobs:

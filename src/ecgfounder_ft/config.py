@@ -7,19 +7,22 @@ and a refused configuration answer at once.
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, DictConfig, OmegaConf
 
 from ecgfounder_ft.data.split_settings import SplitSettings
-from ecgfounder_ft.ecg.preprocessing import Preprocessing
+from ecgfounder_ft.ecg.preprocessing_settings import PreprocessingSettings
 from ecgfounder_ft.errors import ExplainedError
 from ecgfounder_ft.labels import LabelMap
 
 
 class ConfigurationError(ExplainedError):
     """A configuration that cannot be composed."""
+
+
+Settings = TypeVar("Settings")
 
 
 @dataclass
@@ -448,7 +451,7 @@ class Config:
     data: DataConfig = MISSING
     task: TaskConfig = MISSING
     split: SplitSettings = MISSING
-    preprocessing: Preprocessing = MISSING
+    preprocessing: PreprocessingSettings = MISSING
     model: ModelConfig = MISSING
     finetune: Any = MISSING
     augment: AugmentationConfig = MISSING
@@ -486,7 +489,7 @@ SCHEMAS: dict[str, dict[str, Any]] = {
         "asymmetric_schema": AsymmetricConfig,
     },
     "split": {"split_schema": SplitSettings},
-    "preprocessing": {"preprocessing_schema": Preprocessing},
+    "preprocessing": {"preprocessing_schema": PreprocessingSettings},
     "model": {"model_schema": ModelConfig},
     "finetune": {
         "full_schema": FullConfig,
@@ -564,16 +567,21 @@ def compose_config(overrides: Sequence[str] = ()) -> DictConfig:
     return config
 
 
+def typed(settings: type[Settings], node: Any) -> Settings:
+    """The object of a class of settings that a configuration node describes, composed or read from a file."""
+    content = OmegaConf.to_container(node, resolve=True)
+    return cast(Settings, OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(settings), content)))
+
+
 def load_label_map(name: str) -> LabelMap:
     """The label map ``configs/labels/<name>.yaml``.
 
     Raises:
         ConfigurationError: if there is none of that name; the message lists those that are there.
     """
-    from omegaconf import OmegaConf
 
     folder = config_folder() / "labels"
     if not (folder / f"{name}.yaml").is_file():
         there = ", ".join(sorted(path.stem for path in folder.glob("*.yaml")))
         raise ConfigurationError(f"no label map '{name}' in {folder}; there are {there}")
-    return cast(LabelMap, OmegaConf.to_object(compose_config([f"labels={name}"]).labels))
+    return typed(LabelMap, compose_config([f"labels={name}"]).labels)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -26,7 +26,7 @@ from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
 from ecgfounder_ft import results
 from ecgfounder_ft.allocator import keep_freed_memory
-from ecgfounder_ft.config import Config, ConfigurationError
+from ecgfounder_ft.config import Config, ConfigurationError, typed
 from ecgfounder_ft.data.activations import store_activations
 from ecgfounder_ft.data.augmentation import Augmentation
 from ecgfounder_ft.data.datamodule import ECGDataModule
@@ -60,8 +60,6 @@ PACKAGES = ("ecgfounder-ft", "torch", "pytorch-lightning", "hydra-core", "numpy"
 BATCH_SIZE = 32
 """Recordings at once where nothing depends on it: while ``data.batch_size=auto`` is not found yet."""
 
-Schema = TypeVar("Schema")
-
 
 class SeveralDevicesError(ExplainedError):
     """Several devices for what one alone can do."""
@@ -89,9 +87,9 @@ def run_experiment(config: Config) -> float | None:
         pl.seed_everything(config.seed, verbose=False)
         _allow_tf32(config.tf32)
         _quieten()
-        label_map = _typed(LabelMap, config.labels)
-        preprocessing = _typed(Preprocessing, config.preprocessing)
-        split = _typed(SplitSettings, config.split)
+        label_map = typed(LabelMap, config.labels)
+        preprocessing = typed(Preprocessing, config.preprocessing)
+        split = typed(SplitSettings, config.split)
         data = prepare_data(config.data, label_map, config.task.name, preprocessing, split, config.seed, folder)
         datamodule = ECGDataModule(
             data.signals,
@@ -399,12 +397,6 @@ def autocast_type(config: Config) -> torch.dtype | None:
 def choose_accelerator(wanted: str) -> str:
     """``cuda`` or ``cpu``."""
     return "cuda" if wanted in ("auto", "gpu", "cuda") and torch.cuda.is_available() else "cpu"
-
-
-def _typed(schema: type[Schema], node: Any) -> Schema:
-    """The object that a configuration node describes, whether it was composed or read from a file."""
-    content = OmegaConf.to_container(node, resolve=True)
-    return cast(Schema, OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(schema), content)))
 
 
 def _plain(config: Config) -> dict[str, Any]:

@@ -17,7 +17,8 @@ from ecgfounder_ft.data import store_build
 from ecgfounder_ft.data.store import StoredSignals, build_store, store_name
 from ecgfounder_ft.data.store_build import StoreFullError, signal_hash
 from ecgfounder_ft.ecg.leads import STANDARD_LEADS
-from ecgfounder_ft.ecg.preprocessing import Preprocessing, Window
+from ecgfounder_ft.ecg.preprocessing import Preprocessing
+from ecgfounder_ft.ecg.preprocessing_settings import Window
 from ecgfounder_ft.ecg.wfdb_files import read_recording, write_recording
 
 

@@ -17,7 +17,8 @@ from ecgfounder_ft.data.store import build_store, store_name
 from ecgfounder_ft.data.store_build import StoreBuildError, StoreFullError
 from ecgfounder_ft.data.store_index import read_index, temporary_file
 from ecgfounder_ft.ecg.leads import STANDARD_LEADS
-from ecgfounder_ft.ecg.preprocessing import Preprocessing, Window
+from ecgfounder_ft.ecg.preprocessing import Preprocessing
+from ecgfounder_ft.ecg.preprocessing_settings import Window
 from ecgfounder_ft.ecg.wfdb_files import read_recording, write_recording
 
 SLOW_BUILD = """
@@ -26,7 +27,8 @@ from pathlib import Path
 import pandas as pd
 from ecgfounder_ft.data import store_build
 from ecgfounder_ft.data.store import build_store
-from ecgfounder_ft.ecg.preprocessing import Preprocessing, Window
+from ecgfounder_ft.ecg.preprocessing import Preprocessing
+from ecgfounder_ft.ecg.preprocessing_settings import Window
 
 def slowly(path, read=store_build.read_recording, **settings):
     time.sleep(float(pause))

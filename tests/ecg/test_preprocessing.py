@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from ecgfounder_ft.ecg.leads import STANDARD_LEADS
-from ecgfounder_ft.ecg.preprocessing import BaselineMedian, Notch, Preprocessing, Window
+from ecgfounder_ft.ecg.preprocessing import Preprocessing
+from ecgfounder_ft.ecg.preprocessing_settings import BaselineMedian, Notch, Window
 from ecgfounder_ft.ecg.recording import Recording, UnreadableRecordingError
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "preprocess.npz"

@@ -46,11 +46,13 @@ def test_every_parameter_gets_a_gradient() -> None:
     assert without == []
 
 
-@pytest.mark.parametrize("length", [5000, 4999, 1250, 77])
-def test_equals_the_network_written_the_plain_way(length: int) -> None:
+@pytest.mark.parametrize(
+    ("length", "stride"), [(5000, 2), (4999, 2), (1250, 2), (77, 2), (5000, 3), (4999, 3), (5000, 4)]
+)
+def test_equals_the_network_written_the_plain_way(length: int, stride: int) -> None:
     torch.manual_seed(0)
-    plain = PlainNet1D(12, 6, **SMALL, m_blocks=(1, 2, 1, 1, 2, 1, 1)).eval()
-    net = Net1D(12, 6, **SMALL, m_blocks=(1, 2, 1, 1, 2, 1, 1)).eval()
+    sizes = SMALL | {"m_blocks": (1, 2, 1, 1, 2, 1, 1), "stride": stride}
+    plain, net = PlainNet1D(12, 6, **sizes).eval(), Net1D(12, 6, **sizes).eval()
     net.load_state_dict(plain.state_dict())
     x = torch.randn(3, 12, length)
     expected, found = plain(x), net(x)
