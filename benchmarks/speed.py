@@ -65,6 +65,7 @@ class OwnProcess:
         self._pipe, other = context.Pipe()
         self._process = context.Process(target=self._serve, args=(other, make, arguments), daemon=True)
         self._process.start()
+        other.close()  # the process has it now: should it die, waiting for its answer ends
 
     @staticmethod
     def _serve(pipe: Connection, make: Callable[..., Callable[[], object]], arguments: tuple[object, ...]) -> None:
