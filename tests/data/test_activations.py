@@ -3,35 +3,16 @@ import shutil
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 
 from ecgfounder_ft.data.activations import store_activations
-
-
-class Signals:
-    """What is used of a signal store: 10 recordings of 3 leads and 20 samples."""
-
-    def __init__(self, folder: Path, rows: list[int]) -> None:
-        self.folder = folder
-        self.rows = pd.DataFrame({"shard": "shard-a.npy", "row": rows})
-        self.array = np.random.default_rng(0).normal(size=(10, 3, 20)).astype(np.float32)[rows]
-
-    def __len__(self) -> int:
-        return len(self.array)
-
-    def read(self, indices: np.ndarray) -> np.ndarray:
-        return self.array[np.asarray(indices)]
-
-
-def _mean(signal: torch.Tensor) -> torch.Tensor:
-    return signal.mean(dim=2)
+from tests.ten_signals import TenSignals, mean_over_time
 
 
 def test_outputs_are_read_by_position_and_into_a_batch(tmp_path: Path) -> None:
-    signals = Signals(tmp_path, list(range(10)))
-    stored = store_activations(signals, _mean, "mean", batch_size=4)  # type: ignore[arg-type]
+    signals = TenSignals(tmp_path)
+    stored = store_activations(signals, mean_over_time, "mean", batch_size=4)  # type: ignore[arg-type]
     assert stored is not None
     assert len(stored) == 10
     assert stored.shape == (3,)
@@ -50,9 +31,9 @@ def test_outputs_are_computed_once_for_the_same_weights_and_recordings(tmp_path:
 
     def run(signal: torch.Tensor) -> torch.Tensor:
         computed.append(len(signal))
-        return _mean(signal)
+        return mean_over_time(signal)
 
-    everything, some = Signals(tmp_path, list(range(10))), Signals(tmp_path, [3, 1])
+    everything, some = TenSignals(tmp_path), TenSignals(tmp_path, [3, 1])
     for signals, what in ((everything, "a"), (everything, "a"), (some, "a"), (everything, "b")):
         stored = store_activations(signals, run, what, batch_size=10)  # type: ignore[arg-type]
         assert stored is not None
@@ -61,18 +42,18 @@ def test_outputs_are_computed_once_for_the_same_weights_and_recordings(tmp_path:
 
 
 def test_an_interrupted_computation_leaves_nothing_that_counts(tmp_path: Path) -> None:
-    signals = Signals(tmp_path, list(range(10)))
+    signals = TenSignals(tmp_path)
     calls: list[int] = []
 
     def fails(signal: torch.Tensor) -> torch.Tensor:
         calls.append(1)
         if len(calls) == 3:
             raise KeyboardInterrupt
-        return _mean(signal)
+        return mean_over_time(signal)
 
     with pytest.raises(KeyboardInterrupt):
         store_activations(signals, fails, "mean", batch_size=4)  # type: ignore[arg-type]
-    stored = store_activations(signals, _mean, "mean", batch_size=4)  # type: ignore[arg-type]
+    stored = store_activations(signals, mean_over_time, "mean", batch_size=4)  # type: ignore[arg-type]
     assert stored is not None
     np.testing.assert_allclose(stored.read(range(10)), signals.array.mean(axis=2), rtol=1e-6, atol=1e-7)
 
@@ -82,6 +63,6 @@ def test_without_room_on_the_disk_it_says_so_and_does_without(
 ) -> None:
     usage = shutil.disk_usage(tmp_path)._replace(free=100)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
-    signals = Signals(tmp_path, list(range(10)))
-    assert store_activations(signals, _mean, "mean", batch_size=4) is None  # type: ignore[arg-type]
+    signals = TenSignals(tmp_path)
+    assert store_activations(signals, mean_over_time, "mean", batch_size=4) is None  # type: ignore[arg-type]
     assert "computed in every epoch instead" in caplog.text

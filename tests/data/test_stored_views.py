@@ -1,45 +1,26 @@
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 
 from ecgfounder_ft.data.augmentation import Augmentation
 from ecgfounder_ft.data.batches import BatchOrder, RecordingBatches, batch_loader
 from ecgfounder_ft.data.stored_views import ChangedSignals, StoredViews, store_views
+from tests.ten_signals import TenSignals, mean_over_time
 
 AUGMENTATION = Augmentation(probability=1.0, amplitude_scale=0.5, time_shift=0.01, stored_views=3)
 TRAINING = np.array([8, 2, 5, 1])
 
 
-class Signals:
-    """What is used of a signal store: 10 recordings of 3 leads and 20 samples."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.rows = pd.DataFrame({"shard": "shard-a.npy", "row": range(10)})
-        self.array = np.random.default_rng(0).normal(size=(10, 3, 20)).astype(np.float32)
-
-    def __len__(self) -> int:
-        return len(self.array)
-
-    def read(self, indices: np.ndarray) -> np.ndarray:
-        return self.array[np.asarray(indices)]
-
-
-def _mean(signal: torch.Tensor) -> torch.Tensor:
-    return signal.mean(dim=2)
-
-
-def _views(signals: Signals, augmentation: Augmentation = AUGMENTATION, batch_size: int = 4) -> StoredViews:
-    found = store_views(signals, TRAINING, augmentation, _mean, "mean", batch_size)  # type: ignore[arg-type]
+def _views(signals: TenSignals, augmentation: Augmentation = AUGMENTATION, batch_size: int = 4) -> StoredViews:
+    found = store_views(signals, TRAINING, augmentation, mean_over_time, "mean", batch_size)  # type: ignore[arg-type]
     assert found is not None
     return found
 
 
 def test_a_changed_recording_follows_from_seed_view_and_recording_alone(tmp_path: Path) -> None:
-    signals = Signals(tmp_path)
+    signals = TenSignals(tmp_path)
 
     def changed(view: int, **settings: float) -> ChangedSignals:
         augmentation = Augmentation(**{"probability": 1.0, "amplitude_scale": 0.5} | settings)  # type: ignore[arg-type]
@@ -59,7 +40,7 @@ def test_a_changed_recording_follows_from_seed_view_and_recording_alone(tmp_path
 
 
 def test_a_view_is_read_by_the_positions_of_the_whole_store(tmp_path: Path) -> None:
-    signals = Signals(tmp_path)
+    signals = TenSignals(tmp_path)
     views = _views(signals)
     assert len(views) == 30
     assert views.shape == (3,)
@@ -73,7 +54,7 @@ def test_a_view_is_read_by_the_positions_of_the_whole_store(tmp_path: Path) -> N
 
 
 def test_views_are_found_again_whatever_their_number_and_the_batch_size(tmp_path: Path) -> None:
-    signals = Signals(tmp_path)
+    signals = TenSignals(tmp_path)
     _views(signals)
     files = set(tmp_path.glob("*.npy"))
     assert len(files) == 3
@@ -85,7 +66,7 @@ def test_views_are_found_again_whatever_their_number_and_the_batch_size(tmp_path
 
 
 def test_epochs_take_the_views_in_turn(tmp_path: Path) -> None:
-    signals = Signals(tmp_path)
+    signals = TenSignals(tmp_path)
     views = _views(signals)
     targets = np.eye(10, dtype=np.int8)
     order = BatchOrder(TRAINING, 3, shuffle=True, views=3, stride=10)
