@@ -579,7 +579,6 @@ def load_label_map(name: str) -> LabelMap:
     Raises:
         ConfigurationError: if there is none of that name; the message lists those that are there.
     """
-
     folder = config_folder() / "labels"
     if not (folder / f"{name}.yaml").is_file():
         there = ", ".join(sorted(path.stem for path in folder.glob("*.yaml")))
