@@ -10,9 +10,9 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from ecgfounder_ft.config import Config, config_folder, register_schemas
+from ecgfounder_ft.config.schema import Config, config_folder, register_schemas
 from ecgfounder_ft.errors import run_or_explain
-from ecgfounder_ft.resume import configuration_of
+from ecgfounder_ft.training.resume import configuration_of
 
 register_schemas()
 
@@ -25,7 +25,9 @@ def main(config: DictConfig) -> float | None:
         chosen = config
         if config.resume is not None:
             chosen = configuration_of(Path(config.resume), HydraConfig.get().overrides.task)
-        from ecgfounder_ft.experiment import run_experiment  # imports torch, which a refused configuration never needs
+        from ecgfounder_ft.training.experiment import (
+            run_experiment,  # imports torch, which a refused configuration never needs
+        )
 
         return run_experiment(cast(Config, chosen))
 

@@ -36,7 +36,7 @@ from torch.utils.flop_counter import FlopCounterMode
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks import machine
 from benchmarks.plain_net1d import PlainNet1D
-from ecgfounder_ft.model.net1d import Net1D
+from ecgfounder_ft.model.ecgfounder.net1d import Net1D
 
 VIEWS = (
     "view",

@@ -20,10 +20,10 @@ from rich.console import Console
 from rich.progress import track
 
 from benchmarks.store import in_a_new_process, peak_resident, seconds
-from ecgfounder_ft.config import compose_config, load_label_map
+from ecgfounder_ft.config.schema import compose_config, load_label_map
+from ecgfounder_ft.ecg.formats.wfdb import write_recording
 from ecgfounder_ft.ecg.leads import STANDARD_LEADS
 from ecgfounder_ft.ecg.preprocessing import Preprocessing
-from ecgfounder_ft.ecg.wfdb_files import write_recording
 
 DIFFERENT_SIGNALS = 64
 PROBE_EPOCHS = 5
@@ -51,8 +51,8 @@ def measured(run: Callable[[], object]) -> Measured:
 
 
 def catalog(folder: Path) -> Measured:
-    from ecgfounder_ft.data.physionet2021 import read_physionet2021
-    from ecgfounder_ft.data.table import save_catalog
+    from ecgfounder_ft.data.sources.physionet2021 import read_physionet2021
+    from ecgfounder_ft.data.sources.table import save_catalog
 
     label_map = load_label_map("six_conditions")
 
@@ -64,22 +64,22 @@ def catalog(folder: Path) -> Measured:
 
 
 def _table(folder: Path) -> Any:
-    from ecgfounder_ft.data.table import load_catalog
+    from ecgfounder_ft.data.sources.table import load_catalog
 
     return load_catalog(folder / "catalog.parquet", load_label_map("six_conditions")).table
 
 
 def _store(folder: Path, workers: int = 1) -> Any:
-    from ecgfounder_ft.data.store import build_store
+    from ecgfounder_ft.data.store.reading import build_store
 
     return build_store(_table(folder), Preprocessing(), folder / "store", workers, progress=False)
 
 
 def store(folder: Path) -> Measured:
     """Of the process that directs the two that preprocess."""
-    import ecgfounder_ft.data.store
+    import ecgfounder_ft.data.store.reading
 
-    assert ecgfounder_ft.data.store
+    assert ecgfounder_ft.data.store.reading
     return measured(lambda: _store(folder, workers=2))
 
 
@@ -102,8 +102,8 @@ def epoch(folder: Path) -> Measured:
 
 def probe(folder: Path) -> Measured:
     """Embeddings computed and stored, then epochs of the last layer alone."""
-    from ecgfounder_ft.experiment import build_classifier, build_trainer, enter_at_stored_activations
     from ecgfounder_ft.finetune.strategy import FollowStrategy
+    from ecgfounder_ft.training.experiment import build_classifier, build_trainer, enter_at_stored_activations
 
     data = _data(folder)
     config: Any = compose_config(

@@ -61,7 +61,7 @@ class PlainStage(nn.Module):
 
 
 class PlainNet1D(nn.Module):
-    """The same parameters, names and arguments as ``ecgfounder_ft.model.net1d.Net1D``."""
+    """The same parameters, names and arguments as ``ecgfounder_ft.model.ecgfounder.net1d.Net1D``."""
 
     def __init__(
         self,

@@ -27,18 +27,18 @@ from rich.table import Table
 from torch import Tensor
 
 from ecgfounder_ft.data.catalog import skipped_table, targets
-from ecgfounder_ft.data.headers import signal_digest
-from ecgfounder_ft.data.physionet2021 import read_physionet2021
+from ecgfounder_ft.data.sources.physionet2021 import read_physionet2021
+from ecgfounder_ft.data.sources.wfdb_headers import signal_digest
 from ecgfounder_ft.data.splits import SplitSettings, split_recordings
+from ecgfounder_ft.ecg.formats.wfdb import read_header, read_recording
 from ecgfounder_ft.ecg.leads import STANDARD_LEADS
 from ecgfounder_ft.ecg.preprocessing import Preprocessing
 from ecgfounder_ft.ecg.recording import UnreadableRecordingError
-from ecgfounder_ft.ecg.wfdb_files import read_header, read_recording
 from ecgfounder_ft.evaluation.evaluate import evaluate
-from ecgfounder_ft.finetune.wise_ft import copy_of_state, interpolate
 from ecgfounder_ft.labels import ABSENT, PRESENT, UNKNOWN, LabelMap
-from ecgfounder_ft.model.net1d import Net1D
-from ecgfounder_ft.model.weights import load_weights, sha256_of
+from ecgfounder_ft.model.ecgfounder.net1d import Net1D
+from ecgfounder_ft.model.ecgfounder.weights import load_weights, sha256_of
+from ecgfounder_ft.training.wise_ft import copy_of_state, interpolate
 
 console = Console(width=130)
 

@@ -216,7 +216,7 @@ def start_rows(rounds: int) -> Rows:
     root = Path(__file__).resolve().parents[1]
     seconds = in_turns(
         {
-            "the imports of a run": run("-c", "import ecgfounder_ft.experiment"),
+            "the imports of a run": run("-c", "import ecgfounder_ft.training.experiment"),
             "ecgfounder-ft --help": run("-m", "ecgfounder_ft.cli", "--help"),
             "train.py --help": run(str(root / "train.py"), "--help"),
             "a refused configuration": run(str(root / "train.py"), "optimizer.lrr=1"),

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.plain_net1d import PlainNet1D
-from ecgfounder_ft.allocator import keep_freed_memory
 from ecgfounder_ft.ecg.preprocessing import Preprocessing
-from ecgfounder_ft.model.net1d import Net1D
+from ecgfounder_ft.memory import keep_freed_memory
+from ecgfounder_ft.model.ecgfounder.net1d import Net1D
 
 PRODUCT_SIZE, PRODUCTS = 2048, 5
 PRODUCT_FLOP = PRODUCTS * 2 * PRODUCT_SIZE**3
@@ -126,7 +126,7 @@ def plain_probe(reference: Path | None, table: pd.DataFrame, epochs: int) -> tup
 
 def our_probe(table: pd.DataFrame, folder: Path, epochs: int, bf16: bool) -> tuple[float, float, float, float]:
     """Seconds of building the store, of the embeddings, and of training on them for the first and a second time."""
-    from ecgfounder_ft.data.store import build_store
+    from ecgfounder_ft.data.store.reading import build_store
 
     net = our_net()
     y = random_batch(len(table))[1]

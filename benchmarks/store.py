@@ -26,10 +26,10 @@ from typing import Any, TypeVar
 import numpy as np
 import pandas as pd
 
-from ecgfounder_ft.data.store import StoredSignals, build_store, store_name
-from ecgfounder_ft.data.store_index import Entry, signature, write_index, write_shard_header
+from ecgfounder_ft.data.store.index import Entry, signature, write_index, write_shard_header
+from ecgfounder_ft.data.store.reading import StoredSignals, build_store, store_name
+from ecgfounder_ft.ecg.formats.wfdb import write_recording
 from ecgfounder_ft.ecg.preprocessing import Preprocessing
-from ecgfounder_ft.ecg.wfdb_files import write_recording
 
 MIMIC_LEADS = ("I", "II", "III", "aVR", "aVF", "aVL", "V1", "V2", "V3", "V4", "V5", "V6")
 BATCH = 32

@@ -30,7 +30,7 @@ from pytorch_lightning.callbacks import ModelCheckpoint
 from rich.console import Console
 from rich.progress import track
 
-from ecgfounder_ft.config import load_label_map
+from ecgfounder_ft.config.schema import load_label_map
 from ecgfounder_ft.data.datamodule import ECGDataModule
 from ecgfounder_ft.ecg.leads import STANDARD_LEADS
 from ecgfounder_ft.ecg.preprocessing import Preprocessing
@@ -47,10 +47,10 @@ from ecgfounder_ft.finetune.lp_ft import LPFT
 from ecgfounder_ft.finetune.strategy import FollowStrategy, Strategy
 from ecgfounder_ft.labels import LabelMap
 from ecgfounder_ft.model.card import ModelCard
-from ecgfounder_ft.model.classifier import Classifier, Training
-from ecgfounder_ft.model.losses import CrossEntropy
-from ecgfounder_ft.model.net1d import Net1D
-from ecgfounder_ft.model.weights import load_weights
+from ecgfounder_ft.model.ecgfounder.net1d import Net1D
+from ecgfounder_ft.model.ecgfounder.weights import load_weights
+from ecgfounder_ft.training.classifier import Classifier, Training
+from ecgfounder_ft.training.losses import CrossEntropy
 
 ARCHITECTURE: dict[str, Any] = {
     "base_filters": 16,

@@ -17,13 +17,13 @@ import torch
 from hydra.utils import instantiate
 from matplotlib.figure import Figure
 
-from ecgfounder_ft.config import compose_config
+from ecgfounder_ft.config.schema import compose_config
 from ecgfounder_ft.data.augmentation import Augmentation
+from ecgfounder_ft.ecg.formats.wfdb import read_recording
 from ecgfounder_ft.ecg.leads import STANDARD_LEADS
 from ecgfounder_ft.ecg.preprocessing import Preprocessing
 from ecgfounder_ft.ecg.recording import Recording
 from ecgfounder_ft.ecg.simulator import record, sample_physiology
-from ecgfounder_ft.ecg.wfdb_files import read_recording
 
 TITLES = {
     "time_shift": "time shift, up to {:g} s",

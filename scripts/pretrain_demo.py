@@ -34,7 +34,7 @@ from ecgfounder_ft.ecg.recording import Recording
 from ecgfounder_ft.ecg.simulator import FINDINGS, record, sample_physiology
 from ecgfounder_ft.ecg.simulator.population import draw_case, is_normal, is_sinus
 from ecgfounder_ft.labels import LabelMap
-from ecgfounder_ft.model.net1d import Net1D
+from ecgfounder_ft.model.ecgfounder.net1d import Net1D
 
 ARCHITECTURE = {
     "base_filters": 32,

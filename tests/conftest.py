@@ -31,7 +31,7 @@ def label_map() -> LabelMap:
 @pytest.fixture(scope="session")
 def simulated_folders(tmp_path_factory: pytest.TempPathFactory, label_map: LabelMap) -> tuple[Path, Path]:
     """Simulated recordings in the folders of both datasets: 16 a condition."""
-    from ecgfounder_ft.data.simulated import write_selected_folders
+    from ecgfounder_ft.data.sources.simulated import write_selected_folders
 
     return write_selected_folders(tmp_path_factory.mktemp("simulated"), label_map, 16, seed=1)
 
@@ -59,8 +59,8 @@ def run_overrides(simulated_folders: tuple[Path, Path], tmp_path_factory: pytest
 @pytest.fixture(scope="session")
 def finished_run(run_overrides: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a finished run; read only."""
-    from ecgfounder_ft.config import compose_config
-    from ecgfounder_ft.experiment import run_experiment
+    from ecgfounder_ft.config.schema import compose_config
+    from ecgfounder_ft.training.experiment import run_experiment
 
     folder = tmp_path_factory.mktemp("run")
     config = compose_config(run_overrides)

@@ -14,8 +14,8 @@ from ecgfounder_ft.ecg.preprocessing import Preprocessing
 from ecgfounder_ft.finetune.strategy import FollowStrategy, Strategy
 from ecgfounder_ft.labels import LabelMap
 from ecgfounder_ft.model.card import ModelCard
-from ecgfounder_ft.model.classifier import Classifier, Training
-from ecgfounder_ft.model.losses import CrossEntropy
+from ecgfounder_ft.training.classifier import Classifier, Training
+from ecgfounder_ft.training.losses import CrossEntropy
 
 ARCHITECTURE: dict[str, Any] = {
     "base_filters": 16,

@@ -10,8 +10,8 @@ import typer
 from rich.logging import RichHandler
 
 from ecgfounder_ft import __version__
-from ecgfounder_ft.allocator import keep_freed_memory
 from ecgfounder_ft.errors import run_or_explain
+from ecgfounder_ft.memory import keep_freed_memory
 
 app = typer.Typer(
     name="ecgfounder-ft",
@@ -54,8 +54,8 @@ def simulate(
     """Write simulated recordings in the folder layout of both datasets."""
 
     def run() -> None:
-        from ecgfounder_ft.config import load_label_map
-        from ecgfounder_ft.data.simulated import write_selected_folders
+        from ecgfounder_ft.config.schema import load_label_map
+        from ecgfounder_ft.data.sources.simulated import write_selected_folders
 
         mimic, physionet = write_selected_folders(folder, load_label_map(labels), recordings, seed)
         typer.echo(f'python train.py data.mimic_path="{mimic}" data.physionet_path="{physionet}"')
@@ -71,7 +71,7 @@ def download(
     """Download a published ECGFounder checkpoint and check it."""
 
     def run() -> None:
-        from ecgfounder_ft.model.weights import PUBLISHED, WeightsError, find_weights
+        from ecgfounder_ft.model.ecgfounder.weights import PUBLISHED, WeightsError, find_weights
 
         names = {f"{checkpoint.leads}lead": name for name, checkpoint in PUBLISHED.items()}
         if model not in names:
@@ -96,9 +96,9 @@ def catalog(
     """List a dataset's recordings with their labels, and the evidence for each, in one Parquet table."""
 
     def run() -> None:
-        from ecgfounder_ft.config import load_label_map
+        from ecgfounder_ft.config.schema import load_label_map
         from ecgfounder_ft.data.catalog import describe_counts
-        from ecgfounder_ft.data.sources import mimic_iv_ecg_catalog, physionet2021_catalog
+        from ecgfounder_ft.data.sources.source import mimic_iv_ecg_catalog, physionet2021_catalog
 
         label_map = load_label_map(labels)
         if dataset is Dataset.MIMIC_IV_ECG:
@@ -133,8 +133,8 @@ def store(
     """Preprocess recordings ahead of training, here or on a SLURM cluster; train.py then finds them ready."""
 
     def run() -> None:
-        from ecgfounder_ft.config import compose_config, typed
-        from ecgfounder_ft.data.preparation import gather_recordings
+        from ecgfounder_ft.config.schema import compose_config, typed
+        from ecgfounder_ft.data.gather_and_split import gather_recordings
         from ecgfounder_ft.ecg.preprocessing import Preprocessing
         from ecgfounder_ft.labels import LabelMap
 
@@ -166,8 +166,8 @@ def draw(
     """Draw a recording on ECG paper, 25 mm/s and 10 mm/mV."""
 
     def run() -> None:
+        from ecgfounder_ft.ecg.formats.wfdb import read_recording
         from ecgfounder_ft.ecg.paper import draw_recording
-        from ecgfounder_ft.ecg.wfdb_files import read_recording
 
         found = read_recording(recording)
         target = output or Path(f"{found.name}.png")
@@ -191,7 +191,7 @@ def predict(
     """Predict recordings as they are stored; leads, rate and filters are the model's own affair."""
 
     def run() -> None:
-        from ecgfounder_ft.predict import load_model, predict_files
+        from ecgfounder_ft.inference.predict import load_model, predict_files
 
         keep_freed_memory()
         paths = [file for path in recordings for file in (sorted(path.rglob("*.hea")) if path.is_dir() else [path])]
@@ -231,10 +231,10 @@ def evaluate(
     """Evaluate a finished run: figures with intervals, calibration, subgroups, report.html."""
 
     def run() -> None:
-        from ecgfounder_ft.elsewhere import evaluate_elsewhere
-        from ecgfounder_ft.evaluation.runs import BY, EvaluationSettings
-        from ecgfounder_ft.predict import load_model
-        from ecgfounder_ft.run_report import REPORT_FILE, ReportOptions, report_run, write_scorer_files
+        from ecgfounder_ft.inference.predict import load_model
+        from ecgfounder_ft.runs.evaluate_elsewhere import evaluate_elsewhere
+        from ecgfounder_ft.runs.evaluation import BY, EvaluationSettings
+        from ecgfounder_ft.runs.report import REPORT_FILE, ReportOptions, report_run, write_scorer_files
 
         settings = EvaluationSettings(
             calibration=calibration or "temperature",
@@ -276,8 +276,8 @@ def compare(
     def run() -> None:
         import time
 
-        from ecgfounder_ft.evaluation.runs import EvaluationSettings, compare_runs, comparison_table
-        from ecgfounder_ft.report.html import write_comparison
+        from ecgfounder_ft.report.page import write_comparison
+        from ecgfounder_ft.runs.evaluation import EvaluationSettings, compare_runs, comparison_table
 
         comparison = compare_runs(runs, EvaluationSettings(resamples=resamples), sort_by=sort_by)
         table = comparison_table(comparison)

@@ -8,7 +8,7 @@ import torch
 
 from ecgfounder_ft.data.batches import BatchOrder
 from ecgfounder_ft.data.datamodule import ECGDataModule, balanced_weights, loss_weights
-from ecgfounder_ft.data.store import StoredSignals
+from ecgfounder_ft.data.store.reading import StoredSignals
 from ecgfounder_ft.labels import ABSENT, PRESENT, UNKNOWN
 
 CODES = ("NORM", "AFIB", "LBBB")

@@ -19,8 +19,8 @@ from ecgfounder_ft.data.splits import (
     require_enough,
     split_recordings,
 )
-from ecgfounder_ft.data.store_build import signal_hash
-from ecgfounder_ft.ecg.wfdb_files import read_recording
+from ecgfounder_ft.data.store.building import signal_hash
+from ecgfounder_ft.ecg.formats.wfdb import read_recording
 
 CODES = ("NORM", "AFIB", "LBBB")
 SOURCES = (("mimic", ""), ("challenge", "georgia"), ("challenge", "ptb_xl"))

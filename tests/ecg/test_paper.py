@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
+from ecgfounder_ft.ecg.formats.wfdb import read_recording
 from ecgfounder_ft.ecg.leads import STANDARD_LEADS
 from ecgfounder_ft.ecg.paper import draw_recording, overlay_from_window
 from ecgfounder_ft.ecg.recording import Recording
-from ecgfounder_ft.ecg.wfdb_files import read_recording
 
 DPI = 254  # 10 pixels a millimetre
 

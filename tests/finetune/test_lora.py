@@ -4,9 +4,9 @@ import torch
 pytest.importorskip("peft")
 
 from ecgfounder_ft.finetune.lora import LoRA
-from ecgfounder_ft.finetune.summary import strategy_rows
-from ecgfounder_ft.finetune.wise_ft import copy_of_state
 from ecgfounder_ft.labels import LabelMap
+from ecgfounder_ft.training.strategy_table import strategy_rows
+from ecgfounder_ft.training.wise_ft import copy_of_state
 from tests.small_training import PARTS, small_classifier, small_data, small_trainer
 
 

@@ -10,10 +10,10 @@ from ecgfounder_ft.finetune.last_stages import LastStages
 from ecgfounder_ft.finetune.linear_probe import LinearProbe
 from ecgfounder_ft.finetune.lp_ft import LPFT
 from ecgfounder_ft.finetune.strategy import Strategy, freeze, set_rates
-from ecgfounder_ft.finetune.summary import strategy_rows
-from ecgfounder_ft.finetune.wise_ft import copy_of_state
 from ecgfounder_ft.labels import LabelMap
-from ecgfounder_ft.model.schedules import cosine, one_cycle
+from ecgfounder_ft.training.schedules import cosine, one_cycle
+from ecgfounder_ft.training.strategy_table import strategy_rows
+from ecgfounder_ft.training.wise_ft import copy_of_state
 from tests.small_training import PARTS, small_classifier, small_data, small_trainer
 
 NET1D = ("stem", *(f"stage{number}" for number in range(1, 8)), "head")

@@ -4,7 +4,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from ecgfounder_ft.data.catalog import Catalog, build_table, skipped_table
-from ecgfounder_ft.data.physionet2021 import read_physionet2021
+from ecgfounder_ft.data.sources.physionet2021 import read_physionet2021
 from ecgfounder_ft.ecg.leads import STANDARD_LEADS
 from ecgfounder_ft.ecg.recording import Recording, UnreadableRecordingError
 from ecgfounder_ft.labels import ABSENT, PRESENT, UNKNOWN

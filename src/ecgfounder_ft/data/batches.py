@@ -9,9 +9,9 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
-from ecgfounder_ft.data.activations import StoredActivations
-from ecgfounder_ft.data.store import StoredSignals
-from ecgfounder_ft.data.stored_views import StoredViews
+from ecgfounder_ft.data.store.frozen_output_views import StoredViews
+from ecgfounder_ft.data.store.frozen_outputs import StoredActivations
+from ecgfounder_ft.data.store.reading import StoredSignals
 
 Batch = dict[str, torch.Tensor]
 

@@ -7,11 +7,11 @@ import pandas as pd
 import pytorch_lightning as pl
 from numpy.typing import NDArray
 
-from ecgfounder_ft.data.activations import StoredActivations
 from ecgfounder_ft.data.batches import BatchLoader, BatchOrder, RecordingBatches, batch_loader
 from ecgfounder_ft.data.splits import EXCLUDED, SIDES, TEST, TRAIN, VALIDATION
-from ecgfounder_ft.data.store import StoredSignals
-from ecgfounder_ft.data.stored_views import StoredViews
+from ecgfounder_ft.data.store.frozen_output_views import StoredViews
+from ecgfounder_ft.data.store.frozen_outputs import StoredActivations
+from ecgfounder_ft.data.store.reading import StoredSignals
 from ecgfounder_ft.labels import ABSENT, PRESENT, TASKS
 
 IMBALANCE = ("none", "balanced_sampler", "pos_weight")

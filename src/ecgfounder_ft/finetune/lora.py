@@ -8,7 +8,7 @@ from torch import nn
 
 from ecgfounder_ft.errors import ExplainedError
 from ecgfounder_ft.finetune.strategy import Strategy
-from ecgfounder_ft.model.net1d import Conv1dSame, Net1D
+from ecgfounder_ft.model.ecgfounder.net1d import Conv1dSame, Net1D
 
 
 class MissingPeftError(ExplainedError):

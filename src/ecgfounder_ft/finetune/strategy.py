@@ -19,8 +19,8 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
-from ecgfounder_ft.model.classifier import Classifier
-from ecgfounder_ft.model.net1d import Net1D
+from ecgfounder_ft.model.ecgfounder.net1d import Net1D
+from ecgfounder_ft.training.classifier import Classifier
 
 log = logging.getLogger(__name__)
 

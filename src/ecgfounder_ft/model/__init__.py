@@ -1,1 +1,1 @@
-"""Net1D, its published weights, and the LightningModule that trains it."""
+"""Networks: the protocol, the record of what a model is, and one folder per network."""

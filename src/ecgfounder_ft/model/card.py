@@ -7,7 +7,7 @@ from torch import Tensor
 
 from ecgfounder_ft.ecg.preprocessing import Preprocessing
 from ecgfounder_ft.labels import TASKS, LabelMap
-from ecgfounder_ft.model.net1d import Net1D
+from ecgfounder_ft.model.ecgfounder.net1d import Net1D
 
 CARD_KEY = "ecgfounder_ft"
 """Where the record stands in a checkpoint."""

@@ -18,11 +18,11 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 from numpy.typing import NDArray
 
+from ecgfounder_ft.ecg.formats.wfdb import read_recording
 from ecgfounder_ft.ecg.paper import draw_recording
 from ecgfounder_ft.ecg.recording import Recording, UnreadableRecordingError
-from ecgfounder_ft.ecg.wfdb_files import read_recording
 from ecgfounder_ft.labels import PRESENT, STATE_NAMES, UNKNOWN, LabelMap
-from ecgfounder_ft.report.figures import colour_of, save_figure
+from ecgfounder_ft.report.plots import colour_of, save_figure
 
 logger = logging.getLogger(__name__)
 

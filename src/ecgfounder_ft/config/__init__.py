@@ -1,0 +1,1 @@
+"""Configuration: the typed schema, and how a configuration is composed and checked."""

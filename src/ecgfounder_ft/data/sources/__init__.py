@@ -1,0 +1,1 @@
+"""The datasets that recordings come from, one file each."""

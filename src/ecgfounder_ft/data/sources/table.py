@@ -1,0 +1,352 @@
+"""Catalogs as files: a user's own table of recordings, and catalogs saved for later.
+
+A user's table needs ``path`` (the header of each recording) and at least one condition of the label map, with
+``present``, ``absent``, ``unknown``, ``1``, ``0`` or nothing. The other columns of
+:mod:`ecgfounder_ft.data.catalog` are optional. A saved catalog is a Parquet file of the documented columns,
+with the label map, the root of its paths and its notes in the file's metadata, and what was skipped in a CSV
+beside it.
+"""
+
+import difflib
+import json
+import logging
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ecgfounder_ft.data.catalog import (
+    LEADING_COLUMNS,
+    SKIPPED_COLUMNS,
+    TRAILING_COLUMNS,
+    Catalog,
+    CatalogError,
+    build_table,
+    skipped_table,
+    validate,
+)
+from ecgfounder_ft.data.sources.wfdb_headers import HeaderFacts, parse_sex, read_headers
+from ecgfounder_ft.ecg.recording import UnreadableRecordingError
+from ecgfounder_ft.labels import ABSENT, PRESENT, UNKNOWN, LabelMap
+
+logger = logging.getLogger(__name__)
+
+SCHEMA_VERSION = 1
+"""Of saved catalogs; raised whenever older files cannot be read as they are."""
+
+_METADATA_KEY = b"ecgfounder_ft"
+_IGNORED = ("split",)
+"""Columns of tables that this package writes, which are no part of a catalog."""
+
+_STATES = {
+    "present": PRESENT,
+    "1": PRESENT,
+    "1.0": PRESENT,
+    "true": PRESENT,
+    "absent": ABSENT,
+    "0": ABSENT,
+    "0.0": ABSENT,
+    "false": ABSENT,
+    "unknown": UNKNOWN,
+    "-1": UNKNOWN,
+    "-1.0": UNKNOWN,
+    "": UNKNOWN,
+}
+
+
+def read_table(
+    path: Path | str, label_map: LabelMap, root: Path | str | None = None, header_cache: Path | None = None
+) -> Catalog:
+    """Catalog of a user's own table.
+
+    Rows without a usable path, with one outside the root, listed twice, or whose recording cannot be read are
+    skipped with their reason. Ages, sexes and folds that are none become unknown, and recordings without a
+    patient their own patient; both are counted in the notes. Sampling rate and length are read from the
+    headers, and age and sex too where the table has no such column.
+
+    Args:
+        path: a CSV or Parquet file.
+        label_map: the conditions that its columns may name; one without a column is unknown throughout.
+        root: the folder that relative paths start from and that no path may leave. Without it, they start
+            from the table's own folder, and absolute paths may lie anywhere.
+        header_cache: where to remember headers; see :func:`ecgfounder_ft.data.sources.wfdb_headers.read_headers`.
+
+    Raises:
+        CatalogError: if the file cannot be read, has no ``path`` or no condition, a column looks like a
+            condition that is not in the label map, or a condition holds something else than a state.
+    """
+    file = Path(path).expanduser().absolute()
+    given = _read_file(file)
+    notes = _check_columns(given, file, label_map)
+    states = {code: _states(given, code, file) for code in label_map.codes if code in given}
+    dataset = given["dataset"].where(given["dataset"] != "", file.stem) if "dataset" in given else file.stem
+    rows = pd.DataFrame({"dataset": dataset}, index=given.index).assign(**states)
+    rows["constituent"] = given.get("constituent", "")
+    rows["evidence"] = given.get("evidence", file.name)
+
+    folder = file.parent if root is None else Path(root).expanduser().absolute()
+    rows["path"], named, skipped = _headers(given["path"], folder, allow_absolute=root is None)
+    rows["recording"] = rows["dataset"] + "/" + named
+    if "recording" in given:
+        rows["recording"] = given["recording"].where(given["recording"] != "", rows["recording"])
+    usable = rows["path"] != ""
+    content = [*label_map.codes, "patient", "recording"]
+    first = _first_of_each(rows.loc[usable, "path"], given[[c for c in content if c in given]], skipped)
+    rows = rows.loc[first]
+    repeated = rows["recording"].duplicated(keep=False)
+    skipped += [
+        UnreadableRecordingError("recording name is used twice", f"found {name}", header)
+        for name, header in zip(rows.loc[repeated, "recording"], rows.loc[repeated, "path"], strict=True)
+    ]
+    rows = rows[~repeated]
+
+    reading = read_headers([Path(header) for header in rows["path"]], header_cache)
+    facts = {entry.path: entry for entry in reading.facts}
+    rows = rows[rows["path"].isin(facts.keys())]
+    headers = [facts[header] for header in rows["path"]]
+    rows["sampling_rate"] = [entry.sampling_rate for entry in headers]
+    rows["samples"] = [entry.samples for entry in headers]
+    rows["patient"] = _patients(given, rows, notes)
+    rows["age"], rows["sex"], rows["fold"] = _person(given.loc[rows.index], headers, notes)
+    notes = [f"{file.name}: {note}" for note in notes]
+    for note in notes:
+        logger.warning(note)
+    return Catalog(build_table(rows, label_map), skipped_table([*skipped, *reading.errors]), tuple(notes))
+
+
+def _read_file(file: Path) -> pd.DataFrame:
+    """All columns as text, blanks and missing values as empty text."""
+    if not file.is_file():
+        raise CatalogError(f"no table {file}; give a CSV or Parquet file with the columns path and one a condition")
+    try:
+        if file.suffix.casefold() in {".parquet", ".pq"}:
+            table = pd.read_parquet(file)
+            table = table.astype(object).where(table.notna(), "").astype(str)
+        else:
+            table = pd.read_csv(file, dtype=str, keep_default_na=False, encoding="utf-8-sig", skipinitialspace=True)
+    except (ValueError, OSError, pa.ArrowException) as error:
+        raise CatalogError(f"{file} cannot be read as a table: {error}") from error
+    return table.apply(lambda column: column.str.strip()).rename(columns=lambda name: str(name).strip())
+
+
+def _check_columns(given: pd.DataFrame, file: Path, label_map: LabelMap) -> list[str]:
+    """Refuse a table whose columns cannot be meant, and note those that are not used."""
+    documented = (*LEADING_COLUMNS, *label_map.codes, *TRAILING_COLUMNS)
+    unused = []
+    for column in given.columns:
+        if column in documented or column.startswith("Unnamed:"):
+            continue
+        values = given[column].str.casefold()
+        close = _closest(column, label_map, documented)
+        if close or ((values != "").any() and column not in _IGNORED and values.isin(_STATES.keys()).all()):
+            meant = f"did you mean '{close}'?" if close else "remove it, or use a label map that has it."
+            raise CatalogError(
+                f"{file}: column '{column}' is no condition of label map '{label_map.name}' "
+                f"({', '.join(label_map.codes)}): {meant}"
+            )
+        unused.append(column)
+    if given.columns.duplicated().any():
+        raise CatalogError(f"{file}: column '{given.columns[given.columns.duplicated()][0]}' stands there twice")
+    if "path" not in given:
+        raise CatalogError(f"{file}: no column 'path' among {', '.join(given.columns)}")
+    if not any(code in given for code in label_map.codes):
+        raise CatalogError(
+            f"{file}: no condition among {', '.join(given.columns)}; expected some of {', '.join(label_map.codes)}"
+        )
+    notes = [f"no column for {code}; it is unknown in every recording" for code in label_map.codes if code not in given]
+    return notes + ([f"columns {', '.join(unused)} are not used"] if unused else [])
+
+
+def _closest(column: str, label_map: LabelMap, documented: tuple[str, ...]) -> str:
+    """The documented column that an undocumented one most likely means, or empty."""
+    if column in _IGNORED:
+        return ""
+    meant = {name.casefold(): name for name in documented}
+    for code, condition in label_map.conditions.items():
+        for alias in (condition.name, *condition.folders, *condition.words):
+            meant.setdefault(alias.casefold(), code)
+    close = difflib.get_close_matches(column.casefold(), list(meant), n=1, cutoff=0.75)
+    return meant[close[0]] if close else ""
+
+
+def _states(given: pd.DataFrame, code: str, file: Path) -> pd.Series:
+    values = given[code].str.casefold()
+    wrong = ~values.isin(_STATES.keys())
+    if wrong.any():
+        row = int(wrong.to_numpy().argmax())
+        raise CatalogError(
+            f"{file}: {int(wrong.sum())} value(s) of {code} are no state, the first {given[code].iloc[row]!r} "
+            f"in row {row + 1}; expected present, absent, unknown, 1, 0 or nothing"
+        )
+    return values.map(_STATES)
+
+
+def _headers(
+    paths: pd.Series, folder: Path, *, allow_absolute: bool
+) -> tuple[pd.Series, pd.Series, list[UnreadableRecordingError]]:
+    """The absolute header of each row (empty where there is none), its name below the folder, and what is wrong."""
+    headers, names, skipped = [], [], []
+    top = os.path.normpath(folder)
+    for text in paths:
+        header = name = ""
+        if not text:
+            skipped.append(UnreadableRecordingError("no path", "the row names no file"))
+        else:
+            full = os.path.normpath(Path(folder, text))
+            inside = full.startswith(os.path.join(top, ""))  # noqa: PTH118
+            if inside or (allow_absolute and Path(text).is_absolute()):
+                stem, suffix = os.path.splitext(full)  # noqa: PTH122
+                stem = stem if suffix in {".hea", ".dat", ".mat"} else full
+                header = f"{stem}.hea"
+                name = os.path.relpath(stem, top) if inside else stem.lstrip(os.sep)
+            else:
+                skipped.append(UnreadableRecordingError("path outside its root", f"the root is {top}", full))
+        headers.append(header)
+        names.append(name)
+    index = paths.index
+    return pd.Series(headers, index=index, dtype=str), pd.Series(names, index=index, dtype=str), skipped
+
+
+def _first_of_each(
+    headers: pd.Series, content: pd.DataFrame, skipped: list[UnreadableRecordingError]
+) -> "pd.Index[int]":
+    """Rows to keep: of a path that is listed several times the first, or none if its rows disagree."""
+    repeated = headers[headers.duplicated(keep=False)]
+    drop: list[int] = []
+    for header, rows in repeated.groupby(repeated).groups.items():
+        agree = len(content.loc[rows].drop_duplicates()) == 1
+        left_out = rows[1:] if agree else rows
+        drop.extend(left_out)
+        detail = "with the same content" if agree else "with different content; none of its rows is used"
+        skipped += [UnreadableRecordingError("path is listed twice", detail, str(header)) for _ in left_out]
+    return headers.index.difference(drop)
+
+
+def _patients(given: pd.DataFrame, rows: pd.DataFrame, notes: list[str]) -> pd.Series:
+    named = given["patient"].loc[rows.index] if "patient" in given else pd.Series("", index=rows.index, dtype=str)
+    blank = named == ""
+    if blank.any():
+        notes.append(
+            f"{int(blank.sum())} recording(s) name no patient; each is taken as a patient of its own, "
+            "so that one person's recordings may fall on different sides of a split"
+        )
+    prefixed = [
+        name if name.startswith(f"{dataset}/") else f"{dataset}/{name}"
+        for name, dataset in zip(named, rows["dataset"], strict=True)
+    ]
+    return pd.Series(prefixed, index=rows.index, dtype=str).where(~blank, rows["recording"])
+
+
+def _person(
+    given: pd.DataFrame, headers: list[HeaderFacts], notes: list[str]
+) -> tuple[pd.Series, pd.Series, pd.Series]:
+    """Age, sex and fold from the table, age and sex from the headers where it has no such column."""
+    index = given.index
+    age = pd.Series([entry.age for entry in headers], index=index, dtype=float)
+    sex = pd.Series([entry.sex for entry in headers], index=index, dtype=str)
+    fold = pd.Series(np.nan, index=index)
+    if "age" in given:
+        age = pd.to_numeric(given["age"], errors="coerce")
+        age = age.where((age >= 0) & (age <= 150))
+        _note_losses(given["age"], age.isna(), notes)
+    if "fold" in given:
+        fold = pd.to_numeric(given["fold"], errors="coerce")
+        _note_losses(given["fold"], fold.isna(), notes)
+    if "sex" in given:
+        sex = given["sex"].map(parse_sex)
+        _note_losses(given["sex"], sex == "", notes)
+    return age, sex, fold
+
+
+def _note_losses(values: pd.Series, lost: pd.Series, notes: list[str]) -> None:
+    wrong = values[lost & (values != "") & ~values.str.casefold().isin({"nan", "unknown", "none"})]
+    if len(wrong):
+        notes.append(
+            f"{len(wrong)} value(s) of {values.name} cannot be read, the first {wrong.iloc[0]!r}; unknown there"
+        )
+
+
+def save_catalog(catalog: Catalog, file: Path | str, root: Path | str | None, label_map: LabelMap) -> None:
+    """Write a catalog as Parquet, with what was skipped in ``<name>.skipped.csv`` beside it.
+
+    The file appears whole or not at all.
+
+    Args:
+        catalog: what to write.
+        file: where to; its folder is made if absent.
+        root: the dataset's folder, from which paths below it are written; None writes them absolute.
+        label_map: the one that the catalog was built with.
+    """
+    validate(catalog.table, label_map)
+    file = Path(file)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    table = catalog.table.reset_index(drop=True)
+    top = "" if root is None else os.path.normpath(Path(root).expanduser().absolute())
+    if top:
+        table = table.assign(path=table["path"].str.removeprefix(os.path.join(top, "")))  # noqa: PTH118
+    arrow = pa.Table.from_pandas(table, preserve_index=False)
+    for column in ("dataset", "constituent", "sex"):
+        position = arrow.schema.get_field_index(column)
+        arrow = arrow.set_column(position, column, arrow[column].dictionary_encode())
+    about = {
+        "schema_version": SCHEMA_VERSION,
+        "root": top,
+        "label_map": label_map.to_dict(),
+        "notes": list(catalog.notes),
+    }
+    metadata = {**(arrow.schema.metadata or {}), _METADATA_KEY: json.dumps(about).encode()}
+    unfinished = file.with_name(f"{file.name}.{os.getpid()}.part")
+    pq.write_table(arrow.replace_schema_metadata(metadata), unfinished, compression="zstd")
+    catalog.skipped.to_csv(_skipped_file(file), index=False)
+    unfinished.replace(file)
+
+
+def load_catalog(file: Path | str, label_map: LabelMap, root: Path | str | None = None) -> Catalog:
+    """Read a saved catalog, with absolute paths.
+
+    Args:
+        file: as :func:`save_catalog` wrote it.
+        label_map: must be the one that the catalog was built with.
+        root: where the dataset lies now, if it was moved.
+
+    Raises:
+        CatalogError: if it is no saved catalog, of another version, or of another label map.
+    """
+    file = Path(file)
+    try:
+        arrow = pq.read_table(file)
+    except (OSError, pa.ArrowException) as error:
+        raise CatalogError(f"{file} cannot be read as a catalog: {error}") from error
+    about = json.loads((arrow.schema.metadata or {}).get(_METADATA_KEY, b"{}"))
+    _check_origin(about, file, label_map)
+    table = arrow.to_pandas()
+    for column in ("dataset", "constituent", "sex"):
+        table[column] = table[column].astype(str)
+    top = about["root"] if root is None else os.path.normpath(Path(root).expanduser().absolute())
+    if top:
+        table["path"] = table["path"].where(table["path"].str.startswith("/"), f"{top}{os.sep}" + table["path"])
+    beside = _skipped_file(file)
+    skipped = pd.DataFrame(columns=SKIPPED_COLUMNS, dtype=str)
+    if beside.is_file():
+        skipped = pd.read_csv(beside, dtype=str, keep_default_na=False)
+    return Catalog(build_table(table, label_map), skipped, tuple(about["notes"]))
+
+
+def _check_origin(about: Mapping[str, object], file: Path, label_map: LabelMap) -> None:
+    if about.get("schema_version") != SCHEMA_VERSION:
+        raise CatalogError(
+            f"{file}: version {about.get('schema_version')}, expected {SCHEMA_VERSION}; build the catalog again"
+        )
+    if about["label_map"] != label_map.to_dict():
+        raise CatalogError(
+            f"{file} was built with another label map than '{label_map.name}' is now, so its labels may be others; "
+            "build the catalog again"
+        )
+
+
+def _skipped_file(file: Path) -> Path:
+    return file.with_suffix(".skipped.csv")

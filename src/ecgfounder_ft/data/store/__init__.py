@@ -1,0 +1,1 @@
+"""Preprocessed recordings on disk, and the outputs of frozen parts for them."""

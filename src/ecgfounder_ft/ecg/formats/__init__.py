@@ -1,0 +1,1 @@
+"""Files that recordings are stored in, one reader per format."""

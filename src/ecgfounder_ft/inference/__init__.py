@@ -1,0 +1,1 @@
+"""A finished model: loaded, and used on arrays and files."""

@@ -1,0 +1,1 @@
+"""ECGFounder: its network Net1D and its published weights."""

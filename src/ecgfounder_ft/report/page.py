@@ -1,0 +1,423 @@
+"""The report of one run: a single HTML file that opens anywhere, asks no network, and prints on A4.
+
+:class:`ReportContent` is plain data that whoever knows the run fills; everything that is None or empty is left out of
+the report, or said to be missing. Tables and words come from ``templates/report.html.j2``, pictures from
+:mod:`ecgfounder_ft.report.plots` and :mod:`ecgfounder_ft.ecg.paper`.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from matplotlib.figure import Figure
+from numpy.typing import ArrayLike, NDArray
+
+from ecgfounder_ft.ecg.paper import draw_recording
+from ecgfounder_ft.ecg.recording import Recording
+from ecgfounder_ft.evaluation.bootstrap import MIN_PATIENTS
+from ecgfounder_ft.evaluation.calibration import Calibration
+from ecgfounder_ft.evaluation.evaluate import Evaluation
+from ecgfounder_ft.evaluation.inputs import EvaluationInput
+from ecgfounder_ft.evaluation.metrics import FIGURES, Estimate, count_patients, count_recordings
+from ecgfounder_ft.evaluation.recordings_to_inspect import CONFIDENT_ERROR, LEAST_CERTAIN, Case
+from ecgfounder_ft.evaluation.subgroups import SubgroupEvaluation
+from ecgfounder_ft.evaluation.thresholds import Thresholds
+from ecgfounder_ft.labels import PRESENT, STATE_NAMES, UNKNOWN
+from ecgfounder_ft.report import plots as figures
+from ecgfounder_ft.report.checklist import Answer, answers
+from ecgfounder_ft.runs.evaluation import RunComparison, RunEvaluation
+
+RANKING_FIGURES = ("auroc", "auprc", "brier", "ece")
+DECISION_FIGURES = ("sensitivity", "specificity", "ppv", "npv", "f1", "accuracy")
+SUBGROUP_FIGURES = ("auroc", "sensitivity", "specificity")
+
+COMPARISON_FIGURES = ("auroc", "auprc", "f1", "brier", "ece")
+
+_TABLE_CONDITIONS = 8
+"""Conditions side by side in a table of subgroups."""
+
+_PAPER_DPI = 150
+_FOREST_PANELS = 3
+
+
+@dataclass(frozen=True)
+class FlowRow:
+    """Recordings of one source in one split."""
+
+    split: str
+    source: str
+    recordings: int
+    patients: int
+    positives: dict[str, int]
+    """Condition code to recordings that have it."""
+    unknown: dict[str, int]
+    """Condition code to recordings of which it is unknown."""
+
+
+@dataclass(frozen=True)
+class CaseDrawing:
+    """A recording to look at, with what is known of it."""
+
+    case: Case
+    recording: str
+    """Its id."""
+    facts: dict[str, str] = field(default_factory=dict)
+    """Source, age, sex and the like, as printed."""
+    signal: Recording | None = None
+    """None where it cannot be drawn."""
+    overlay: NDArray[np.floating] | None = None
+    """(leads, samples) as the signal: attribution of ``case.code``."""
+    position: str = "centre"
+    """Which part of a long recording the model saw: ``centre`` or ``start``."""
+    missing: str = ""
+    """Why there is no drawing."""
+
+
+@dataclass(frozen=True)
+class AttributionNote:
+    """What is known of the attributions drawn."""
+
+    method: str
+    """Such as "integrated gradients, 32 steps, from a flat line"."""
+    correlation: float | None
+    """Mean rank correlation of the gradients with those of a network of random weights (Adebayo et al. 2018)."""
+    sane: bool | None
+    """Whether it is low enough; None where it could not be told."""
+
+
+@dataclass(frozen=True)
+class ReportContent:
+    """Everything a report says."""
+
+    title: str
+    created: str
+    """Date and time, as printed."""
+    evaluation: Evaluation
+    data: EvaluationInput
+    """What the evaluation was made of."""
+    condition_names: Mapping[str, str]
+    """Condition code to name."""
+    split: str = "test"
+    """Name of the evaluated split."""
+    flow: Sequence[FlowRow] = ()
+    label_origin: str = ""
+    """Who or what stated the labels, and how they were read."""
+    skipped: Mapping[str, int] = field(default_factory=dict)
+    """Reason to number of recordings that could not be used."""
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    """Reason to number of readable recordings that were left out on purpose."""
+    thresholds: Thresholds | None = None
+    calibration: Calibration | None = None
+    uncalibrated: NDArray[np.floating] | None = None
+    """(n, k) as ``data``'s: the model's probabilities before calibration."""
+    subgroups: Sequence[SubgroupEvaluation] = ()
+    baselines: Mapping[str, Evaluation] = field(default_factory=dict)
+    """Name of a baseline to its evaluation on the same recordings."""
+    history: Sequence[Mapping[str, Any]] = ()
+    """Epoch figures, see :func:`ecgfounder_ft.report.plots.training_history_figure`."""
+    cases: Sequence[CaseDrawing] = ()
+    attribution: AttributionNote | None = None
+    provenance: Mapping[str, str] = field(default_factory=dict)
+    """Versions, checksums, fingerprints, seeds: name to value."""
+    configuration: str = ""
+    """The resolved configuration as YAML."""
+
+
+def flow_rows(
+    splits: ArrayLike, sources: ArrayLike, patients: ArrayLike, targets: NDArray[np.integer], codes: Sequence[str]
+) -> list[FlowRow]:
+    """Count recordings, patients and labels by split and source, in order of appearance.
+
+    Args:
+        splits: (n,) names.
+        sources: (n,) names.
+        patients: (n,) ids.
+        targets: (n, k) 1, 0 or -1.
+        codes: (k,) condition codes.
+    """
+    split, source, patient = (np.asarray(values).astype(str) for values in (splits, sources, patients))
+    rows = []
+    for name in dict.fromkeys(split.tolist()):
+        for origin in dict.fromkeys(source[split == name].tolist()):
+            mask = (split == name) & (source == origin)
+            part = targets[mask]
+            rows.append(
+                FlowRow(
+                    name,
+                    origin,
+                    int(mask.sum()),
+                    len(np.unique(patient[mask])),
+                    {code: int((part[:, column] == PRESENT).sum()) for column, code in enumerate(codes)},
+                    {code: int((part[:, column] == UNKNOWN).sum()) for column, code in enumerate(codes)},
+                )
+            )
+    return rows
+
+
+def content_of(
+    run: RunEvaluation, *, title: str, created: str, condition_names: Mapping[str, str], **more: Any
+) -> ReportContent:
+    """The content of a report as far as a run's predictions tell it.
+
+    Args:
+        run: evaluated.
+        title: of the report.
+        created: date and time, as printed.
+        condition_names: condition code to name.
+        more: the other fields of :class:`ReportContent`, which go before those from the predictions.
+    """
+    predictions = run.predictions
+    known = {
+        "flow": flow_rows(
+            predictions.table["split"],
+            predictions.table["dataset"],
+            predictions.table["patient"],
+            predictions.targets(predictions.table),
+            predictions.codes,
+        ),
+        "thresholds": run.thresholds,
+        "calibration": run.calibration,
+        "uncalibrated": None if run.calibration.method == "none" else run.uncalibrated,
+        "subgroups": run.subgroups,
+        "baselines": run.baselines,
+    }
+    return ReportContent(
+        title=title,
+        created=created,
+        evaluation=run.evaluation,
+        data=run.data,
+        condition_names=condition_names,
+        split=run.split,
+        **{**known, **more},
+    )
+
+
+def write_report(content: ReportContent, path: Path) -> Path:
+    """Render the report and write it; the folder is created."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(render_report(content), encoding="utf-8")
+    return path
+
+
+def render_report(content: ReportContent) -> str:
+    """The report as HTML."""
+    pictures = _pictures(content)
+    sections = _sections(content, pictures)
+    return (
+        environment()
+        .get_template("report.html.j2")
+        .render(
+            content=content,
+            evaluation=content.evaluation,
+            sections=sections,
+            pictures=pictures,
+            figure_names=FIGURES,
+            ranking_figures=RANKING_FIGURES,
+            decision_figures=DECISION_FIGURES,
+            subgroup_figures=SUBGROUP_FIGURES,
+            table_conditions=_TABLE_CONDITIONS,
+            min_patients=MIN_PATIENTS,
+            flow_totals=_flow_totals(content.flow),
+            cases=[_case_view(content, drawing) for drawing in content.cases],
+            case_kinds=(CONFIDENT_ERROR, LEAST_CERTAIN),
+            checklist=answers(frozenset(sections)),
+            checklist_counts=_count_states(answers(frozenset(sections))),
+        )
+    )
+
+
+def write_comparison(comparison: RunComparison, path: Path, *, title: str, created: str) -> Path:
+    """Write the page that sets runs side by side; the folder is created."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    picture = figures.differences_figure(comparison.differences, comparison.sorted_by)
+    page = (
+        environment()
+        .get_template("comparison.html.j2")
+        .render(
+            comparison=comparison,
+            title=title,
+            created=created,
+            picture=figures.data_uri(picture),
+            figure_names=FIGURES,
+            macro_figures=tuple(dict.fromkeys((comparison.sorted_by, *COMPARISON_FIGURES))),
+            table_conditions=_TABLE_CONDITIONS,
+        )
+    )
+    path.write_text(page, encoding="utf-8")
+    return path
+
+
+def environment() -> Environment:
+    """Templates with the filters that print figures."""
+    templates = Environment(
+        loader=PackageLoader("ecgfounder_ft.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    templates.filters.update(
+        value=format_value,
+        interval=format_interval,
+        count=format_count,
+        sentence=_sentence,
+        p_value=format_p_value,
+        patients=count_patients,
+        recordings=count_recordings,
+    )
+    templates.globals.update(Footnotes=Footnotes)
+    return templates
+
+
+class Footnotes:
+    """Numbered notes under a table, each reason once."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+
+    def mark(self, estimate: Estimate, resamples: int = 0) -> str:
+        """The number of the note that the figure needs, empty for none."""
+        text = estimate.reason
+        if estimate.undefined_resamples and "resamples" not in text:
+            text = "; ".join(
+                part
+                for part in (text, f"undefined in {estimate.undefined_resamples:,} of {resamples:,} resamples")
+                if part
+            )
+        if not text:
+            return ""
+        if text not in self.texts:
+            self.texts.append(text)
+        return str(self.texts.index(text) + 1)
+
+
+def format_value(estimate: Estimate) -> str:
+    """Three decimals, or a dash."""
+    return "–" if estimate.value is None else f"{estimate.value:z.3f}"
+
+
+def format_interval(estimate: Estimate) -> str:
+    """ "0.881 to 0.942", or nothing."""
+    return "" if estimate.low is None or estimate.high is None else f"{estimate.low:z.3f} to {estimate.high:z.3f}"
+
+
+def format_count(number: int) -> str:
+    """Thousands parted by commas."""
+    return f"{number:,}"
+
+
+def format_p_value(value: float | None) -> str:
+    """Three decimals, "< 0.001", or a dash."""
+    return "–" if value is None else "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _sections(content: ReportContent, pictures: Mapping[str, Any]) -> dict[str, str]:
+    """Anchor to heading of every section that this report has, in order."""
+    present = {
+        "summary": ("Summary", True),
+        "flow": ("Recordings and patients", bool(content.flow or content.label_origin or content.skipped)),
+        "results": ("Results by condition", True),
+        "decisions": ("Decisions and thresholds", True),
+        "calibration": ("Calibration", "reliability" in pictures),
+        "subgroups": ("Subgroups", bool(content.subgroups)),
+        "baselines": ("Beside the baselines", bool(content.baselines)),
+        "history": ("Training", bool(content.history)),
+        "cases": ("Recordings to look at", bool(content.cases)),
+        "provenance": ("Provenance", bool(content.provenance or content.configuration)),
+        "checklist": ("TRIPOD+AI checklist", True),
+    }
+    return {anchor: heading for anchor, (heading, there) in present.items() if there}
+
+
+def _pictures(content: ReportContent) -> dict[str, Any]:
+    """Every picture but the recordings, as data addresses."""
+    data, evaluation, codes = content.data, content.evaluation, content.evaluation.codes
+    drawn: dict[str, Figure] = {}
+    if any(condition.n for condition in evaluation.conditions.values()):
+        drawn["bars"] = figures.condition_bars_figure(evaluation, title="")
+        drawn["roc"] = figures.roc_figure(data.targets, data.probabilities, codes, evaluation=evaluation)
+        drawn["precision_recall"] = figures.precision_recall_figure(
+            data.targets, data.probabilities, codes, evaluation=evaluation
+        )
+        drawn["reliability"] = figures.reliability_figure(
+            data.targets, data.probabilities, codes, uncalibrated=content.uncalibrated, title=""
+        )
+        if evaluation.confusion_matrix is not None:
+            drawn["confusion"] = figures.confusion_matrix_figure(
+                np.array(evaluation.confusion_matrix), codes, title="Label and decision"
+            )
+        else:
+            drawn["confusion"] = figures.confusion_tables_figure(
+                {code: evaluation.conditions[code].confusion for code in codes}, title=""
+            )
+            together = figures.decision_cooccurrence(data.targets, data.decisions)
+            drawn["cooccurrence"] = figures.cooccurrence_figure(together, codes)
+    if content.history:
+        drawn["history"] = figures.training_history_figure(content.history, title="")
+    pictures: dict[str, Any] = {name: figures.data_uri(figure) for name, figure in drawn.items()}
+    told = [code for code in codes if any(group.figure(code, "auroc").value is not None for group in content.subgroups)]
+    parts = np.array_split(np.array(told), math.ceil(len(told) / _FOREST_PANELS)) if told else []
+    pictures["forests"] = [
+        figures.data_uri(figures.forest_figure(content.subgroups, evaluation, part.tolist(), title=""))
+        for part in parts
+    ]
+    return pictures
+
+
+def _flow_totals(flow: Sequence[FlowRow]) -> list[FlowRow]:
+    """Sums over sources, a row a split; patients of different sources are different."""
+    totals = []
+    for split in dict.fromkeys(row.split for row in flow):
+        rows = [row for row in flow if row.split == split]
+        totals.append(
+            FlowRow(
+                split,
+                "all",
+                sum(row.recordings for row in rows),
+                sum(row.patients for row in rows),
+                {code: sum(row.positives[code] for row in rows) for code in rows[0].positives},
+                {code: sum(row.unknown[code] for row in rows) for code in rows[0].unknown},
+            )
+        )
+    return totals
+
+
+def _case_view(content: ReportContent, drawing: CaseDrawing) -> dict[str, Any]:
+    """A case with its labels, probabilities and picture, ready to print."""
+    data = content.data
+    row = int(np.flatnonzero(data.kept == drawing.case.row)[0])
+    conditions = []
+    for column, code in enumerate(data.codes):
+        probability = data.probabilities[row, column]
+        state = int(data.targets[row, column])
+        conditions.append(
+            {
+                "code": code,
+                "label": STATE_NAMES[state],
+                "probability": None if np.isnan(probability) else float(probability),
+                "decided": bool(data.decisions[row, column]),
+                "wrong": state != UNKNOWN
+                and not np.isnan(probability)
+                and bool(data.decisions[row, column]) != (state == PRESENT),
+            }
+        )
+    picture = None
+    if drawing.signal is not None:
+        figure = draw_recording(drawing.signal, title="", overlay=drawing.overlay, position=drawing.position)
+        picture = figures.data_uri(figure, image_format="png", dpi=_PAPER_DPI)
+    return {"drawing": drawing, "case": drawing.case, "conditions": conditions, "picture": picture}
+
+
+def _count_states(checklist: Sequence[Answer]) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for answer in checklist:
+        counts[answer.state] = counts.get(answer.state, 0) + 1
+    return counts

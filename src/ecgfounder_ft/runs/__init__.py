@@ -1,0 +1,1 @@
+"""Run folders: reports, comparisons, evaluations on other recordings, sweeps."""

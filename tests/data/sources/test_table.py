@@ -1,0 +1,300 @@
+import os
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+
+from ecgfounder_ft.data.catalog import Catalog, CatalogError, catalog_columns, skipped_table, targets
+from ecgfounder_ft.data.sources.physionet2021 import read_physionet2021
+from ecgfounder_ft.data.sources.table import load_catalog, read_table, save_catalog
+from ecgfounder_ft.ecg.formats.wfdb import write_recording
+from ecgfounder_ft.ecg.leads import STANDARD_LEADS
+from ecgfounder_ft.ecg.recording import UnreadableRecordingError
+from ecgfounder_ft.labels import PRESENT, UNKNOWN, LabelMap
+
+
+def write(folder, name, seed=0, **comments):
+    signal = np.random.default_rng(seed).normal(size=(12, 100)).astype(np.float32)
+    return write_recording(folder, name, signal, STANDARD_LEADS, 250, storage="dat", comments=comments)
+
+
+@pytest.fixture
+def root(tmp_path):
+    for number in range(4):
+        write(tmp_path / "ecgs", f"r{number}", seed=number, Age=str(50 + number), Sex="Female")
+    return tmp_path
+
+
+def table(root, content, name="mine.csv"):
+    file = root / name
+    pd.DataFrame(content).to_csv(file, index=False)
+    return file
+
+
+def test_a_minimal_table(root, label_map):
+    file = table(root, {"path": ["ecgs/r0.hea", "ecgs/r1.dat", "ecgs/r2"], "AFIB": ["present", "absent", ""]})
+    catalog = read_table(file, label_map)
+    assert list(catalog.table) == list(catalog_columns(label_map))
+    assert catalog.table["recording"].tolist() == ["mine/ecgs/r0", "mine/ecgs/r1", "mine/ecgs/r2"]
+    assert catalog.table["path"].tolist() == [str(root / f"ecgs/r{i}.hea") for i in range(3)]
+    assert catalog.table["AFIB"].tolist() == ["present", "absent", "unknown"]
+    assert (catalog.table["NORM"] == "unknown").all()
+    assert catalog.table["patient"].tolist() == catalog.table["recording"].tolist()
+    assert catalog.table["age"].tolist() == [50, 51, 52]
+    assert catalog.table["sex"].tolist() == ["female"] * 3
+    assert (catalog.table["sampling_rate"] == 250).all()
+    assert (catalog.table["samples"] == 100).all()
+    assert "no column for NORM" in catalog.notes[0]
+    assert "3 recording(s) name no patient" in catalog.notes[-1]
+
+
+def test_every_column(root, label_map):
+    content = {
+        "recording": ["x/1", "x/2"],
+        "dataset": ["x", "x"],
+        "constituent": ["a", "b"],
+        "path": ["ecgs/r0.hea", "ecgs/r1.hea"],
+        "patient": ["p1", "p1"],
+        "age": ["71.5", ""],
+        "sex": ["M", "unknown"],
+        "fold": ["3", ""],
+        **{code: ["1", "0"] for code in label_map.codes},
+        "evidence": ["read by two cardiologists", ""],
+    }
+    catalog = read_table(table(root, content), label_map)
+    assert not catalog.notes
+    first, second = catalog.table.to_dict("records")
+    assert (first["recording"], first["dataset"], first["constituent"]) == ("x/1", "x", "a")
+    assert first["patient"] == second["patient"] == "x/p1"
+    assert (first["age"], first["sex"], first["fold"]) == (71.5, "male", 3)
+    assert np.isnan([second["age"], second["fold"]]).all()
+    assert second["sex"] == ""
+    assert first["evidence"] == "read by two cardiologists"
+    assert targets(catalog.table, label_map).tolist() == [[1] * len(label_map), [0] * len(label_map)]
+
+
+@pytest.mark.parametrize("values", [[1, 0, None], [1.0, 0.0, np.nan], [True, False, None]])
+def test_parquet_with_numbers(root, label_map, values):
+    file = root / "mine.parquet"
+    pd.DataFrame({"path": [f"ecgs/r{i}.hea" for i in range(3)], "RBBB": values}).to_parquet(file)
+    assert read_table(file, label_map).table["RBBB"].tolist() == ["present", "absent", "unknown"]
+
+
+@pytest.mark.parametrize(
+    ("column", "suggestion"),
+    [
+        ("afib", "AFIB"),
+        ("Atrial Fibrillation", "AFIB"),
+        ("LBB", "LBBB"),
+        ("1dAVB", "1dAVb"),
+        ("Patient", "patient"),
+        ("filepath", None),
+    ],
+)
+def test_a_column_that_is_nearly_one_is_refused_with_a_suggestion(root, label_map, column, suggestion):
+    file = table(root, {"path": ["ecgs/r0.hea"], "NORM": ["1"], column: ["1"]})
+    message = rf"column '{column}' is no condition.*" + (f"'{suggestion}'\\?" if suggestion else "remove it")
+    with pytest.raises(CatalogError, match=message):
+        read_table(file, label_map)
+
+
+def test_a_condition_that_the_label_map_lacks_is_refused_but_other_columns_are_noted(root, label_map):
+    content = {"path": ["ecgs/r0.hea", "ecgs/r1.hea"], "NORM": ["1", "0"]}
+    with pytest.raises(CatalogError, match=r"'WPW' is no condition of label map 'six_conditions' \(NORM, AFIB"):
+        read_table(table(root, content | {"WPW": ["1", ""]}), label_map)
+    catalog = read_table(table(root, content | {"hospital": ["north", "south"]}), label_map)
+    assert any("columns hospital are not used" in note for note in catalog.notes)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ({"NORM": ["1"]}, "no column 'path' among NORM"),
+        ({"path": ["ecgs/r0.hea"]}, "no condition among path; expected some of NORM, AFIB"),
+        ({"path": ["a", "b"], "NORM": ["1", "maybe"]}, r"1 value\(s\) of NORM.*'maybe' in row 2"),
+        ({"path": ["a"], "NORM": ["0.5"]}, r"1 value\(s\) of NORM.*'0\.5'"),
+    ],
+)
+def test_what_is_no_label_table_is_refused(root, label_map, content, message):
+    with pytest.raises(CatalogError, match=message):
+        read_table(table(root, content), label_map)
+
+
+def test_a_file_that_is_none_is_refused(tmp_path, label_map):
+    with pytest.raises(CatalogError, match="no table"):
+        read_table(tmp_path / "nowhere.csv", label_map)
+    (tmp_path / "text.parquet").write_text("path,NORM\n")
+    with pytest.raises(CatalogError, match="cannot be read as a table"):
+        read_table(tmp_path / "text.parquet", label_map)
+    (tmp_path / "empty.csv").touch()
+    with pytest.raises(CatalogError, match="cannot be read as a table"):
+        read_table(tmp_path / "empty.csv", label_map)
+
+
+def test_rows_that_cannot_be_used_are_skipped_with_their_reason(root, label_map):
+    write(root.parent, "outside")
+    (root / "ecgs" / "r3.dat").unlink()
+    paths = ["ecgs/r0.hea", "../outside.hea", "", "ecgs/nowhere.hea", "ecgs/r3.hea", "ecgs/../../outside.hea"]
+    catalog = read_table(table(root, {"path": paths, "NORM": ["1"] * len(paths)}), label_map)
+    assert catalog.table["recording"].tolist() == ["mine/ecgs/r0"]
+    assert sorted(catalog.skipped["reason"]) == [
+        "header cannot be read",
+        "no path",
+        "path outside its root",
+        "path outside its root",
+        "signal file is missing",
+    ]
+
+
+def test_a_root_that_is_given_holds_for_absolute_paths_too(root, tmp_path_factory, label_map):
+    elsewhere = write(tmp_path_factory.mktemp("elsewhere"), "e")
+    file = table(root, {"path": [str(elsewhere), str(root / "ecgs" / "r0.hea")], "NORM": ["1", "1"]})
+    assert len(read_table(file, label_map)) == 2
+    catalog = read_table(file, label_map, root=root)
+    assert catalog.table["recording"].tolist() == ["mine/ecgs/r0"]
+    assert catalog.skipped["reason"].tolist() == ["path outside its root"]
+    moved = table(tmp_path_factory.mktemp("tables"), {"path": ["r0.hea"], "NORM": ["1"]})
+    assert len(read_table(moved, label_map, root=root / "ecgs")) == 1
+
+
+def test_paths_that_stand_twice(root, label_map):
+    content = {
+        "path": ["ecgs/r0.hea", "ecgs/./r0.hea", "ecgs/r1.hea", "ecgs/r1.hea", "ecgs/r2.hea"],
+        "NORM": ["1", "1", "1", "0", "1"],
+    }
+    catalog = read_table(table(root, content), label_map)
+    assert catalog.table["recording"].tolist() == ["mine/ecgs/r0", "mine/ecgs/r2"]
+    assert catalog.skipped["reason"].tolist() == ["path is listed twice"] * 3
+    assert sorted(catalog.skipped["detail"].str.startswith("with different")) == [False, True, True]
+
+
+def test_recording_names_that_stand_twice(root, label_map):
+    content = {"path": [f"ecgs/r{i}" for i in range(3)], "recording": ["a", "a", "b"], "NORM": ["1"] * 3}
+    catalog = read_table(table(root, content), label_map)
+    assert catalog.table["recording"].tolist() == ["b"]
+    assert catalog.skipped["reason"].tolist() == ["recording name is used twice"] * 2
+
+
+def test_wrong_ages_sexes_and_blank_patients_are_counted(root, label_map):
+    content = {
+        "path": [f"ecgs/r{i}" for i in range(4)],
+        "NORM": ["1"] * 4,
+        "patient": ["p", "", "  ", "p"],
+        "age": ["old", "-3", "NaN", "44"],
+        "sex": ["robot", "F", "", "m"],
+        "fold": ["one", "2", "", "4"],
+    }
+    catalog = read_table(table(root, content), label_map)
+    assert catalog.table["patient"].tolist() == ["mine/p", "mine/ecgs/r1", "mine/ecgs/r2", "mine/p"]
+    assert catalog.table["age"].isna().tolist() == [True, True, True, False]
+    assert catalog.table["sex"].tolist() == ["", "female", "", "male"]
+    notes = "\n".join(catalog.notes)
+    assert "2 recording(s) name no patient" in notes
+    assert "2 value(s) of age cannot be read, the first 'old'" in notes
+    assert "1 value(s) of sex cannot be read, the first 'robot'" in notes
+    assert "1 value(s) of fold cannot be read, the first 'one'" in notes
+
+
+def test_names_with_spaces_and_other_alphabets(tmp_path, label_map):
+    write(tmp_path / "записи 1", "心電図 ü")
+    file = table(tmp_path, {"path": ["записи 1/心電図 ü.hea"], "NORM": ["1"]}, "моя таблица.csv")
+    assert read_table(file, label_map).table["recording"].tolist() == ["моя таблица/записи 1/心電図 ü"]
+
+
+def test_real_recordings_without_codes_in_their_headers(shared, label_map, tmp_path):
+    index = pd.read_csv(shared / "ecg" / "INDEX.csv", dtype=str, keep_default_na=False)
+    index = index[index["file"].str.startswith("ptbxl-records500/") & index["file"].str.endswith(".hea")]
+    content = {"path": index["file"], "dataset": "ptbxl"}
+    for code in label_map.codes:
+        content[code] = index["six_conditions"].str.split("|").map(lambda names, code=code: int(code in names))
+    file = table(tmp_path, content, "labels.csv")
+    catalog = read_table(file, label_map, root=shared / "ecg")
+    assert len(catalog) == len(index) == 35
+    expected = index.set_index("ptbxl/" + index["file"].str.removesuffix(".hea"))["six_conditions"]
+    for name, states in zip(catalog.table["recording"], targets(catalog.table, label_map), strict=True):
+        named = {code for code, state in zip(label_map.codes, states, strict=True) if state == PRESENT}
+        assert named == set(filter(None, expected[name].split("|")))
+
+
+class TestSavedCatalogs:
+    @pytest.fixture
+    def catalog(self, tmp_path, label_map):
+        root = tmp_path / "data"
+        for number in range(3):
+            folder = root / "training" / "georgia"
+            path = folder / f"E0000{number}"
+            write_recording(
+                folder,
+                path.name,
+                np.full((12, 50), number + 1.0),
+                STANDARD_LEADS,
+                500,
+                storage="mat",
+                comments={"Age": "NaN", "Sex": "Male", "Dx": ["426783006", "", "164889003,59118001"][number]},
+            )
+        (root / "E00009.hea").touch()
+        return read_physionet2021(root, label_map)
+
+    def test_it_comes_back_as_it_was(self, catalog, tmp_path, label_map):
+        file = tmp_path / "catalogs" / "physionet2021.parquet"
+        save_catalog(catalog, file, tmp_path / "data", label_map)
+        again = load_catalog(file, label_map)
+        pd.testing.assert_frame_equal(again.table, catalog.table)
+        pd.testing.assert_frame_equal(again.skipped, catalog.skipped)
+        assert again.notes == catalog.notes
+        assert sorted(os.listdir(file.parent)) == ["physionet2021.parquet", "physionet2021.skipped.csv"]  # noqa: PTH208
+
+    def test_any_tool_can_read_it(self, catalog, tmp_path, label_map):
+        file = tmp_path / "c.parquet"
+        save_catalog(catalog, file, tmp_path / "data", label_map)
+        plain = pq.read_table(file)
+        assert plain.column_names == list(catalog_columns(label_map))
+        assert plain["path"].to_pylist()[0] == "training/georgia/E00000.hea"
+        assert plain["NORM"].to_pylist() == ["present", "unknown", "absent"]
+
+    def test_a_dataset_may_move(self, catalog, tmp_path, label_map):
+        file = tmp_path / "c.parquet"
+        save_catalog(catalog, file, tmp_path / "data", label_map)
+        table = load_catalog(file, label_map, root="/elsewhere").table
+        assert table["path"][0] == "/elsewhere/training/georgia/E00000.hea"
+
+    def test_without_a_root_paths_are_absolute(self, catalog, tmp_path, label_map):
+        save_catalog(catalog, tmp_path / "c.parquet", None, label_map)
+        loaded = load_catalog(tmp_path / "c.parquet", label_map)
+        assert loaded.table["path"].tolist() == catalog.table["path"].tolist()
+
+    def test_a_saved_catalog_is_a_table_too(self, catalog, tmp_path, label_map):
+        save_catalog(catalog, tmp_path / "data" / "c.parquet", tmp_path / "data", label_map)
+        again = read_table(tmp_path / "data" / "c.parquet", label_map)
+        assert again.table["recording"].tolist() == catalog.table["recording"].tolist()
+        assert again.table["patient"].tolist() == catalog.table["patient"].tolist()
+        assert (targets(again.table, label_map) == targets(catalog.table, label_map)).all()
+
+    def test_another_label_map_is_refused(self, catalog, tmp_path, label_map):
+        file = tmp_path / "c.parquet"
+        save_catalog(catalog, file, None, label_map)
+        other = LabelMap.from_dict(label_map.to_dict() | {"unreliable": {}})
+        with pytest.raises(CatalogError, match=r"another label map.*build the catalog again"):
+            load_catalog(file, other)
+
+    def test_other_files_are_refused(self, tmp_path, label_map):
+        file = tmp_path / "c.parquet"
+        with pytest.raises(CatalogError, match="cannot be read"):
+            load_catalog(file, label_map)
+        pd.DataFrame({"a": [1]}).to_parquet(file)
+        with pytest.raises(CatalogError, match="version None, expected 1"):
+            load_catalog(file, label_map)
+        file.write_bytes(file.read_bytes()[:50])
+        with pytest.raises(CatalogError, match="cannot be read"):
+            load_catalog(file, label_map)
+
+    def test_an_empty_catalog(self, tmp_path, label_map):
+        from ecgfounder_ft.data.catalog import build_table
+
+        empty = Catalog(build_table([], label_map), skipped_table([UnreadableRecordingError("no samples")]))
+        save_catalog(empty, tmp_path / "c.parquet", None, label_map)
+        again = load_catalog(tmp_path / "c.parquet", label_map)
+        assert len(again) == 0
+        assert again.skipped["reason"].tolist() == ["no samples"]
+        assert (targets(again.table, label_map) == UNKNOWN).all()

@@ -1,0 +1,46 @@
+"""The small pretrained models that ship with the repository."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from ecgfounder_ft.ecg.leads import STANDARD_LEADS
+from ecgfounder_ft.ecg.preprocessing import Preprocessing
+from ecgfounder_ft.ecg.simulator import SIMULATED_CONDITIONS, simulate
+from ecgfounder_ft.labels import LabelMap
+from ecgfounder_ft.model.ecgfounder.net1d import Net1D
+from ecgfounder_ft.model.ecgfounder.weights import load_weights
+
+REPOSITORY = Path(__file__).resolve().parents[3]
+CARD = (REPOSITORY / "checkpoint" / "demo_models.md").read_text()
+ARCHITECTURE = yaml.safe_load(CARD.split("---")[1])["architecture"]
+
+
+@pytest.mark.parametrize(("name", "leads", "least"), [("12", list(STANDARD_LEADS), 0.8), ("1", ["I"], 0.6)])
+def test_demo_checkpoint_reads_simulated_recordings(
+    name: str, leads: list[str], least: float, label_map: LabelMap
+) -> None:
+    path = REPOSITORY / "checkpoint" / f"demo_{name}_lead.pth"
+    assert path.stat().st_size < 5e6
+    net = Net1D(in_channels=len(leads), num_classes=len(label_map), **ARCHITECTURE).eval()
+    load_weights(net, path, [condition.tasks for condition in label_map.conditions.values()])
+    preprocessing = Preprocessing(leads=leads)
+    right = []
+    for seed in range(5):
+        for code in SIMULATED_CONDITIONS:
+            recording = simulate([code], np.random.default_rng([seed, 99])).recording
+            with torch.inference_mode():
+                logits = net(torch.from_numpy(preprocessing(recording).signal)[None])[0]
+            right.append(label_map.codes[int(logits.argmax())] == code)
+    assert np.mean(right) >= least
+
+
+def test_demo_checkpoints_have_the_published_layout() -> None:
+    for name in ("12", "1"):
+        path = REPOSITORY / "checkpoint" / f"demo_{name}_lead.pth"
+        content = torch.load(path, map_location="cpu", weights_only=False)  # our own file
+        assert set(content) == {"epoch", "step", "state_dict", "optimizer", "scheduler", "val_auroc"}
+        assert content["state_dict"]["dense.weight"].shape[0] == 150

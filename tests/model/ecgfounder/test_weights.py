@@ -1,0 +1,166 @@
+"""Weights files: the published form is loaded, everything else is refused by name."""
+
+import hashlib
+import pickle
+from collections import OrderedDict
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from ecgfounder_ft.model.ecgfounder import weights
+from ecgfounder_ft.model.ecgfounder.net1d import Net1D
+from ecgfounder_ft.model.ecgfounder.weights import (
+    PublishedCheckpoint,
+    WeightsError,
+    find_weights,
+    load_weights,
+    read_state_dict,
+)
+
+TINY = {"base_filters": 16, "filter_list": (16, 32), "m_blocks": (1, 1)}
+ROWS = [[1, 2, 3], [5], [32], [79], [11], [20]]
+
+
+def published_dictionary(leads: int = 12, prefix: str = "") -> dict:
+    """Exactly what a published file holds, dead batch-norm tensors and numpy scalar included."""
+    torch.manual_seed(1)
+    net = Net1D(leads, 150, **TINY)
+    state = OrderedDict((prefix + key, value) for key, value in net.state_dict().items())
+    for norm in ("first_bn", "stage_list.0.block_list.0.bn1", "stage_list.1.block_list.0.bn3"):
+        state[f"{prefix}{norm}.weight"] = torch.ones(16)
+        state[f"{prefix}{norm}.num_batches_tracked"] = torch.tensor(0)
+    optimizer = torch.optim.Adam(net.parameters())
+    net(torch.randn(1, leads, 500)).sum().backward()
+    optimizer.step()
+    scheduler = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer)
+    return {
+        "epoch": 3,
+        "step": 10,
+        "state_dict": state,
+        "optimizer": optimizer.state_dict(),
+        "scheduler": scheduler.state_dict(),
+        "val_auroc": np.float64(0.97),
+    }
+
+
+@pytest.fixture
+def checkpoint(tmp_path: Path) -> Path:
+    path = tmp_path / "12_lead.pth"
+    torch.save(published_dictionary(), path)
+    return path
+
+
+@pytest.mark.parametrize("prefix", ["", "module."])
+def test_loads_the_published_form(tmp_path: Path, prefix: str) -> None:
+    content = published_dictionary(prefix=prefix)
+    torch.save(content, tmp_path / "file.pth")
+    net = Net1D(12, 6, **TINY)
+    head = net.dense.weight.detach().clone()
+    load_weights(net, tmp_path / "file.pth", head_rows=None)
+    key = "stage_list.1.block_list.0.conv2.conv.weight"
+    assert torch.equal(net.state_dict()[key], content["state_dict"][prefix + key])
+    assert torch.equal(net.dense.weight, head)
+
+
+def test_pretrained_head_takes_the_mean_of_its_rows(checkpoint: Path) -> None:
+    net = Net1D(12, 6, **TINY)
+    load_weights(net, checkpoint, head_rows=ROWS)
+    published = published_dictionary()["state_dict"]
+    torch.testing.assert_close(net.dense.weight[0], published["dense.weight"][[1, 2, 3]].mean(0))
+    assert torch.equal(net.dense.weight[2], published["dense.weight"][32])
+    assert torch.equal(net.dense.bias[3], published["dense.bias"][79])
+
+
+class Malicious:
+    def __reduce__(self) -> tuple:
+        return (print, ("code from the file ran",))
+
+
+def test_runs_no_code_from_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    torch.save({**published_dictionary(), "extra": Malicious()}, tmp_path / "bad.pth")
+    (tmp_path / "plain.pth").write_bytes(pickle.dumps(Malicious()))
+    for name in ("bad.pth", "plain.pth"):
+        with pytest.raises(WeightsError, match=name):
+            read_state_dict(tmp_path / name)
+    assert "code from the file ran" not in capsys.readouterr().out
+
+
+def test_truncated_file_is_refused(checkpoint: Path) -> None:
+    checkpoint.write_bytes(checkpoint.read_bytes()[:-2000])
+    with pytest.raises(WeightsError, match=r"12_lead\.pth: truncated"):
+        read_state_dict(checkpoint)
+
+
+def test_nan_is_refused_and_named(tmp_path: Path) -> None:
+    content = published_dictionary()
+    content["state_dict"]["dense.bias"][3] = float("nan")
+    torch.save(content, tmp_path / "nan.pth")
+    with pytest.raises(WeightsError, match=r"NaN or infinity in dense\.bias"):
+        read_state_dict(tmp_path / "nan.pth")
+
+
+def test_one_lead_file_is_refused_by_the_twelve_lead_model(tmp_path: Path) -> None:
+    torch.save(published_dictionary(leads=1), tmp_path / "1_lead.pth")
+    with pytest.raises(WeightsError, match=r"1_lead\.pth: made for 1 lead\(s\), the model has 12"):
+        load_weights(Net1D(12, 6, **TINY), tmp_path / "1_lead.pth", head_rows=None)
+
+
+def test_missing_unexpected_and_reshaped_tensors_are_named(tmp_path: Path) -> None:
+    content = published_dictionary()
+    state = content["state_dict"]
+    state["stage_list.0.block_list.0.mystery"] = state.pop("stage_list.0.block_list.0.se_fc1.bias")
+    state["first_conv.conv.bias"] = torch.zeros(3)
+    torch.save(content, tmp_path / "odd.pth")
+    with pytest.raises(WeightsError) as error:
+        load_weights(Net1D(12, 6, **TINY), tmp_path / "odd.pth", head_rows=None)
+    assert "missing: stage_list.0.block_list.0.se_fc1.bias" in str(error.value)
+    assert "unexpected: stage_list.0.block_list.0.mystery" in str(error.value)
+    assert "first_conv.conv.bias is 3, expected 16" in str(error.value)
+
+
+def test_a_file_without_weights_says_what_it_holds(tmp_path: Path) -> None:
+    torch.save({"epoch": 3, "labels": [1]}, tmp_path / "other.pth")
+    with pytest.raises(WeightsError, match="Found epoch, labels; expected a dictionary with 'state_dict'"):
+        read_state_dict(tmp_path / "other.pth")
+
+
+def test_rows_beyond_the_head_are_refused(checkpoint: Path) -> None:
+    with pytest.raises(WeightsError, match=r"has 150 tasks, the label map asks for rows \[150\]"):
+        load_weights(Net1D(12, 1, **TINY), checkpoint, head_rows=[[150]])
+
+
+def test_without_network_and_file_one_error_says_which_file_to_put_where(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(WeightsError) as error:
+        find_weights("12_lead_ECGFounder", tmp_path)
+    assert str((tmp_path / "12_lead_ECGFounder.pth").absolute()) in str(error.value)
+    assert "https://huggingface.co/PKUDigitalHealth/ECGFounder" in str(error.value)
+    assert "experiment=demo" in str(error.value)
+
+
+def test_downloads_once_and_checks_the_digest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+
+    def serve(repository: str, file: str, local_dir: Path) -> str:
+        calls.append((repository, file))
+        (local_dir / file).write_bytes(b"weights")
+        return str(local_dir / file)
+
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", serve)
+    digest = hashlib.sha256(b"weights").hexdigest()
+    monkeypatch.setitem(weights.PUBLISHED, "good", PublishedCheckpoint("good.pth", 12, digest))
+    monkeypatch.setitem(weights.PUBLISHED, "changed", PublishedCheckpoint("changed.pth", 12, "0" * 64))
+    for _ in range(2):
+        assert find_weights("good", tmp_path) == tmp_path / "good.pth"
+    assert calls == [("PKUDigitalHealth/ECGFounder", "good.pth")]
+    with pytest.raises(WeightsError, match=f"sha256 {digest}, expected 0000"):
+        find_weights("changed", tmp_path)
+
+
+def test_an_unknown_name_lists_the_published_ones(tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match="12_lead_ECGFounder, 1_lead_ECGFounder"):
+        find_weights(str(tmp_path / "nothing.pth"), tmp_path)

@@ -1,0 +1,161 @@
+"""What a finished run leaves in its folder."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from sklearn.metrics import f1_score, roc_auc_score
+
+from ecgfounder_ft.evaluation.calibration import Calibration
+from ecgfounder_ft.inference.predict import DeviceError, load_model, predict_files
+from ecgfounder_ft.labels import LabelMap
+from ecgfounder_ft.model.card import CARD_KEY, ModelCard
+from ecgfounder_ft.model.ecgfounder.net1d import Net1D
+from ecgfounder_ft.model.ecgfounder.weights import load_weights
+
+FILES = (
+    "config.yaml",
+    "status.json",
+    "splits.csv",
+    "leakage.csv",
+    "skipped.csv",
+    "metrics.json",
+    "predictions.csv",
+    "start_predictions.csv",
+    "calibration.json",
+    "report.html",
+    "classification_report.json",
+    "training_history.csv",
+    "training_history.png",
+    "confusion_matrix.png",
+    "per_condition.png",
+    "roc_curves.png",
+    "model.pth",
+    "checkpoints/best.ckpt",
+    "checkpoints/last.ckpt",
+)
+
+
+def test_every_promised_file_is_there(finished_run: Path) -> None:
+    assert [name for name in FILES if not (finished_run / name).stat().st_size] == []
+    assert list((finished_run / "tensorboard").glob("events.out.tfevents*"))
+    assert json.loads((finished_run / "status.json").read_text())["state"] == "finished"
+
+
+def test_figures_are_those_of_the_predictions(finished_run: Path, label_map: LabelMap) -> None:
+    metrics = json.loads((finished_run / "metrics.json").read_text())["test"]
+    table = pd.read_csv(finished_run / "predictions.csv").query("split == 'test'")
+    labels = table[[f"label_{code}" for code in label_map.codes]].to_numpy()
+    chances = table[[f"probability_{code}" for code in label_map.codes]].to_numpy()
+    np.testing.assert_allclose(chances.sum(axis=1), 1, atol=1e-4)
+    chances = Calibration.from_dict(json.loads((finished_run / "calibration.json").read_text())).apply(chances)
+    for column, code in enumerate(label_map.codes):
+        found = metrics["conditions"][code]["figures"]
+        assert found["auroc"]["value"] == pytest.approx(roc_auc_score(labels[:, column], chances[:, column]), abs=1e-9)
+    expected = f1_score(labels.argmax(1), chances.argmax(1), average="macro", labels=range(6), zero_division=0)
+    values = [metrics["conditions"][code]["figures"]["f1"]["value"] or 0 for code in label_map.codes]
+    assert np.mean(values) == pytest.approx(expected)
+
+
+def test_class_order_is_that_of_the_label_map_not_the_alphabet(finished_run: Path, label_map: LabelMap) -> None:
+    columns = pd.read_csv(finished_run / "predictions.csv", nrows=1).columns
+    written = [name.removeprefix("probability_") for name in columns if name.startswith("probability_")]
+    assert written == list(label_map.codes) != sorted(label_map.codes)
+    checkpoint = torch.load(finished_run / "checkpoints" / "best.ckpt", weights_only=True)
+    assert ModelCard.from_dict(checkpoint[CARD_KEY]).label_map.codes == label_map.codes
+
+
+def test_splits_hold_every_recording_once_and_no_patient_twice(finished_run: Path) -> None:
+    table = pd.read_csv(finished_run / "splits.csv")
+    assert table["recording"].is_unique
+    assert (table.groupby("patient")["split"].nunique() == 1).all()
+    leakage = pd.read_csv(finished_run / "leakage.csv", index_col=0)
+    assert (leakage[["patients_on_two_sides", "signals_on_two_sides"]] == 0).all(axis=None)
+    predicted = pd.read_csv(finished_run / "predictions.csv")
+    assert set(predicted["recording"]) == set(table.query("split in ['validation', 'test']")["recording"])
+
+
+def test_production_weights_are_a_checkpoint_of_the_published_form(finished_run: Path) -> None:
+    content = torch.load(finished_run / "model.pth", weights_only=True)
+    card = ModelCard.from_dict(content[CARD_KEY])
+    net = Net1D(12, 6, **card.architecture)
+    load_weights(net, finished_run / "model.pth", [[row] for row in range(6)])
+    assert torch.equal(net.dense.weight, content["state_dict"]["dense.weight"])
+
+
+def test_prediction_from_the_folder_gives_the_runs_own_probabilities(
+    finished_run: Path, simulated_folders: tuple[Path, Path], label_map: LabelMap
+) -> None:
+    table = pd.read_csv(finished_run / "predictions.csv").query("dataset == 'physionet2021'").head(5)
+    paths = {path.stem: path for path in simulated_folders[1].rglob("*.hea")}
+    model = load_model(finished_run)
+    model.card.calibration = None
+    found, skipped = predict_files(model, [paths[name.split("/")[1]] for name in table["recording"]])
+    assert skipped.empty
+    columns = [f"probability_{code}" for code in label_map.codes]
+    np.testing.assert_allclose(found[columns], table[columns], atol=2e-5)
+    assert (found[[f"decision_{code}" for code in label_map.codes]].sum(axis=1) == 1).all()
+
+
+def test_prediction_by_other_processes_and_in_bfloat16(
+    finished_run: Path, simulated_folders: tuple[Path, Path], label_map: LabelMap, tmp_path: Path
+) -> None:
+    (tmp_path / "absent.hea").write_text("absent 12 500 5000\n")
+    paths = [*sorted(simulated_folders[1].rglob("*.hea"))[:5], tmp_path / "absent.hea"]
+    columns = [f"probability_{code}" for code in label_map.codes]
+    plain, skipped = predict_files(load_model(finished_run), paths, batch_size=2)
+    assert skipped["path"].tolist() == [str(tmp_path / "absent.hea")]
+    by_others, skipped_by_others = predict_files(load_model(finished_run), paths, batch_size=2, workers=1)
+    pd.testing.assert_frame_equal(by_others, plain)
+    pd.testing.assert_frame_equal(skipped_by_others, skipped)
+    lower, _ = predict_files(load_model(finished_run, bf16=True), paths, batch_size=2)
+    assert 0 < np.abs(lower[columns] - plain[columns]).to_numpy().max() < 0.05
+
+
+def test_a_device_that_is_not_there_is_refused(finished_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert load_model(finished_run, "auto").device.type == "cpu"
+    with pytest.raises(DeviceError, match="no CUDA device"):
+        load_model(finished_run, "cuda")
+    with pytest.raises(DeviceError, match="'gpu', expected cpu, cuda or auto"):
+        load_model(finished_run, "gpu")
+
+
+@pytest.mark.gpu
+def test_prediction_on_a_gpu(finished_run: Path, simulated_folders: tuple[Path, Path], label_map: LabelMap) -> None:
+    paths = sorted(simulated_folders[1].rglob("*.hea"))[:5]
+    columns = [f"probability_{code}" for code in label_map.codes]
+    plain, _ = predict_files(load_model(finished_run), paths)
+    on_gpu, _ = predict_files(load_model(finished_run, "cuda"), paths, workers=2)
+    np.testing.assert_allclose(on_gpu[columns], plain[columns], atol=1e-3)
+
+
+def test_the_untrained_start_stands_beside_the_result(finished_run: Path) -> None:
+    start = json.loads((finished_run / "metrics.json").read_text())["start"]
+    for side in ("validation", "test"):
+        assert 0 <= start[side][f"{side}/macro_auroc"] <= 1
+        assert start[side][f"{side}/loss"] > 0
+
+
+def test_history_has_a_row_an_epoch_with_both_sides(finished_run: Path) -> None:
+    history = pd.read_csv(finished_run / "training_history.csv")
+    assert list(history["epoch"]) == [0]
+    for name in ("train/loss", "train/accuracy", "validation/loss", "validation/macro_f1", "learning_rate"):
+        assert history[name].notna().all(), name
+
+
+def test_tensorboard_shows_what_it_promises(finished_run: Path, label_map: LabelMap) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(finished_run / "tensorboard"), size_guidance={"tensors": 0})
+    events.Reload()
+    tags = events.Tags()
+    scalars = set(tags["scalars"])
+    for name in ("train/loss", "validation/loss", "validation/accuracy", "validation/macro_f1"):
+        assert name in scalars
+    assert {f"validation/auroc/{code}" for code in label_map.codes} <= scalars
+    assert any("learning_rate" in name or name.startswith("lr-") for name in scalars)
+    assert any("confusion_matrix" in name for name in tags["images"])

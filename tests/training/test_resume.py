@@ -1,0 +1,135 @@
+"""A run that was killed and resumed ends as one that was never stopped, bit for bit."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from ecgfounder_ft.training.resume import ResumeError, configuration_of, require_same_meaning, show_changes
+from tests.small_run import run
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("data")
+
+
+MID_EPOCH = "callbacks.last_checkpoint.every_n_steps=2"
+# 46 training recordings in batches of 16: an epoch has 3 steps. A kill at step 5 is two steps into the second one
+CASES = {
+    "unfreeze, mid-epoch, EMA, augmentation": (
+        "step 5",
+        ["finetune=gradual", "callbacks=ema", "callbacks.ema.decay=0.8", "augment=strong", MID_EPOCH],
+    ),
+    "LP-FT, in the epoch of the switch": ("step 9", ["finetune=lp_ft", "finetune.probe_epochs=2", MID_EPOCH]),
+    "plateau schedule, between epochs": ("validation 2", ["scheduler.patience=0", "optimizer=sgd", "optimizer.lr=0.5"]),
+    "LoRA": ("step 5", ["finetune=lora", MID_EPOCH]),
+}
+SLOW_CASES = {
+    "full, mid-epoch": ("step 5", [MID_EPOCH]),
+    "linear probe, stored activations": ("validation 1", ["finetune=linear_probe"]),
+    "last stages, stored views": (
+        "step 5",
+        ["finetune=last_stages", "finetune.stages=1", "augment=light", "augment.stored_views=2", MID_EPOCH],
+    ),
+    "last stages": ("step 11", ["finetune=last_stages", "finetune.stages=1", MID_EPOCH]),
+    "gradual, as a part begins": ("validation 0", ["finetune=gradual"]),
+    "gradual, within the epoch after": ("step 5", ["finetune=gradual", "callbacks.last_checkpoint.every_n_steps=1"]),
+    "LP-FT, during the probe": ("validation 1", ["finetune=lp_ft", "finetune.patience=1"]),
+    "discriminative, cosine": ("step 9", ["finetune=discriminative", "scheduler=cosine", MID_EPOCH]),
+    "one cycle": ("step 9", ["scheduler=one_cycle", "optimizer=adam", MID_EPOCH]),
+    "accumulated gradients": (
+        "step 3",
+        ["trainer.accumulate_grad_batches=2", "callbacks.last_checkpoint.every_n_steps=1"],
+    ),
+    "EMA, between epochs": ("validation 2", ["callbacks=ema", "callbacks.ema.decay=0.8"]),
+    "drawn with balance": ("step 5", ["data.imbalance=balanced_sampler", MID_EPOCH]),
+    "stopped early, killed at the end": (
+        "end",
+        ["callbacks.early_stopping.patience=1", "optimizer=sgd", "optimizer.lr=1e-9", "trainer.max_epochs=6"],
+    ),
+    "WiSE-FT, killed at the end": ("end", ["wise_ft.enabled=true", "wise_ft.coefficients=[0.0,0.5,1.0]"]),
+    "before the first checkpoint": ("step 2", []),
+}
+ALL = [pytest.param(*case, id=name) for name, case in CASES.items()]
+ALL += [pytest.param(*case, id=name, marks=pytest.mark.slow) for name, case in SLOW_CASES.items()]
+
+
+@pytest.mark.parametrize(("moment", "overrides"), ALL)
+def test_a_killed_run_ends_as_one_that_was_never_stopped(
+    moment: str, overrides: list[str], data: Path, tmp_path: Path
+) -> None:
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    assert run(whole, data, overrides) == 0
+    assert run(killed, data, overrides, kill_at=moment) == -9
+    assert not (killed / "metrics.json").exists()
+    assert run(killed, data, resume=True) == 0
+    for name in ("metrics.json", "predictions.csv", "training_history.csv"):
+        assert (killed / name).read_text() == (whole / name).read_text(), name
+    for name in ("model.pth", "checkpoints/best.ckpt", "checkpoints/last.ckpt"):
+        before, after = (torch.load(folder / name, weights_only=True) for folder in (whole, killed))
+        assert before["state_dict"].keys() == after["state_dict"].keys()
+        for key, value in before["state_dict"].items():
+            assert torch.equal(value, after["state_dict"][key]), (name, key)
+
+
+def test_what_changes_the_meaning_is_refused_and_the_rest_can_be_changed(data: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    assert run(folder, data, ["trainer.max_epochs=1"], kill_at="end") == -9
+    assert run(folder, data, ["data.max_samples=8"], resume=True) == 1
+    assert "data_fingerprint was" in json.loads((folder / "status.json").read_text())["error"]
+    file = folder / "config.yaml"
+    original = file.read_text()
+    assert "max_samples: 8" not in original  # a refused resume changes nothing
+    file.write_text(original.replace("frequency: 50.0", "frequency: 60.0"))
+    assert run(folder, data, resume=True) == 1
+    error = json.loads((folder / "status.json").read_text())["error"]
+    assert "preprocessing.notch.frequency was 50.0 and is 60.0" in error
+    file.write_text(original)
+    assert run(folder, data, ["trainer.max_epochs=2"], resume=True) == 0
+    assert len((folder / "training_history.csv").read_text().splitlines()) == 3
+    assert "max_epochs: 2" in file.read_text()
+
+
+def test_only_single_values_of_an_existing_run_can_be_changed(tmp_path: Path) -> None:
+    with pytest.raises(ResumeError, match="no run there"):
+        configuration_of(tmp_path, [])
+    (tmp_path / "config.yaml").write_text(
+        f"output_dir: {tmp_path}\ntrainer: {{max_epochs: 3}}\nresume: null\nscheduler: {{}}\n"
+    )
+    config = configuration_of(tmp_path, [f"resume={tmp_path}", "trainer.max_epochs=5"])
+    assert config.trainer.max_epochs == 5
+    with pytest.raises(ResumeError, match=r"finetune=full.*only single values"):
+        configuration_of(tmp_path, ["finetune=full"])
+    with pytest.raises(ResumeError, match="no such value"):
+        configuration_of(tmp_path, ["trainer.max_epoch=5"])
+    with pytest.raises(ResumeError, match="cannot be changed in the middle of a run"):
+        configuration_of(tmp_path, ["optimizer.lr=1e-4"])
+    with pytest.raises(ResumeError, match="move it back"):
+        configuration_of(tmp_path.rename(tmp_path.with_name("moved")), [])
+
+
+def test_a_one_cycle_schedule_keeps_its_length(tmp_path: Path) -> None:
+    content = (
+        "scheduler: {_target_: ecgfounder_ft.training.schedules.one_cycle}\ntrainer: {max_epochs: 3}\nresume: null\n"
+    )
+    (tmp_path / "config.yaml").write_text(f"output_dir: {tmp_path}\n{content}")
+    with pytest.raises(ResumeError, match="one_cycle ends"):
+        configuration_of(tmp_path, ["trainer.max_epochs=5"])
+
+
+def test_changed_values_are_shown(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    show_changes({"trainer": {"max_epochs": 3}, "resume": None}, {"trainer": {"max_epochs": 5}, "resume": "folder"})
+    assert [record.getMessage() for record in caplog.records] == [
+        "Changed for the rest of the run: trainer.max_epochs was 3 and is 5"
+    ]
+
+
+def test_other_versions_are_shown_and_taken(caplog: pytest.LogCaptureFixture, tmp_path: Path) -> None:
+    before = {"task": "single_label", "versions": {"torch": "2.6"}}
+    require_same_meaning(before, {"task": "single_label", "versions": {"torch": "2.7"}}, tmp_path)
+    assert "versions.torch was" in caplog.text
+    with pytest.raises(ResumeError, match='task was "single_label" and is "multi_label"'):
+        require_same_meaning(before, {"task": "multi_label"}, tmp_path)
