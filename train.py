@@ -10,7 +10,8 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from ecgfounder_ft.config.schema import Config, config_folder, register_schemas
+from ecgfounder_ft.config.compose import config_folder
+from ecgfounder_ft.config.schema import Config, register_schemas
 from ecgfounder_ft.errors import run_or_explain
 from ecgfounder_ft.training.resume import configuration_of
 

@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.progress import track
 
 from benchmarks.store import in_a_new_process, peak_resident, seconds
-from ecgfounder_ft.config.schema import compose_config, load_label_map
+from ecgfounder_ft.config.compose import compose_config, load_label_map
 from ecgfounder_ft.ecg.formats.wfdb import write_recording
 from ecgfounder_ft.ecg.leads import STANDARD_LEADS
 from ecgfounder_ft.ecg.preprocessing import Preprocessing

@@ -30,7 +30,7 @@ from pytorch_lightning.callbacks import ModelCheckpoint
 from rich.console import Console
 from rich.progress import track
 
-from ecgfounder_ft.config.schema import load_label_map
+from ecgfounder_ft.config.compose import load_label_map
 from ecgfounder_ft.data.datamodule import ECGDataModule
 from ecgfounder_ft.ecg.leads import STANDARD_LEADS
 from ecgfounder_ft.ecg.preprocessing import Preprocessing

@@ -17,7 +17,7 @@ import torch
 from hydra.utils import instantiate
 from matplotlib.figure import Figure
 
-from ecgfounder_ft.config.schema import compose_config
+from ecgfounder_ft.config.compose import compose_config
 from ecgfounder_ft.data.augmentation import Augmentation
 from ecgfounder_ft.ecg.formats.wfdb import read_recording
 from ecgfounder_ft.ecg.leads import STANDARD_LEADS

@@ -59,7 +59,7 @@ def run_overrides(simulated_folders: tuple[Path, Path], tmp_path_factory: pytest
 @pytest.fixture(scope="session")
 def finished_run(run_overrides: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a finished run; read only."""
-    from ecgfounder_ft.config.schema import compose_config
+    from ecgfounder_ft.config.compose import compose_config
     from ecgfounder_ft.training.experiment import run_experiment
 
     folder = tmp_path_factory.mktemp("run")

@@ -57,7 +57,7 @@ def _run(folder: Path, data: Path, overrides: list[str], kill_at: str, resume: b
     import pytorch_lightning as pl
     import torch
 
-    from ecgfounder_ft.config.schema import compose_config
+    from ecgfounder_ft.config.compose import compose_config
     from ecgfounder_ft.training import experiment
     from ecgfounder_ft.training.resume import configuration_of
 

@@ -54,7 +54,7 @@ def simulate(
     """Write simulated recordings in the folder layout of both datasets."""
 
     def run() -> None:
-        from ecgfounder_ft.config.schema import load_label_map
+        from ecgfounder_ft.config.compose import load_label_map
         from ecgfounder_ft.data.sources.simulated import write_selected_folders
 
         mimic, physionet = write_selected_folders(folder, load_label_map(labels), recordings, seed)
@@ -96,7 +96,7 @@ def catalog(
     """List a dataset's recordings with their labels, and the evidence for each, in one Parquet table."""
 
     def run() -> None:
-        from ecgfounder_ft.config.schema import load_label_map
+        from ecgfounder_ft.config.compose import load_label_map
         from ecgfounder_ft.data.catalog import describe_counts
         from ecgfounder_ft.data.sources.source import mimic_iv_ecg_catalog, physionet2021_catalog
 
@@ -133,7 +133,7 @@ def store(
     """Preprocess recordings ahead of training, here or on a SLURM cluster; train.py then finds them ready."""
 
     def run() -> None:
-        from ecgfounder_ft.config.schema import compose_config, typed
+        from ecgfounder_ft.config.compose import compose_config, typed
         from ecgfounder_ft.data.gather_and_split import gather_recordings
         from ecgfounder_ft.ecg.preprocessing import Preprocessing
         from ecgfounder_ft.labels import LabelMap

@@ -7,7 +7,7 @@ is decided, and how the loss is balanced. Nothing else in the package compares a
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from ecgfounder_ft.labels import ABSENT, PRESENT, UNKNOWN
 
@@ -133,7 +133,7 @@ class MultiLabel(Task):
         return _ratio((states == ABSENT).sum(axis=0), (states == PRESENT).sum(axis=0))
 
 
-def _ratio(wanted: NDArray[np.generic], present: NDArray[np.generic]) -> NDArray[np.float32]:
+def _ratio(wanted: NDArray[Any], present: NDArray[Any]) -> NDArray[np.float32]:
     import numpy as np
 
     usable = (present > 0) & (wanted > 0)

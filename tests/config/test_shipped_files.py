@@ -11,7 +11,8 @@ from hydra.errors import HydraException
 from hydra.utils import get_object, instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from ecgfounder_ft.config.schema import SCHEMAS, ConfigurationError, compose_config, load_label_map, register_schemas
+from ecgfounder_ft.config.compose import ConfigurationError, compose_config, load_label_map
+from ecgfounder_ft.config.schema import SCHEMAS, register_schemas
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 GROUPS = {

@@ -8,7 +8,7 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
-from ecgfounder_ft.config.schema import ConfigurationError, compose_config
+from ecgfounder_ft.config.compose import ConfigurationError, compose_config
 from ecgfounder_ft.labels import LabelMap
 from ecgfounder_ft.model.ecgfounder.net1d import Net1D
 from ecgfounder_ft.training import experiment

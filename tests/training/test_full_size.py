@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 import torch
 
-from ecgfounder_ft.config.schema import compose_config
+from ecgfounder_ft.config.compose import compose_config
 from ecgfounder_ft.model.ecgfounder.net1d import Net1D
 from ecgfounder_ft.training.experiment import run_experiment
 

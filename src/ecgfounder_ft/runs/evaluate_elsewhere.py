@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from omegaconf import OmegaConf
 
-from ecgfounder_ft.config.schema import compose_config
+from ecgfounder_ft.config.compose import compose_config
 from ecgfounder_ft.data.catalog import targets
 from ecgfounder_ft.data.gather_and_split import SPLIT_COLUMNS, gather_recordings
 from ecgfounder_ft.data.sources.source import NoDataError

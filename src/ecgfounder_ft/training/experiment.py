@@ -24,7 +24,8 @@ from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.callbacks import ModelCheckpoint, WeightAveraging
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
-from ecgfounder_ft.config.schema import Config, ConfigurationError, typed
+from ecgfounder_ft.config.compose import ConfigurationError, typed
+from ecgfounder_ft.config.schema import Config
 from ecgfounder_ft.data.augmentation import Augmentation
 from ecgfounder_ft.data.datamodule import ECGDataModule
 from ecgfounder_ft.data.gather_and_split import prepare_data

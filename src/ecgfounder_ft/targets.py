@@ -1,0 +1,55 @@
+"""Which ``_target_`` of a configuration that was read from a file may be instantiated.
+
+What a user types is trusted. A run's folder or a model file may come from a stranger, and a ``_target_`` in it may name
+any function of any package: only what is listed here, or named by the user, is instantiated from such a file.
+"""
+
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any
+
+from ecgfounder_ft.errors import ExplainedError
+
+_LIBRARY_CLASSES = re.compile(
+    r"torch\.(optim|optim\.lr_scheduler|nn)\.[A-Z]\w*|pytorch_lightning\.(callbacks|loggers)\.[A-Z]\w*|"
+    r"pytorch_lightning\.Trainer"
+)
+"""Classes that stand right in these modules, so that no path leads through them to something else."""
+
+
+class UntrustedTargetError(ExplainedError):
+    """A file that wants something instantiated which neither this package nor the user trusts."""
+
+
+def targets_in(content: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Every ``_target_`` in nested containers, with the dotted path of the mapping that it stands in."""
+    if isinstance(content, Mapping):
+        if "_target_" in content:
+            yield path, content["_target_"]
+        for key, value in content.items():
+            yield from targets_in(value, f"{path}.{key}" if path else str(key))
+    elif isinstance(content, Sequence) and not isinstance(content, str | bytes):
+        for number, value in enumerate(content):
+            yield from targets_in(value, f"{path}[{number}]")
+
+
+def refuse_untrusted(content: Any, own: Collection[str], trusted: Collection[str], where: str) -> None:
+    """Refuse containers that name a target which is not trusted.
+
+    Args:
+        content: nested containers, as read from a file.
+        own: dotted names of this package's classes that may stand there.
+        trusted: dotted names that the user typed.
+        where: the file, for the message.
+
+    Raises:
+        UntrustedTargetError: that names the target and where it stands.
+    """
+    for path, target in targets_in(content):
+        if isinstance(target, str) and (target in own or target in trusted or _LIBRARY_CLASSES.fullmatch(target)):
+            continue
+        raise UntrustedTargetError(
+            f"{where}: {path or 'the top'} wants {target!r} to be run, which is no class of this package, torch or "
+            "Lightning that belongs there. If you trust the file and wrote or know that class, name it: "
+            f"trusted_targets=[{target}]"
+        )
