@@ -22,9 +22,11 @@ from scipy.special import expit, logit, softmax
 from sklearn.linear_model import LogisticRegression
 
 from ecgfounder_ft.evaluation.metrics import expected_calibration_error
-from ecgfounder_ft.labels import PRESENT, TASKS, UNKNOWN
+from ecgfounder_ft.evaluation.settings import CALIBRATIONS
+from ecgfounder_ft.labels import PRESENT, UNKNOWN
+from ecgfounder_ft.task import TASKS, Task, task_named
 
-METHODS = ("none", "temperature", "platt")
+
 
 MIN_OF_EACH = 10
 """Fewest recordings with a condition, and without it, to fit its slope and intercept."""
@@ -67,8 +69,8 @@ class Calibration:
             ValueError: if the method or the task is unknown, or a parameter of the method is missing.
         """
         calibration = cls(**content)
-        _expect("method", calibration.method, METHODS)
-        _expect("task", calibration.task, TASKS)
+        _expect("method", calibration.method, CALIBRATIONS)
+        _expect("task", calibration.task, list(TASKS))
         missing = (calibration.method == "temperature" and calibration.temperature is None) or (
             calibration.method == "platt" and (calibration.slopes is None or calibration.intercepts is None)
         )
@@ -89,11 +91,11 @@ class Calibration:
             return given
         if self.method == "temperature":
             assert self.temperature is not None
-            return _tempered(given, self.temperature, self.task)
+            return _tempered(given, self.temperature, task_named(self.task))
         assert self.slopes is not None
         assert self.intercepts is not None
         calibrated = expit(_log_odds(given) * self.slopes + self.intercepts)
-        if self.task == "single_label":
+        if task_named(self.task).exclusive:
             calibrated /= calibrated.sum(axis=1, keepdims=True)
         return calibrated
 
@@ -103,7 +105,7 @@ def fit_calibration(
     probabilities: NDArray[np.floating],
     codes: Sequence[str],
     *,
-    task: str,
+    task: Task,
     method: str = "temperature",
 ) -> Calibration:
     """Fit on validation recordings.
@@ -113,19 +115,18 @@ def fit_calibration(
             condition count, and their other conditions count as absent.
         probabilities: (n, k), the model's own; NaN is left out.
         codes: (k,) condition codes.
-        task: ``single_label`` or ``multi_label``.
-        method: one of :data:`METHODS`.
+        task: of the model.
+        method: one of :data:`~ecgfounder_ft.evaluation.settings.CALIBRATIONS`.
 
     Raises:
-        ValueError: for an unknown task or method.
+        ValueError: for an unknown method.
     """
-    _expect("task", task, TASKS)
-    _expect("method", method, METHODS)
+    _expect("method", method, CALIBRATIONS)
     labels = np.asarray(targets)
     given = np.asarray(probabilities, dtype=np.float64)
-    if task == "single_label":
-        rows = np.flatnonzero(((labels == PRESENT).sum(axis=1) == 1) & ~np.isnan(given).any(axis=1))
-        labels, given = (labels[rows] == PRESENT).astype(np.int8), given[rows]
+    if task.exclusive:
+        rows = np.flatnonzero(task.usable(labels) & ~np.isnan(given).any(axis=1))
+        labels, given = task.states(labels[rows]), given[rows]
     known = (labels != UNKNOWN) & ~np.isnan(given)
     fitted = {"none": _identity, "temperature": _fit_temperature, "platt": _fit_platt}[method](
         labels, given, known, list(codes), task
@@ -141,38 +142,38 @@ def fit_calibration(
 
 
 def _identity(
-    labels: NDArray[np.integer], given: NDArray[np.float64], known: NDArray[np.bool_], codes: list[str], task: str
+    labels: NDArray[np.integer], given: NDArray[np.float64], known: NDArray[np.bool_], codes: list[str], task: Task
 ) -> Calibration:
-    return Calibration("none", task, codes)
+    return Calibration("none", task.name, codes)
 
 
 def _fit_temperature(
-    labels: NDArray[np.integer], given: NDArray[np.float64], known: NDArray[np.bool_], codes: list[str], task: str
+    labels: NDArray[np.integer], given: NDArray[np.float64], known: NDArray[np.bool_], codes: list[str], task: Task
 ) -> Calibration:
     present = labels == PRESENT
     if not (known & present).any() or not (known & ~present).any():
-        return Calibration("none", task, codes, notes={"all": "validation lacks recordings to fit on"})
+        return Calibration("none", task.name, codes, notes={"all": "validation lacks recordings to fit on"})
     goal = _smoothed(present, known, task)
 
     def loss(log_temperature: float) -> float:
         chance = np.clip(_tempered(given, float(np.exp(log_temperature)), task), _EPSILON, 1 - _EPSILON)
         surprise = goal * np.log(chance)
-        if task == "multi_label":
+        if not task.exclusive:
             surprise += (1 - goal) * np.log1p(-chance)
         return float(-surprise[known].sum())
 
     bound = float(np.log(MAX_TEMPERATURE))
     best = minimize_scalar(loss, bounds=(-bound, bound), method="bounded")
-    return Calibration("temperature", task, codes, temperature=float(np.exp(best.x)))
+    return Calibration("temperature", task.name, codes, temperature=float(np.exp(best.x)))
 
 
-def _smoothed(present: NDArray[np.bool_], known: NDArray[np.bool_], task: str) -> NDArray[np.float64]:
+def _smoothed(present: NDArray[np.bool_], known: NDArray[np.bool_], task: Task) -> NDArray[np.float64]:
     """Platt's targets, which keep a temperature finite where validation is told apart without an error.
 
     In a multi-label task (N+ + 1)/(N+ + 2) and 1/(N- + 2) a condition; in a single-label task as much of each
     recording's one, 1/(n + 2), is spread over the other conditions.
     """
-    if task == "single_label":
+    if task.exclusive:
         spread = 1 / (len(present) + 2)
         return np.where(present, 1 - spread, spread / max(1, present.shape[1] - 1))
     positives, negatives = (known & present).sum(axis=0), (known & ~present).sum(axis=0)
@@ -180,7 +181,7 @@ def _smoothed(present: NDArray[np.bool_], known: NDArray[np.bool_], task: str) -
 
 
 def _fit_platt(
-    labels: NDArray[np.integer], given: NDArray[np.float64], known: NDArray[np.bool_], codes: list[str], task: str
+    labels: NDArray[np.integer], given: NDArray[np.float64], known: NDArray[np.bool_], codes: list[str], task: Task
 ) -> Calibration:
     scores = _log_odds(given)
     slopes, intercepts, notes = [], [], {}
@@ -198,7 +199,7 @@ def _fit_platt(
                 slope, intercept = 1.0, 0.0
         slopes.append(slope)
         intercepts.append(intercept)
-    return Calibration("platt", task, codes, slopes=slopes, intercepts=intercepts, notes=notes)
+    return Calibration("platt", task.name, codes, slopes=slopes, intercepts=intercepts, notes=notes)
 
 
 def _logistic(
@@ -218,8 +219,8 @@ def _logistic(
     return float(model.coef_[0, 0]), float(model.intercept_[0])
 
 
-def _tempered(probabilities: NDArray[np.float64], temperature: float, task: str) -> NDArray[np.float64]:
-    if task == "single_label":
+def _tempered(probabilities: NDArray[np.float64], temperature: float, task: Task) -> NDArray[np.float64]:
+    if task.exclusive:
         return softmax(np.log(np.clip(probabilities, _EPSILON, 1.0)) / temperature, axis=1)
     return expit(_log_odds(probabilities) / temperature)
 

@@ -77,7 +77,7 @@ def compare(
     if first.codes != second.codes:
         raise NotComparableError(f"conditions {', '.join(first.codes)} against {', '.join(second.codes)}")
     if first.task != second.task:
-        raise NotComparableError(f"a {first.task} model against a {second.task} model")
+        raise NotComparableError(f"a {first.task.name} model against a {second.task.name} model")
     given = len(np.union1d(first.kept, second.kept))
     both = np.intersect1d(first.kept, second.kept)
     one, other = (data.select(np.flatnonzero(np.isin(data.kept, both))) for data in (first, second))

@@ -32,6 +32,7 @@ from ecgfounder_ft.evaluation.metrics import (
     macro_estimate,
 )
 from ecgfounder_ft.labels import ABSENT, PRESENT, UNKNOWN
+from ecgfounder_ft.task import Task, task_named
 
 SCHEMA = "ecgfounder-ft/metrics/1"
 
@@ -58,6 +59,11 @@ class Evaluation:
     seed: int | None = None
     level: float = 0.95
     notes: tuple[str, ...] = field(default_factory=tuple)
+
+    @property
+    def exclusive(self) -> bool:
+        """Exactly one condition of a recording is present, and the most probable one is decided."""
+        return task_named(self.task).exclusive
 
     def to_dict(self) -> dict[str, Any]:
         """The content of ``metrics.json``: plain containers, None where a figure does not exist."""
@@ -108,7 +114,7 @@ def evaluate(
     groups: ArrayLike,
     codes: Sequence[str],
     *,
-    task: str,
+    task: Task,
     thresholds: Mapping[str, float] | None = None,
     resamples: int = DEFAULT_RESAMPLES,
     seed: int = 0,
@@ -121,7 +127,7 @@ def evaluate(
         probabilities: (n, k).
         groups: (n,).
         codes: (k,).
-        task: ``single_label`` or ``multi_label``.
+        task: says which recordings count and how probabilities are decided.
         thresholds: chosen on validation.
         resamples: of the patients; 0 for no intervals.
         seed: of the resamples.
@@ -149,7 +155,7 @@ def evaluate_input(
         conditions, macro = _with_intervals(data, conditions, macro, drawn, level)
         accuracy = interval(accuracy, drawn.accuracy, level=level, too_few=_too_few(data.patients))
     return Evaluation(
-        task=data.task,
+        task=data.task.name,
         codes=data.codes,
         n=len(data.targets),
         patients=data.patients,
@@ -224,7 +230,7 @@ def _with_rare_conditions(name: str, macro: Estimate, conditions: dict[str, Cond
 
 
 def _confusion_matrix(data: EvaluationInput) -> tuple[tuple[int, ...], ...] | None:
-    if data.task != "single_label":
+    if not data.task.exclusive:
         return None
     k = len(data.codes)
     counts = np.zeros((k, k), dtype=int)

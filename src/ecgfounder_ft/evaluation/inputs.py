@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ecgfounder_ft.evaluation.metrics import count_recordings
-from ecgfounder_ft.evaluation.thresholds import DEFAULT_THRESHOLD
-from ecgfounder_ft.labels import ABSENT, PRESENT, TASKS, UNKNOWN
+from ecgfounder_ft.labels import ABSENT, PRESENT, UNKNOWN
+from ecgfounder_ft.task import DEFAULT_THRESHOLD, Task
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class EvaluationInput:
     decisions: NDArray[np.bool_]
     """(n, k) conditions decided present; False where there is no probability."""
     codes: tuple[str, ...]
-    task: str
+    task: Task
     thresholds: NDArray[np.float64] | None
     """(k,), None in a single-label task, where the most probable condition is decided."""
     notes: tuple[str, ...]
@@ -61,7 +61,7 @@ def prepare(
     groups: ArrayLike,
     codes: Sequence[str],
     *,
-    task: str,
+    task: Task,
     thresholds: Mapping[str, float] | None = None,
 ) -> EvaluationInput:
     """Check and align the arrays of an evaluated set, and make the decisions.
@@ -76,14 +76,12 @@ def prepare(
         probabilities: (n, k) in [0, 1] or NaN.
         groups: (n,) patient of each recording, any hashable type.
         codes: (k,) condition codes in output order.
-        task: ``single_label`` or ``multi_label``.
+        task: says which recordings count and how probabilities are decided.
         thresholds: condition code to threshold, multi-label only.
 
     Raises:
         ValueError: if shapes disagree, or a value is none of those above.
     """
-    if task not in TASKS:
-        raise ValueError(f"task '{task}': expected one of {', '.join(TASKS)}")
     labels = np.asarray(targets)
     scores = np.asarray(probabilities, dtype=np.float64)
     shape = (len(labels), len(codes))
@@ -101,31 +99,25 @@ def prepare(
     notes = []
     rows = np.ones(shape[0], dtype=bool)
     missing = np.isnan(scores)
-    if task == "single_label":
-        one_condition = (labels == PRESENT).sum(axis=1) == 1
-        if not one_condition.all():
-            notes.append(
-                f"{count_recordings(int((~one_condition).sum()))} without exactly one present condition left out"
-            )
+    if task.exclusive:
+        usable = task.usable(labels)
+        if not usable.all():
+            notes.append(f"{count_recordings(int((~usable).sum()))} without exactly one present condition left out")
         numeric = ~missing.any(axis=1)
-        unanswered = int(np.sum(one_condition & ~numeric))
+        unanswered = int(np.sum(usable & ~numeric))
         if unanswered:
             notes.append(f"{count_recordings(unanswered)} without probabilities left out")
-        rows = np.logical_and(one_condition, numeric)
+        rows = np.logical_and(usable, numeric)
     elif missing.any():
         notes.append(f"{count_recordings(int(missing.any(axis=1).sum()))} without a probability for some condition")
     kept = np.flatnonzero(rows)
-    labels, scores = labels[kept], scores[kept]
+    labels, scores = task.states(labels[kept]), scores[kept]
     patients = np.unique(np.asarray(groups).astype(str)[kept], return_inverse=True)[1].reshape(-1)
-    if task == "single_label":
-        labels = (labels == PRESENT).astype(np.int8)
-        decisions = np.zeros(labels.shape, dtype=bool)
-        decisions[np.arange(len(labels)), scores.argmax(axis=1) if len(labels) else []] = True
-        cuts = None
-    else:
+    cuts = None
+    if not task.exclusive:
         given = dict(thresholds or {})
         cuts = np.array([given.get(code, DEFAULT_THRESHOLD) for code in codes], dtype=np.float64)
-        decisions = scores >= cuts  # False for NaN
+    decisions = task.decisions(scores, cuts)
     if len(kept) and len(np.unique(patients)) == 1:
         notes.append("all recordings are of one patient: figures describe that patient, and no interval can be given")
     return EvaluationInput(

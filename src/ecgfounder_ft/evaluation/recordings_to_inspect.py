@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 from scipy.special import logit
 
 from ecgfounder_ft.evaluation.inputs import EvaluationInput
-from ecgfounder_ft.evaluation.thresholds import DEFAULT_THRESHOLD
 from ecgfounder_ft.labels import PRESENT
+from ecgfounder_ft.task import DEFAULT_THRESHOLD
 
 CONFIDENT_ERROR = "confident error"
 LEAST_CERTAIN = "least certain"
@@ -68,7 +68,7 @@ def choose_cases(data: EvaluationInput, *, errors_per_condition: int = 2, least_
             continue
         column = int(nearest[row].argmin())
         what = f"{data.codes[column]} is nearest to its threshold"
-        if data.task == "single_label":
+        if data.task.exclusive:
             first, second = np.argsort(-data.probabilities[row], kind="stable")[:2] if len(data.codes) > 1 else (0, 0)
             column, what = int(first), f"{data.codes[first]} and {data.codes[second]} are nearly as probable"
         chosen.append(_case(data, int(row), column, LEAST_CERTAIN, what))
@@ -84,7 +84,7 @@ def _case(data: EvaluationInput, row: int, column: int, kind: str, what: str) ->
 
 def _margins(data: EvaluationInput) -> NDArray[np.float64]:
     """(n, k): how sure each decision is; NaN without a probability."""
-    if data.task == "single_label":
+    if data.task.exclusive:
         if not len(data.probabilities):
             return data.probabilities
         ordered = np.sort(data.probabilities, axis=1)

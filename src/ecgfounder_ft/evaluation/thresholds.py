@@ -11,12 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import roc_curve
 
+from ecgfounder_ft.evaluation.settings import THRESHOLD_RULES
 from ecgfounder_ft.labels import PRESENT, UNKNOWN
-
-DEFAULT_THRESHOLD = 0.5
-
-METHODS = ("fixed", "f1", "youden", "sensitivity")
-"""0.5 for all; the best F1; the best sensitivity + specificity - 1 (Youden 1950); a wished sensitivity."""
+from ecgfounder_ft.task import DEFAULT_THRESHOLD
 
 
 @dataclass(frozen=True)
@@ -76,15 +73,15 @@ def choose_thresholds(
         targets: (n, k) 1, 0 or -1 (unknown, left out).
         probabilities: (n, k); NaN is left out.
         codes: (k,) condition codes.
-        method: one of :data:`METHODS`.
+        method: one of :data:`~ecgfounder_ft.evaluation.settings.THRESHOLD_RULES`.
         sensitivity: the least sensitivity wished, for ``method="sensitivity"``: the highest threshold that
             has it.
 
     Raises:
         ValueError: for an unknown method or a sensitivity outside (0, 1].
     """
-    if method not in METHODS:
-        raise ValueError(f"threshold method '{method}': expected one of {', '.join(METHODS)}")
+    if method not in THRESHOLD_RULES:
+        raise ValueError(f"threshold method '{method}': expected one of {', '.join(THRESHOLD_RULES)}")
     if method == "sensitivity" and not (sensitivity is not None and 0 < sensitivity <= 1):
         raise ValueError(f"wished sensitivity {sensitivity}: expected a number over 0 and up to 1")
     if method == "fixed":

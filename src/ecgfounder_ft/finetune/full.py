@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from ecgfounder_ft.finetune.strategy import Strategy
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Full(Strategy):
     """Full fine-tuning."""
 
-    def rates(self, parts: Sequence[str], epoch: int) -> dict[str, float]:
+    def multipliers(self, parts: Sequence[str], epoch: int) -> dict[str, float]:
         """1 for every part."""
         return dict.fromkeys(parts, 1.0)

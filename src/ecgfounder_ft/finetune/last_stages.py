@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from ecgfounder_ft.finetune.strategy import Strategy
 
 
-@dataclass
+@dataclass(kw_only=True)
 class LastStages(Strategy):
     """Partial fine-tuning.
 
@@ -17,14 +17,14 @@ class LastStages(Strategy):
         ValueError: if it is negative.
     """
 
-    stages: int = 2
+    stages: int
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.stages < 0:
             raise ValueError(f"finetune.stages is {self.stages}, expected 0 or more")
 
-    def rates(self, parts: Sequence[str], epoch: int) -> dict[str, float]:
+    def multipliers(self, parts: Sequence[str], epoch: int) -> dict[str, float]:
         """1 for the head and the last stages, 0 for what comes before."""
         trained = set(parts[-1 - self.stages :])
         return {part: float(part in trained) for part in parts}

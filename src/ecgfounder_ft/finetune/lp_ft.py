@@ -1,56 +1,56 @@
 """Linear probing until it has converged, then everything from there, in one run."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from ecgfounder_ft.finetune.strategy import Strategy
 
 
-@dataclass
+@dataclass(kw_only=True)
 class LPFT(Strategy):
     """LP-FT (Kumar et al. 2022, https://arxiv.org/abs/2202.10054): a fitted last layer keeps full fine-tuning from
     distorting the features that it starts from.
 
-    The probe has converged when the monitored validation figure has not improved for ``patience`` epochs.
+    The probe has converged when the monitored validation metric has not improved for ``patience`` epochs.
 
     Args:
         probe_epochs: epochs that the probe takes at most.
         patience: epochs without improvement after which it ends.
-        full_rate: multiple of the learning rate for every part after the probe.
+        full_multiplier: multiple of the learning rate for every part after the probe.
 
     Raises:
         ValueError: if a number is out of range.
     """
 
-    probe_epochs: int = 10
-    patience: int = 2
-    full_rate: float = 0.1
-    _best: float | None = field(default=None, init=False, repr=False)
-    _best_epoch: int = field(default=-1, init=False, repr=False)
-    _converged: int | None = field(default=None, init=False, repr=False)
+    probe_epochs: int
+    patience: int
+    full_multiplier: float
 
     def __post_init__(self) -> None:
         super().__post_init__()
         for name in ("probe_epochs", "patience"):
             if getattr(self, name) < 1:
                 raise ValueError(f"finetune.{name} is {getattr(self, name)}, expected 1 or more")
-        if not self.full_rate > 0:
-            raise ValueError(f"finetune.full_rate is {self.full_rate}, expected a number above 0")
+        if not self.full_multiplier > 0:
+            raise ValueError(f"finetune.full_multiplier is {self.full_multiplier}, expected a number above 0")
+        self._best: float | None = None
+        self._best_epoch = -1
+        self._converged: int | None = None
 
     @property
     def switch_epoch(self) -> int:
         """The first epoch in which everything trains, as far as is known."""
         return self.probe_epochs if self._converged is None else self._converged
 
-    def rates(self, parts: Sequence[str], epoch: int) -> dict[str, float]:
-        """The head alone during the probe, then ``full_rate`` for every part."""
+    def multipliers(self, parts: Sequence[str], epoch: int) -> dict[str, float]:
+        """The head alone during the probe, then ``full_multiplier`` for every part."""
         if epoch >= self.switch_epoch:
-            return dict.fromkeys(parts, self.full_rate)
+            return dict.fromkeys(parts, self.full_multiplier)
         return {part: float(part == parts[-1]) for part in parts}
 
     def observe(self, epoch: int, score: float) -> None:
-        """End the probe where the figure has stopped improving."""
+        """End the probe where the metric has stopped improving."""
         if epoch >= self.switch_epoch:
             return
         if self._best is None or score > self._best:

@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 
 
 def wise_ft_figure(rows: Sequence[Mapping[str, float]], chosen: float) -> Figure:
-    """Validation figures over the share of the trained weights (0: the start, 1: the end)."""
+    """Validation metrics over the share of the trained weights (0: the start, 1: the end)."""
     figure = Figure(figsize=(7, 4), layout="constrained")
     axes = figure.subplots()
     coefficients = [row["coefficient"] for row in rows]
@@ -19,11 +19,11 @@ def wise_ft_figure(rows: Sequence[Mapping[str, float]], chosen: float) -> Figure
     return figure
 
 
-def lr_finder_figure(rates: Sequence[float], losses: Sequence[float], suggestion: float | None) -> Figure:
+def lr_finder_figure(learning_rates: Sequence[float], losses: Sequence[float], suggestion: float | None) -> Figure:
     """Training loss over the learning rate of a range test."""
     figure = Figure(figsize=(7, 4), layout="constrained")
     axes = figure.subplots()
-    axes.semilogx(rates, losses)
+    axes.semilogx(learning_rates, losses)
     if suggestion is not None:
         axes.axvline(suggestion, color="tab:red", linestyle="--", label=f"suggested: {suggestion:.2g}")
         axes.legend()

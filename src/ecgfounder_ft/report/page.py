@@ -8,7 +8,6 @@ the report, or said to be missing. Tables and words come from ``templates/report
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -29,7 +28,8 @@ from ecgfounder_ft.evaluation.thresholds import Thresholds
 from ecgfounder_ft.labels import PRESENT, STATE_NAMES, UNKNOWN
 from ecgfounder_ft.report import plots as figures
 from ecgfounder_ft.report.checklist import Answer, answers
-from ecgfounder_ft.runs.evaluation import RunComparison, RunEvaluation
+from ecgfounder_ft.evaluation.run_comparison import RunComparison
+from ecgfounder_ft.evaluation.run_evaluation import RunEvaluation
 
 RANKING_FIGURES = ("auroc", "auprc", "brier", "ece")
 DECISION_FIGURES = ("sensitivity", "specificity", "ppv", "npv", "f1", "accuracy")
@@ -46,9 +46,9 @@ _FOREST_PANELS = 3
 
 @dataclass(frozen=True)
 class FlowRow:
-    """Recordings of one source in one split."""
+    """Recordings of one source on one side of the split."""
 
-    split: str
+    side: str
     source: str
     recordings: int
     patients: int
@@ -101,8 +101,8 @@ class ReportContent:
     """What the evaluation was made of."""
     condition_names: Mapping[str, str]
     """Condition code to name."""
-    split: str = "test"
-    """Name of the evaluated split."""
+    side: str = "test"
+    """Name of the evaluated side of the split."""
     flow: Sequence[FlowRow] = ()
     label_origin: str = ""
     """Who or what stated the labels, and how they were read."""
@@ -128,22 +128,22 @@ class ReportContent:
 
 
 def flow_rows(
-    splits: ArrayLike, sources: ArrayLike, patients: ArrayLike, targets: NDArray[np.integer], codes: Sequence[str]
+    sides: ArrayLike, sources: ArrayLike, patients: ArrayLike, targets: NDArray[np.integer], codes: Sequence[str]
 ) -> list[FlowRow]:
-    """Count recordings, patients and labels by split and source, in order of appearance.
+    """Count recordings, patients and labels by side and source, in order of appearance.
 
     Args:
-        splits: (n,) names.
+        sides: (n,) names.
         sources: (n,) names.
         patients: (n,) ids.
         targets: (n, k) 1, 0 or -1.
         codes: (k,) condition codes.
     """
-    split, source, patient = (np.asarray(values).astype(str) for values in (splits, sources, patients))
+    side, source, patient = (np.asarray(values).astype(str) for values in (sides, sources, patients))
     rows = []
-    for name in dict.fromkeys(split.tolist()):
-        for origin in dict.fromkeys(source[split == name].tolist()):
-            mask = (split == name) & (source == origin)
+    for name in dict.fromkeys(side.tolist()):
+        for origin in dict.fromkeys(source[side == name].tolist()):
+            mask = (side == name) & (source == origin)
             part = targets[mask]
             rows.append(
                 FlowRow(
@@ -191,16 +191,9 @@ def content_of(
         evaluation=run.evaluation,
         data=run.data,
         condition_names=condition_names,
-        split=run.split,
+        side=run.side,
         **{**known, **more},
     )
-
-
-def write_report(content: ReportContent, path: Path) -> Path:
-    """Render the report and write it; the folder is created."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(render_report(content), encoding="utf-8")
-    return path
 
 
 def render_report(content: ReportContent) -> str:
@@ -230,11 +223,10 @@ def render_report(content: ReportContent) -> str:
     )
 
 
-def write_comparison(comparison: RunComparison, path: Path, *, title: str, created: str) -> Path:
-    """Write the page that sets runs side by side; the folder is created."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+def render_comparison(comparison: RunComparison, *, title: str, created: str) -> str:
+    """The page that sets runs side by side, as HTML."""
     picture = figures.differences_figure(comparison.differences, comparison.sorted_by)
-    page = (
+    return (
         environment()
         .get_template("comparison.html.j2")
         .render(
@@ -247,8 +239,6 @@ def write_comparison(comparison: RunComparison, path: Path, *, title: str, creat
             table_conditions=_TABLE_CONDITIONS,
         )
     )
-    path.write_text(page, encoding="utf-8")
-    return path
 
 
 def environment() -> Environment:
@@ -373,13 +363,13 @@ def _pictures(content: ReportContent) -> dict[str, Any]:
 
 
 def _flow_totals(flow: Sequence[FlowRow]) -> list[FlowRow]:
-    """Sums over sources, a row a split; patients of different sources are different."""
+    """Sums over sources, one row per side; patients of different sources are different."""
     totals = []
-    for split in dict.fromkeys(row.split for row in flow):
-        rows = [row for row in flow if row.split == split]
+    for side in dict.fromkeys(row.side for row in flow):
+        rows = [row for row in flow if row.side == side]
         totals.append(
             FlowRow(
-                split,
+                side,
                 "all",
                 sum(row.recordings for row in rows),
                 sum(row.patients for row in rows),

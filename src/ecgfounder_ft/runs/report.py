@@ -1,16 +1,15 @@
-"""The evaluation of a finished run from the files in its folder: figures, pictures, report.
+"""The evaluation of a finished run from the files in its folder: metrics, pictures, report.
 
-Training ends with :func:`report_run`, and ``ecgfounder-ft evaluate`` calls it again, so both say the same.
+Training ends with :func:`report_first_evaluation`; ``ecgfounder-ft evaluate`` ends with :func:`report_again`. Both go
+through the same steps, so both say the same.
 """
 
-import json
 import logging
-import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,179 +17,165 @@ import torch
 import yaml
 from matplotlib.figure import Figure
 
-from ecgfounder_ft.config.schema import EvaluationConfig
-from ecgfounder_ft.ecg.formats.wfdb import read_recording
+from ecgfounder_ft.data.sources.source import data_sources
+from ecgfounder_ft.ecg.formats import read_recording
 from ecgfounder_ft.ecg.paper import overlay_from_window
 from ecgfounder_ft.ecg.recording import Recording, UnreadableRecordingError
 from ecgfounder_ft.evaluation.challenge2021 import write_challenge_files
 from ecgfounder_ft.evaluation.evaluate import Evaluation
 from ecgfounder_ft.evaluation.recordings_to_inspect import Case, choose_cases
-from ecgfounder_ft.inference.predict import WEIGHTS_FILE, Model, load_model, save_model
+from ecgfounder_ft.evaluation.run_evaluation import RunEvaluation, evaluate_predictions
+from ecgfounder_ft.evaluation.settings import EvaluationSettings
+from ecgfounder_ft.inference.finished_model import FinishedModel
 from ecgfounder_ft.labels import STATE_NAMES, LabelMap
-from ecgfounder_ft.report import plots as figures
-from ecgfounder_ft.report.page import AttributionNote, CaseDrawing, content_of, flow_rows, write_report
-from ecgfounder_ft.runs.evaluation import (
-    CALIBRATION_FILE,
-    THRESHOLDS_FILE,
-    EvaluationSettings,
-    RunEvaluation,
-    evaluate_run,
-)
+from ecgfounder_ft.report import plots
+from ecgfounder_ft.report.page import AttributionNote, CaseDrawing, content_of, flow_rows, render_report
+from ecgfounder_ft.runs.folder import EvaluationFolder, RunFolder
 
 log = logging.getLogger(__name__)
 
-REPORT_FILE = "report.html"
-METRICS_FILE = "metrics.json"
 ATTRIBUTION_STEPS = 32
 
 _STATE_OF_NAME = {name: state for state, name in STATE_NAMES.items()}
-_LABEL_ORIGIN = {
-    "selected": "The folder that each recording lies in, as sorted by hand.",
-    "simulated": "The simulator's own settings; these are no patients.",
-    "mimic_iv_ecg": "Machine statements of the MIMIC-IV-ECG reports, read by the patterns of the label map.",
-    "physionet2021": "SNOMED CT codes in the headers of PhysioNet/CinC 2021, as its contributors assigned them.",
-    "merged": "Machine statements of the MIMIC-IV-ECG reports, read by the patterns of the label map, and SNOMED CT "
-    "codes in the headers of PhysioNet/CinC 2021.",
-    "table": "The condition columns of a table of the user's own.",
-}
 
 
-@dataclass(frozen=True)
-class ReportOptions:
-    """What a report holds beside its figures."""
+def report_first_evaluation(
+    run: RunFolder, model: FinishedModel, settings: EvaluationSettings
+) -> tuple[RunEvaluation, FinishedModel, dict[str, Figure]]:
+    """Evaluate a run that has just been trained, and write what that says into its folder.
 
-    attribution: bool = True
-    """Draw what the decisions rest on (integrated gradients), where captum is installed."""
-    cases: bool = True
-    """Draw errors and uncertain recordings, where their files are still at hand."""
-
-
-def evaluation_settings(config: EvaluationConfig) -> EvaluationSettings:
-    """The settings that the configuration asks for."""
-    return EvaluationSettings(
-        calibration=config.calibration,
-        thresholds=config.thresholds,
-        sensitivity=config.sensitivity,
-        by=tuple(config.by),
-        resamples=config.resamples,
-        seed=config.seed,
-    )
-
-
-def report_options(config: EvaluationConfig) -> ReportOptions:
-    """The report that the configuration asks for."""
-    return ReportOptions(attribution=config.attribution, cases=config.cases)
-
-
-def report_run(
-    folder: Path,
-    settings: EvaluationSettings,
-    options: ReportOptions,
-    *,
-    refit: bool = False,
-) -> tuple[RunEvaluation, dict[str, Figure]]:
-    """Evaluate a run on its own test recordings and write what it says into its folder.
-
-    Written: ``metrics.json``, ``calibration.json``, ``thresholds.json`` (multi-label), ``classification_report.json``,
-    the pictures, and ``report.html``. Calibration and thresholds also go into ``model.pth``, so that predictions use
+    Calibration and thresholds are fitted on its validation recordings, and go into ``model.pth``, so that predictions use
     them.
 
     Args:
-        folder: of the run.
+        run: with its predictions written.
+        model: as trained.
         settings: of the evaluation.
-        options: of the report.
-        refit: fit calibration and thresholds anew.
 
     Returns:
-        The evaluation, and the pictures by file stem.
+        The evaluation, the model with its calibration and thresholds, and the pictures by file stem.
 
     Raises:
         RunFolderError: if the folder lacks something.
     """
-    run = evaluate_run(folder, settings, refit=refit)
-    model = load_model(folder)
-    model.card.calibration = run.calibration.to_dict()
-    model.card.thresholds = None if run.thresholds is None else dict(run.thresholds.values)
-    save_model(model, folder / WEIGHTS_FILE)
-    write_json(folder / CALIBRATION_FILE, run.calibration.to_dict())
-    if run.thresholds is not None:
-        write_json(folder / THRESHOLDS_FILE, run.thresholds.to_dict())
-    splits = pd.read_csv(folder / "splits.csv", dtype={"constituent": str, "sex": str, "repairs": str})
-    counts = _read_json(folder / "data.json")
-    source = read_config(folder)["data"]["source"]
-    pictures = write_evaluation(folder, folder, run, model, splits, counts, source, options)
-    return run, pictures
+    predictions = run.predictions()
+    fresh = replace(predictions, stored_calibration=None, stored_thresholds=None)
+    evaluated = evaluate_predictions(fresh, settings, baselines=run.baselines(predictions.codes))
+    model = with_fits(model, evaluated)
+    run.write_model(model)
+    pictures = write_evaluation(
+        run, run, evaluated, model, run.read_splits(), run.read_data_counts(), _source_of(run), settings
+    )
+    return evaluated, model, pictures
+
+
+def report_again(
+    run: RunFolder,
+    output: EvaluationFolder,
+    model: FinishedModel,
+    settings: EvaluationSettings,
+    *,
+    refit: bool,
+) -> RunEvaluation:
+    """Evaluate a finished run again on its own test recordings; what it holds stays as it is.
+
+    Args:
+        run: finished.
+        output: a new folder for the results. Where calibration or thresholds are fitted anew, it gets a ``model.pth``
+            with them.
+        model: the run's.
+        settings: of the evaluation.
+        refit: fit calibration and thresholds anew, by the settings; else those of the first evaluation hold.
+
+    Raises:
+        RunFolderError: if the run's folder lacks something.
+    """
+    predictions = run.predictions()
+    evaluated = evaluate_predictions(predictions, settings, refit=refit, baselines=run.baselines(predictions.codes))
+    if refit:
+        model = with_fits(model, evaluated)
+        output.write_model(model)
+    write_evaluation(
+        output, run, evaluated, model, run.read_splits(), run.read_data_counts(), _source_of(run), settings
+    )
+    return evaluated
+
+
+def with_fits(model: FinishedModel, evaluated: RunEvaluation) -> FinishedModel:
+    """The model with the calibration and thresholds of an evaluation in its record."""
+    thresholds = None if evaluated.thresholds is None else dict(evaluated.thresholds.values)
+    card = replace(model.card, calibration=evaluated.calibration.to_dict(), thresholds=thresholds)
+    return replace(model, card=card)
 
 
 def write_evaluation(
-    output: Path,
-    run_folder: Path,
-    run: RunEvaluation,
-    model: Model,
+    output: EvaluationFolder,
+    run: RunFolder,
+    evaluated: RunEvaluation,
+    model: FinishedModel,
     recordings: pd.DataFrame,
     counts: Mapping[str, Any],
     source: str,
-    options: ReportOptions,
+    settings: EvaluationSettings,
 ) -> dict[str, Figure]:
     """Write the files of an evaluation.
 
     Args:
         output: folder that they go into.
-        run_folder: of the run that the model comes from.
-        run: the evaluation.
+        run: that the model comes from.
+        evaluated: the evaluation.
         model: the run's.
-        recordings: a row a recording with the columns of ``splits.csv``; those that were trained on, too.
+        recordings: one row per recording with the columns of ``splits.csv``; those that were trained on, too.
         counts: how many recordings each step of their preparation left.
         source: ``data.source`` that they are from.
-        options: of the report.
+        settings: of the evaluation.
 
     Returns:
-        The pictures by file stem.
+        The pictures by file stem; none where the settings ask for no report.
     """
-    history_file = run_folder / "training_history.csv"
-    epochs = pd.read_csv(history_file).to_dict("records") if history_file.stat().st_size > 1 else []
-    history = [{str(name): value for name, value in epoch.items()} for epoch in epochs]
-    label_map = model.card.label_map
-    write_json(output / METRICS_FILE, metrics_of(run, _read_json(run_folder / "start.json"), counts))
-    write_json(output / "classification_report.json", classification_report(run.evaluation))
-    pictures = draw(run, history)
-    for name, figure in pictures.items():
-        figures.save_figure(figure, output / f"{name}.png")
-    cases, note = _draw_cases(run, model, recordings, options)
-    config = read_config(run_folder)
-    skipped = pd.read_csv(output / "skipped.csv")
-    write_report(
-        content_of(
-            run,
-            title=f"Evaluation of {run_folder.name}",
-            created=time.strftime("%Y-%m-%d %H:%M"),
-            condition_names={code: condition.name for code, condition in label_map.conditions.items()},
-            flow=_flow(recordings, label_map),
-            label_origin=_LABEL_ORIGIN.get(source, ""),
-            skipped=skipped["reason"].value_counts().to_dict(),
-            left_out=counts.get("left out", {}),
-            history=history,
-            cases=cases,
-            attribution=note,
-            provenance=provenance(model, run_folder),
-            configuration=yaml.safe_dump(
-                config, sort_keys=False, allow_unicode=True, default_flow_style=None, width=110
-            ),
-        ),
-        output / REPORT_FILE,
+    output.write_fits(evaluated.calibration, evaluated.thresholds)
+    output.write_metrics(
+        metrics_of(evaluated, run.read_start(), counts), classification_report(evaluated.evaluation)
     )
+    if not settings.report:
+        return {}
+    history = run.read_history()
+    label_map = model.card.label_map
+    pictures = draw(evaluated, history)
+    for name, figure in pictures.items():
+        output.write_picture(name, figure)
+    cases, note = _draw_cases(evaluated, model, recordings, settings)
+    skipped = (output if output.skipped_file.is_file() else run).read_skipped()
+    sources = data_sources()
+    content = content_of(
+        evaluated,
+        title=f"Evaluation of {evaluated.predictions.name}",
+        created=time.strftime("%Y-%m-%d %H:%M"),
+        condition_names={code: condition.name for code, condition in label_map.conditions.items()},
+        flow=_flow(recordings, label_map),
+        label_origin=sources[source].label_origin if source in sources else "",
+        skipped=skipped["reason"].value_counts().to_dict(),
+        left_out=counts.get("left out", {}),
+        history=history,
+        cases=cases,
+        attribution=note,
+        provenance=provenance(model, run),
+        configuration=yaml.safe_dump(
+            run.plain_configuration(), sort_keys=False, allow_unicode=True, default_flow_style=None, width=110
+        ),
+    )
+    output.write_report(render_report(content))
     return pictures
 
 
-def read_config(run_folder: Path) -> dict[str, Any]:
-    """The resolved configuration of a run."""
-    return cast(dict[str, Any], yaml.safe_load((run_folder / "config.yaml").read_text(encoding="utf-8")))
+def _source_of(run: RunFolder) -> str:
+    return str(run.plain_configuration()["data"]["source"])
 
 
 def metrics_of(run: RunEvaluation, start: Mapping[str, Any], counts: Mapping[str, Any]) -> dict[str, Any]:
     """The content of ``metrics.json``; docs/evaluation.md describes it."""
     return {
-        run.split: run.evaluation.to_dict(),
+        run.side: run.evaluation.to_dict(),
         "validation": None if run.validation is None else run.validation.to_dict(),
         "subgroups": [group.to_dict() for group in run.subgroups],
         "baselines": {name: evaluation.to_dict() for name, evaluation in run.baselines.items()},
@@ -217,29 +202,29 @@ def draw(run: RunEvaluation, history: Sequence[Mapping[str, Any]]) -> dict[str, 
     """The pictures of an evaluation, by file stem."""
     evaluation, data = run.evaluation, run.data
     if evaluation.confusion_matrix is not None:
-        confusion = figures.confusion_matrix_figure(evaluation.confusion_matrix, evaluation.codes)
+        confusion = plots.confusion_matrix_figure(evaluation.confusion_matrix, evaluation.codes)
     else:
         tables = {code: condition.confusion for code, condition in evaluation.conditions.items()}
-        confusion = figures.confusion_tables_figure(tables)
+        confusion = plots.confusion_tables_figure(tables)
     known = (data.targets, data.probabilities, evaluation.codes)
     return {
-        "training_history": figures.training_history_figure(history),
+        "training_history": plots.training_history_figure(history),
         "confusion_matrix": confusion,
-        "per_condition": figures.condition_bars_figure(evaluation),
-        "roc_curves": figures.roc_figure(*known, evaluation=evaluation),
-        "precision_recall_curves": figures.precision_recall_figure(*known, evaluation=evaluation),
-        "reliability": figures.reliability_figure(*known, uncalibrated=run.uncalibrated),
+        "per_condition": plots.condition_bars_figure(evaluation),
+        "roc_curves": plots.roc_figure(*known, evaluation=evaluation),
+        "precision_recall_curves": plots.precision_recall_figure(*known, evaluation=evaluation),
+        "reliability": plots.reliability_figure(*known, uncalibrated=run.uncalibrated),
     }
 
 
-def provenance(model: Model, run_folder: Path) -> dict[str, str]:
+def provenance(model: FinishedModel, run: RunFolder) -> dict[str, str]:
     """Where a model comes from, name to value as printed."""
     card = model.card
     pretrained = card.pretrained or {}
     return {
-        "run": run_folder.name,
+        "run": run.name,
         "label map": f"{card.label_map.name} ({', '.join(card.label_map.codes)})",
-        "task": card.task,
+        "task": card.task.name,
         "pretrained weights": str(pretrained.get("name") or "none: random start"),
         "their sha256": str(pretrained.get("sha256") or "-"),
         "last layer's start": card.head,
@@ -256,14 +241,14 @@ def _flow(recordings: pd.DataFrame, label_map: LabelMap) -> list[Any]:
 
 
 def _draw_cases(
-    run: RunEvaluation, model: Model, recordings: pd.DataFrame, options: ReportOptions
+    run: RunEvaluation, model: FinishedModel, recordings: pd.DataFrame, settings: EvaluationSettings
 ) -> tuple[list[CaseDrawing], AttributionNote | None]:
-    if not options.cases:
+    if not settings.cases:
         return [], None
     paths = dict(zip(recordings["recording"], recordings["path"], strict=True))
     position = model.card.preprocessing.window.position
     drawings = [_drawing(case, run, paths, position) for case in choose_cases(run.data)]
-    if not options.attribution:
+    if not settings.attribution:
         return drawings, None
     try:
         from ecgfounder_ft.report.attribution import integrated_gradients, randomisation_check
@@ -280,11 +265,11 @@ def _draw_cases(
     found = integrated_gradients(model.net, inputs, outputs, steps=ATTRIBUTION_STEPS)
     few = slice(0, 4)  # enough to tell whether attributions depend on what was learned
     check = randomisation_check(model.net, inputs[few], outputs[few], steps=ATTRIBUTION_STEPS)
-    settings = model.card.preprocessing
+    preprocessing = model.card.preprocessing
     for number, weights in zip(drawable, found.weights, strict=True):
         signal = drawings[number].signal
         assert signal is not None
-        overlay = overlay_from_window(signal, weights, tuple(settings.leads), settings.sampling_rate, position=position)
+        overlay = overlay_from_window(signal, weights, tuple(preprocessing.leads), preprocessing.sampling_rate, position=position)
         drawings[number] = replace(drawings[number], overlay=overlay)
     method = f"integrated gradients, {ATTRIBUTION_STEPS} steps, from a flat line"
     return drawings, AttributionNote(method, check.correlation, check.sane)
@@ -310,29 +295,9 @@ def _read(path: str | None) -> tuple[Recording | None, str]:
         return None, f"it cannot be read any more: {error.reason}"
 
 
-def write_json(path: Path, content: Any) -> None:
-    """Write JSON with null in place of NaN, which JSON does not have."""
-    path.write_text(json.dumps(_without_nan(content), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-
-
-def _without_nan(content: Any) -> Any:
-    if isinstance(content, Mapping):
-        return {str(key): _without_nan(value) for key, value in content.items()}
-    if isinstance(content, list | tuple):
-        return [_without_nan(value) for value in content]
-    if isinstance(content, float) and not math.isfinite(content):
-        return None
-    return content
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-
-
-def write_scorer_files(run_folder: Path, run: RunEvaluation, folder: Path) -> str:
+def write_scorer_files(label_map: LabelMap, run: RunEvaluation, folder: Path) -> str:
     """Write the Challenge's files for an evaluated run, and say in a sentence what was written."""
-    conditions = load_model(run_folder).card.label_map.conditions
-    snomed = {code: condition.snomed for code, condition in conditions.items()}
+    snomed = {code: condition.snomed for code, condition in label_map.conditions.items()}
     sexes = run.rows["sex"].fillna("").astype(str).tolist()
     files = write_challenge_files(
         folder, run.data, run.rows["recording"].tolist(), snomed, ages=run.rows["age"].tolist(), sexes=sexes

@@ -7,7 +7,7 @@ import torch
 
 from ecgfounder_ft.finetune.strategy import Strategy
 from ecgfounder_ft.training.classifier import Classifier
-from ecgfounder_ft.training.temporary_steps import trial
+from ecgfounder_ft.training.temporary_steps import temporary_steps
 
 SMALLEST, LARGEST = 8, 1024
 _TIMED_STEPS = 3
@@ -44,7 +44,7 @@ def find_batch_size(
     epoch has at least eight steps.
 
     Args:
-        classifier: with its training plan.
+        classifier: to be trained.
         strategy: whose most expensive epoch is taken.
         shape: of a recording as batches hold it.
         recordings: on the training side.
@@ -56,12 +56,13 @@ def find_batch_size(
         torch.OutOfMemoryError: if not even the smallest batch fits.
     """
     names = list(classifier.net.parts())
-    training = [sum(rate > 0 for rate in strategy.rates(names, epoch).values()) for epoch in range(max(epochs, 1))]
+    training = [
+        sum(multiplier > 0 for multiplier in strategy.multipliers(names, epoch).values())
+        for epoch in range(max(epochs, 1))
+    ]
     found = BatchSizeSearch(SMALLEST, {})
-    with trial(classifier, strategy, training.index(max(training)), device):
-        plan = classifier.training_plan
-        assert plan is not None
-        optimizer = plan.optimizer(classifier.parameter_groups())
+    with temporary_steps(classifier, strategy, training.index(max(training)), device):
+        optimizer = classifier.training_settings.optimizer(classifier.parameter_groups())
         size = SMALLEST
         while size <= min(LARGEST, max(recordings // _STEPS_PER_EPOCH, SMALLEST)):
             try:
@@ -92,8 +93,6 @@ def _speed(
     Raises:
         torch.OutOfMemoryError: if the step needs more than its share of the GPU's memory.
     """
-    plan = classifier.training_plan
-    assert plan is not None
     on_gpu = device.type == "cuda"
     signal = torch.randn(size, *shape, device=device)
     target = torch.zeros(size, len(classifier.card.label_map), dtype=torch.int8, device=device)
@@ -106,7 +105,7 @@ def _speed(
         begun = time.perf_counter()
         optimizer.zero_grad()
         with torch.autocast(device.type, dtype=autocast, enabled=autocast is not None):
-            loss = plan.loss(classifier.net.run_from(classifier.entry, signal), target).mean()
+            loss = classifier.losses(classifier.net.run_from(classifier.entry, signal), target).mean()
         loss.backward()
         optimizer.step()
         if on_gpu:

@@ -1,4 +1,4 @@
-"""The LightningModule: a Net1D with its loss, its optimizer and the figures of each epoch."""
+"""The LightningModule: a network with its loss, its optimizer and the metrics of each epoch."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -14,7 +14,9 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from ecgfounder_ft.model.card import CARD_KEY, ModelCard
+from ecgfounder_ft.model.network import Network
 from ecgfounder_ft.training.epoch_predictions import EpochPredictions
+from ecgfounder_ft.training.losses.loss import Loss
 
 CONFIG_KEY = "ecgfounder_ft_config"
 """Where a checkpoint holds the configuration of its run."""
@@ -48,18 +50,19 @@ class NonFiniteLossError(Exception):
         super().__init__(f"loss is NaN or infinite in epoch {epoch} for {len(recordings)} recording(s)")
 
 
-@dataclass
+@dataclass(frozen=True)
 class Training:
     """What a classifier needs to train, beside what it is."""
 
-    loss: nn.Module
-    """Logits (N, k) and states (N, k) to losses (N,)."""
+    loss: Loss
     optimizer: Callable[[list[dict[str, Any]]], Optimizer]
-    """Parameter groups to an optimizer; each group names its part and the part's rate at the start."""
+    """Parameter groups to an optimizer; each group names its part and the multiplier that its learning rate has in it."""
     scheduler: Callable[[Optimizer, int], Any]
     """Optimizer and number of optimizer steps to a learning-rate scheduler."""
     monitor: str
-    """Validation figure that a plateau scheduler watches; the other schedulers move at every step."""
+    """Validation metric that a plateau scheduler watches; the other schedulers move at every step."""
+    balance: Tensor | None = None
+    """Weights of the loss (k,), as :meth:`ecgfounder_ft.task.Task.loss_weights` gives them."""
     augment: Augment | None = None
     """Changes training batches; None: they stay as they are."""
     config: dict[str, Any] = field(default_factory=dict)
@@ -70,60 +73,67 @@ class Classifier(pl.LightningModule):
     """Classifies recordings. A checkpoint holds the network and its :class:`ModelCard`, nothing that needs code.
 
     Args:
-        card: the model's record as plain containers.
-        entry: the part of the network that batches enter at; later than ``stem`` where the outputs of frozen parts
-            are computed once and stored.
-        training: None for a model that is only used.
+        card: the model's record.
+        net: the network, with its start.
+        training: how it trains.
+        entry: the part of the network that batches enter at; later than the first where the outputs of frozen parts are
+            computed once and stored. None: the first.
     """
 
-    def __init__(self, card: Mapping[str, Any], entry: str = "stem", training: Training | None = None) -> None:
+    balance: Tensor | None
+
+    def __init__(self, card: ModelCard, net: Network, training: Training, entry: str | None = None) -> None:
         super().__init__()
-        self.save_hyperparameters({"card": dict(card)}, logger=False)
-        self.card = ModelCard.from_dict(dict(card))
-        self.net = self.card.build_net()
-        self.entry = entry
-        self.training_plan = training
-        self.loss = None if training is None else training.loss  # here too, so that it moves with the device
-        codes, task = self.card.label_map.codes, self.card.task
+        self.save_hyperparameters({"card": card.to_dict()}, logger=False)
+        self.card = card
+        self.net = net
+        self.entry = next(iter(net.parts())) if entry is None else entry
+        self.training_settings = training
+        self.register_buffer("balance", training.balance, persistent=False)
+        codes, task = card.label_map.codes, card.task
         self.predictions = nn.ModuleDict(
-            {f"{stage}_predictions": EpochPredictions(codes, task) for stage in ("train", "validation", "test")}
+            {f"{side}_predictions": EpochPredictions(codes, task) for side in ("train", "validation", "test")}
         )
         self.collected: dict[str, dict[str, Tensor]] = {}
         """Logits, states, losses and dataset rows of the last pass over ``validation`` and ``test``."""
-        self.figures: dict[str, dict[str, Tensor]] = {}
-        """Figures of the last pass over ``train``, ``validation`` and ``test``, by their logged names."""
+        self.metrics: dict[str, dict[str, Tensor]] = {}
+        """Metrics of the last pass over ``train``, ``validation`` and ``test``, by their logged names."""
         self._not_finite: list[Tensor] = []
 
     def forward(self, signal: Tensor) -> Tensor:
         """Preprocessed recordings (N, leads, samples) to logits (N, conditions)."""
         return self.net(signal)
 
+    def losses(self, logits: Tensor, target: Tensor) -> Tensor:
+        """Logits (N, k) and states (N, k) to losses (N,)."""
+        return self.training_settings.loss(logits, target, self.balance)
+
     def parameter_groups(self) -> list[dict[str, Any]]:
-        """Two groups a part of the network: its weights, and its biases, which do not decay."""
+        """Two groups per part of the network: its weights, and its biases, which do not decay."""
         groups: list[dict[str, Any]] = []
         for part, module in self.net.parts().items():
             named = dict(module.named_parameters())
             biases = [parameter for name, parameter in named.items() if name.endswith("bias")]
             weights = [parameter for name, parameter in named.items() if not name.endswith("bias")]
-            groups.append({"params": weights, "part": part, "rate": 1.0})
-            groups.append({"params": biases, "part": part, "rate": 1.0, "weight_decay": 0.0})
+            groups.append({"params": weights, "part": part, "multiplier": 1.0})
+            groups.append({"params": biases, "part": part, "multiplier": 1.0, "weight_decay": 0.0})
         return groups
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
-        """The planned optimizer over :meth:`parameter_groups`, and the planned schedule."""
-        plan = self._plan()
-        optimizer = plan.optimizer(self.parameter_groups())
+        """The optimizer over :meth:`parameter_groups`, and its schedule."""
+        training = self.training_settings
+        optimizer = training.optimizer(self.parameter_groups())
         # A fused optimizer announces that it can unscale float16 gradients itself, and Lightning then refuses to clip
         # them. Told otherwise, the gradients are unscaled first, then clipped, then applied, as with any optimizer.
         optimizer._step_supports_amp_scaling = False  # type: ignore[attr-defined]
-        scheduler = plan.scheduler(optimizer, self._optimizer_steps())
+        scheduler = training.scheduler(optimizer, self._optimizer_steps())
         plateau = isinstance(scheduler, ReduceLROnPlateau)
         return {
             "optimizer": optimizer,
             "lr_scheduler": {
                 "scheduler": scheduler,
                 "interval": "epoch" if plateau else "step",
-                "monitor": plan.monitor,
+                "monitor": training.monitor,
             },
         }
 
@@ -134,16 +144,16 @@ class Classifier(pl.LightningModule):
 
     def training_step(self, batch: Mapping[str, Tensor], batch_index: int) -> Tensor:
         """Mean loss of the batch. Nothing here waits for the device."""
-        plan = self._plan()
+        training = self.training_settings
         signal, target = batch["signal"], batch["target"]
         mixed = None
-        if plan.augment is not None:
-            signal, mixed = plan.augment(signal, (self.current_epoch, batch_index, self.global_rank))
+        if training.augment is not None:
+            signal, mixed = training.augment(signal, (self.current_epoch, batch_index, self.global_rank))
         logits = self.net.run_from(self.entry, signal)
-        losses = plan.loss(logits, target)
+        losses = self.losses(logits, target)
         if mixed is not None:
             partner, share = mixed
-            losses = share * losses + (1 - share) * plan.loss(logits, target[partner])
+            losses = share * losses + (1 - share) * self.losses(logits, target[partner])
         self._predictions("train").update(logits, target, losses, batch["index"])
         # Kept on the device and looked at every log interval: a look at each step would stall a GPU.
         self._not_finite.append(torch.where(losses.detach().isfinite(), -1, batch["index"]))
@@ -154,10 +164,10 @@ class Classifier(pl.LightningModule):
         return loss
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_index: int) -> None:
-        """After the epoch's last batch, log its training figures, from the predictions made along the way.
+        """After the epoch's last batch, log its training metrics, from the predictions made along the way.
 
         Not at the epoch's end, which comes after the validation at which the checkpoint is written: a checkpoint is
-        then complete, and a run that is resumed from it has the figures too.
+        then complete, and a run that is resumed from it has the metrics too.
         """
         if self.trainer.is_last_batch:
             self._raise_if_not_finite()
@@ -168,7 +178,7 @@ class Classifier(pl.LightningModule):
         self._step("validation", batch)
 
     def on_validation_epoch_end(self) -> None:
-        """Log the figures of the validation data, and move a plateau scheduler by them.
+        """Log the metrics of the validation data, and move a plateau scheduler by them.
 
         Lightning would move it after the checkpoint of the epoch was written, and not at all in an epoch that was
         resumed.
@@ -184,7 +194,7 @@ class Classifier(pl.LightningModule):
         self._step("test", batch)
 
     def on_test_epoch_end(self) -> None:
-        """Log the figures of the test data."""
+        """Log the metrics of the test data."""
         self._log_epoch("test")
 
     def probabilities(self, logits: Tensor) -> Tensor:
@@ -194,7 +204,7 @@ class Classifier(pl.LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add the model's record, the run's configuration, and, in the middle of an epoch, its predictions so far."""
         checkpoint[CARD_KEY] = self.card.to_dict()
-        checkpoint[CONFIG_KEY] = {} if self.training_plan is None else self.training_plan.config
+        checkpoint[CONFIG_KEY] = self.training_settings.config
         metric = self._predictions("train")
         if self.trainer.world_size > 1 and metric.index:
             metric.sync()
@@ -211,31 +221,26 @@ class Classifier(pl.LightningModule):
             found = {name: value.to(self.device) for name, value in checkpoint[_EPOCH_KEY].items()}
             metric.update(**found)
 
-    def _step(self, stage: str, batch: Mapping[str, Tensor]) -> Tensor:
+    def _step(self, side: str, batch: Mapping[str, Tensor]) -> Tensor:
         logits = self.net.run_from(self.entry, batch["signal"])
-        losses = self._plan().loss(logits, batch["target"])
-        self._predictions(stage).update(logits, batch["target"], losses, batch["index"])
+        losses = self.losses(logits, batch["target"])
+        self._predictions(side).update(logits, batch["target"], losses, batch["index"])
         return losses
 
-    def _predictions(self, stage: str) -> EpochPredictions:
-        metric = self.predictions[f"{stage}_predictions"]
+    def _predictions(self, side: str) -> EpochPredictions:
+        metric = self.predictions[f"{side}_predictions"]
         assert isinstance(metric, EpochPredictions)
         return metric
 
-    def _plan(self) -> Training:
-        if self.training_plan is None:
-            raise RuntimeError("this classifier was built without a Training: it can only predict")
-        return self.training_plan
-
-    def _log_epoch(self, stage: str) -> None:
-        metric = self._predictions(stage)
-        figures = {f"{stage}/{name}": value for name, value in metric.compute().items()}
-        if stage == "train":
-            figures = {name: value for name, value in figures.items() if "/auroc/" not in name}
+    def _log_epoch(self, side: str) -> None:
+        metric = self._predictions(side)
+        metrics = {f"{side}/{name}": value for name, value in metric.compute().items()}
+        if side == "train":
+            metrics = {name: value for name, value in metrics.items() if "/auroc/" not in name}
         else:
-            self.collected[stage] = self._of_all_processes(metric)
-        self.figures[stage] = figures
-        self.log_dict(figures, on_step=False, on_epoch=True)  # of all processes already
+            self.collected[side] = self._of_all_processes(metric)
+        self.metrics[side] = metrics
+        self.log_dict(metrics, on_step=False, on_epoch=True)  # of all processes already
         metric.reset()
 
     def _optimizer_steps(self) -> int:
@@ -251,11 +256,11 @@ class Classifier(pl.LightningModule):
         return math.ceil(batches / trainer.accumulate_grad_batches) * (trainer.max_epochs or 1)
 
     def _monitored(self) -> float:
-        name = self._plan().monitor
-        figures = self.figures["validation"]
-        if name not in figures:
-            raise KeyError(f"monitor.name={name}: expected one of: {', '.join(figures)}")
-        return float(figures[name])
+        name = self.training_settings.monitor
+        metrics = self.metrics["validation"]
+        if name not in metrics:
+            raise KeyError(f"monitor.name={name}: expected one of: {', '.join(metrics)}")
+        return float(metrics[name])
 
     def _of_all_processes(self, metric: EpochPredictions) -> dict[str, Tensor]:
         with metric.sync_context(should_sync=self.trainer.world_size > 1):

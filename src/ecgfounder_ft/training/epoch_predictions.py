@@ -1,4 +1,4 @@
-"""The predictions of one pass over validation or test data, and the figures logged from them during training."""
+"""The predictions of one pass over validation or test data, and the metrics logged from them during training."""
 
 import torch
 from torch import Tensor
@@ -7,7 +7,7 @@ from torchmetrics.functional.classification import binary_auroc, binary_f1_score
 from torchmetrics.utilities import dim_zero_cat
 
 from ecgfounder_ft.labels import PRESENT, UNKNOWN
-from ecgfounder_ft.model.card import probabilities_of
+from ecgfounder_ft.task import Task
 
 
 class EpochPredictions(Metric):
@@ -15,7 +15,7 @@ class EpochPredictions(Metric):
 
     Args:
         codes: condition codes in output order.
-        task: ``single_label`` or ``multi_label``.
+        task: of the model.
     """
 
     full_state_update = False
@@ -24,7 +24,7 @@ class EpochPredictions(Metric):
     loss: list[Tensor] | Tensor
     index: list[Tensor] | Tensor
 
-    def __init__(self, codes: tuple[str, ...], task: str) -> None:
+    def __init__(self, codes: tuple[str, ...], task: Task) -> None:
         super().__init__()
         self.codes = codes
         self.task = task
@@ -46,7 +46,7 @@ class EpochPredictions(Metric):
         return {name: dim_zero_cat(getattr(self, name)) for name in ("logits", "target", "loss", "index")}
 
     def collected(self) -> dict[str, Tensor]:
-        """Everything collected, a row a recording, in the order of the dataset.
+        """Everything collected, one row per recording, in the order of the dataset.
 
         Distributed sampling repeats recordings to fill the last batch; each is taken once.
         """
@@ -60,24 +60,23 @@ class EpochPredictions(Metric):
         return {**values, "index": index[first]}
 
     def probabilities(self, logits: Tensor) -> Tensor:
-        """Softmax or sigmoid, by the task."""
-        return probabilities_of(logits, self.task)
+        """Logits (N, k) to probabilities (N, k), by the task."""
+        return self.task.probabilities(logits)
 
     def compute(self) -> dict[str, Tensor]:
         """``loss``, ``accuracy``, ``macro_f1``, ``macro_auroc`` and ``auroc/<code>``; NaN where undefined.
 
         Accuracy is the share of right decisions: of recordings (single-label) or of known labels (multi-label, at
-        0.5). Macro figures are means over the conditions for which the figure is defined.
+        0.5). Macro metrics are means over the conditions for which the metric is defined.
         """
         collected = self.collected()
         target, probability = collected["target"], self.probabilities(collected["logits"])
+        target = self._as_read_by_the_task(target)
         known, present = target != UNKNOWN, target == PRESENT
-        if self.task == "single_label":
-            known = torch.ones_like(known)  # one condition is present, so the others are not, stated or not
-            decision = torch.zeros_like(present).scatter_(1, probability.argmax(dim=1, keepdim=True), True)
+        decision = torch.from_numpy(self.task.decisions(probability.cpu().numpy())).to(probability.device)
+        if self.task.exclusive:
             accuracy = (decision & present).any(dim=1).float().mean()
         else:
-            decision = probability >= 0.5
             accuracy = (decision == present)[known].float().mean()
         auroc, f1 = [], []
         for column in range(len(self.codes)):
@@ -87,10 +86,13 @@ class EpochPredictions(Metric):
             undefined = probability.new_tensor(float("nan"))
             auroc.append(binary_auroc(probability[mask, column], truth) if both else undefined)
             f1.append(binary_f1_score(decision[mask, column].int(), truth) if truth.any() else undefined)
-        figures = {
+        metrics = {
             "loss": collected["loss"].mean(),
             "accuracy": accuracy,
             "macro_f1": torch.stack(f1).nanmean(),
             "macro_auroc": torch.stack(auroc).nanmean(),
         }
-        return figures | {f"auroc/{code}": value for code, value in zip(self.codes, auroc, strict=True)}
+        return metrics | {f"auroc/{code}": value for code, value in zip(self.codes, auroc, strict=True)}
+
+    def _as_read_by_the_task(self, target: Tensor) -> Tensor:
+        return torch.from_numpy(self.task.states(target.cpu().numpy())).to(target.device)

@@ -5,13 +5,18 @@ This module imports no torch, so that a refused resume answers at once.
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
+from ecgfounder_ft.config.schema import dotted_name, own_targets
 from ecgfounder_ft.errors import ExplainedError
+from ecgfounder_ft.runs.folder import RunFolder, RunFolderError
+from ecgfounder_ft.targets import refuse_untrusted
+from ecgfounder_ft.training.schedules.one_cycle import OneCycle
 
 log = logging.getLogger(__name__)
 
@@ -39,29 +44,33 @@ class ResumeError(ExplainedError):
     """A run that cannot be gone on with, or not with what was changed."""
 
 
-def configuration_of(folder: Path, overrides: Sequence[str]) -> DictConfig:
+def configuration_of(folder: RunFolder, overrides: Sequence[str], trusted: Collection[str] = ()) -> DictConfig:
     """The configuration that a run was started with, and single values changed on the command line.
+
+    It goes through the schema again, and nothing of it is instantiated before all of it is known to be trusted.
 
     Args:
         folder: of the run.
         overrides: as typed, ``resume`` among them.
+        trusted: dotted names of classes that the user lets the folder's configuration instantiate.
 
     Raises:
         ResumeError: if the folder holds no run or was moved, or an override is more than the change of a value.
+        UntrustedTargetError: if the folder's configuration wants something instantiated that is not trusted.
+        ConfigurationError: if the schema does not know something in it.
     """
-    file = folder / "config.yaml"
-    if not file.is_file():
+    try:
+        folder.require()
+    except RunFolderError as error:
         raise ResumeError(
-            f"resume={folder}: no run there (looked for {file.absolute()}). Expected the folder of an earlier run, "
-            "outputs/<date>/<time>"
-        )
-    config = cast(DictConfig, OmegaConf.load(file))
-    if Path(config.output_dir).resolve() != folder.resolve():
+            f"resume={folder}: {error}. Expected the folder of an earlier run, outputs/<date>/<time>"
+        ) from error
+    config = folder.configuration(trusted)
+    if Path(config.output_dir).resolve() != folder.path.resolve():
         raise ResumeError(f"resume={folder}: the run was started in {config.output_dir}; move it back there")
-    OmegaConf.set_struct(config, True)
     for override in overrides:
         key, _, value = override.partition("=")
-        if key == "resume":
+        if key in ("resume", "trusted_targets"):
             continue
         if "." not in key or key.startswith(("+", "~")):
             raise ResumeError(
@@ -73,18 +82,19 @@ def configuration_of(folder: Path, overrides: Sequence[str]) -> DictConfig:
                 f"{override}: cannot be changed in the middle of a run, whose checkpoint holds what was learnt with "
                 "the value it had. Start a new run"
             )
-        if key == "trainer.max_epochs" and str(config.scheduler.get("_target_", "")).endswith("one_cycle"):
+        if key == "trainer.max_epochs" and config.scheduler.get("_target_") == dotted_name(OneCycle):
             raise ResumeError(f"{override}: scheduler=one_cycle ends where it was told to when the run was started")
         try:
             change = OmegaConf.from_dotlist([f"{key}={value}"])
+            refuse_untrusted(OmegaConf.to_container(change), own_targets(), trusted, "the command line")
             config = cast(DictConfig, OmegaConf.merge(config, change))
-        except Exception as error:
+        except OmegaConfBaseException as error:
             raise ResumeError(f"{override}: the run's configuration has no such value ({error})") from error
     config.resume = str(folder)
     return config
 
 
-def require_same_meaning(before: Mapping[str, Any], now: Mapping[str, Any], folder: Path) -> None:
+def require_same_meaning(before: Mapping[str, Any], now: Mapping[str, Any], folder: RunFolder) -> None:
     """Refuse to go on where the model would come to mean another thing; show in the log what else differs.
 
     Args:
@@ -111,7 +121,7 @@ def require_same_meaning(before: Mapping[str, Any], now: Mapping[str, Any], fold
 def show_changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
     """Show in the log where a configuration differs from the one that the checkpoint was written with."""
     for path, old, new in _differences(before, now, ""):
-        if path != ".resume":
+        if path not in (".resume", ".trusted_targets"):
             log.info("Changed for the rest of the run: %s was %s and is %s", path[1:], _shown(old), _shown(new))
 
 

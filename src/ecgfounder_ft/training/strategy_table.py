@@ -1,34 +1,34 @@
-"""What trains now, what later, and at which rate, as a table."""
+"""What trains now, what later, and at which learning rate, as a table."""
 
 from rich.console import Console
 from rich.table import Table
 
 from ecgfounder_ft.finetune.strategy import Strategy
-from ecgfounder_ft.model.ecgfounder.net1d import Net1D
+from ecgfounder_ft.model.network import Network
 
 
-def strategy_rows(net: Net1D, strategy: Strategy, epochs: int, learning_rate: float) -> list[tuple[str, ...]]:
-    """A row a part of the network: part, parameters, trained at the start, trained later, and the learning rates.
+def strategy_rows(net: Network, strategy: Strategy, epochs: int, learning_rate: float) -> list[tuple[str, ...]]:
+    """One row per part of the network: part, parameters, trained at the start, trained later, and the learning rates.
 
-    ``trained later`` names the first epoch (counted from 0) in which more of the part trains; the rates are those of
+    ``trained later`` names the first epoch (counted from 0) in which more of the part trains; the learning rates are those of
     the first epoch in which it trains and, where it differs, of the last.
     """
     parts = net.parts()
-    schedule = [strategy.rates(list(parts), epoch) for epoch in range(max(epochs, 1))]
+    schedule = [strategy.multipliers(list(parts), epoch) for epoch in range(max(epochs, 1))]
     rows: list[tuple[str, ...]] = []
     for name, part in parts.items():
         own = [(key, parameter.numel()) for key, parameter in part.named_parameters()]
         trainable = sum(count for key, count in own if strategy.trains(key))
-        begins = next((epoch for epoch, rates in enumerate(schedule) if rates[name] > 0), None)
+        begins = next((epoch for epoch, multipliers in enumerate(schedule) if multipliers[name] > 0), None)
         now = trainable if begins == 0 else 0
         later = f"{trainable:,} from epoch {begins}" if begins else ""
-        rates = [] if begins is None else [schedule[begins][name], schedule[-1][name]]
-        shown = " then ".join(dict.fromkeys(f"{rate * learning_rate:.2g}" for rate in rates)) or "frozen"
+        multipliers = [] if begins is None else [schedule[begins][name], schedule[-1][name]]
+        shown = " then ".join(dict.fromkeys(f"{multiplier * learning_rate:.2g}" for multiplier in multipliers)) or "frozen"
         rows.append((name, f"{sum(count for _, count in own):,}", f"{now:,}", later, shown))
     return rows
 
 
-def print_strategy(net: Net1D, strategy: Strategy, epochs: int, learning_rate: float) -> None:
+def print_strategy(net: Network, strategy: Strategy, epochs: int, learning_rate: float) -> None:
     """The rows of :func:`strategy_rows` on the terminal."""
     table = Table(title=f"What trains: {type(strategy).__name__}", title_justify="left")
     for name in ("part", "parameters", "trained now", "later", "learning rate"):

@@ -5,35 +5,34 @@ from contextlib import contextmanager
 
 import torch
 
-from ecgfounder_ft.finetune.strategy import Strategy, freeze
+from ecgfounder_ft.finetune.strategy import Strategy
+from ecgfounder_ft.training.callbacks import freeze
 from ecgfounder_ft.training.classifier import Classifier
 
 
 @contextmanager
-def trial(classifier: Classifier, strategy: Strategy, epoch: int, device: torch.device) -> Iterator[dict[str, float]]:
+def temporary_steps(classifier: Classifier, strategy: Strategy, epoch: int, device: torch.device) -> Iterator[dict[str, float]]:
     """Inside, the classifier is on ``device`` and frozen as in an epoch; afterwards it is on the CPU as it was before.
 
     So are torch's random numbers, from which dropout draws.
 
     Args:
-        classifier: with its training plan.
+        classifier: to be trained.
         strategy: what trains.
-        epoch: whose rates hold.
+        epoch: whose multipliers hold.
         device: on which to train.
 
     Yields:
-        The multiple of the learning rate of each part.
+        The multiplier of each part.
     """
-    plan = classifier.training_plan
-    assert plan is not None
     before = {name: tensor.detach().clone() for name, tensor in classifier.state_dict().items()}
     classifier.to(device)
     parts = classifier.net.parts()
-    rates = strategy.rates(list(parts), epoch)
-    freeze(parts, rates, strategy)
+    multipliers = strategy.multipliers(list(parts), epoch)
+    freeze(parts, multipliers, strategy)
     try:
         with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-            yield rates
+            yield multipliers
     finally:
         classifier.net.zero_grad(set_to_none=True)
         classifier.net.requires_grad_(True)

@@ -5,7 +5,9 @@ straight line between the two, a network is often as good on the former and bett
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -27,7 +29,7 @@ def interpolate(start: Mapping[str, Tensor], end: Mapping[str, Tensor], coeffici
 
 
 def best_row(rows: Sequence[Mapping[str, float]], monitor: str, mode: str) -> Mapping[str, float]:
-    """The row with the best monitored figure; of equals the one nearest to the start, an undefined figure is worst."""
+    """The row with the best monitored metric; of equals the one nearest to the start, an undefined metric is worst."""
     sign = 1.0 if mode == "min" else -1.0
 
     def cost(row: Mapping[str, float]) -> tuple[float, float]:
@@ -37,8 +39,51 @@ def best_row(rows: Sequence[Mapping[str, float]], monitor: str, mode: str) -> Ma
     return min(rows, key=cost)
 
 
+@dataclass(frozen=True)
+class Interpolation:
+    """What was chosen between start and end, and by what."""
+
+    monitor: str
+    coefficient: float
+    """Share of the end."""
+    rows: list[dict[str, float]]
+    """``coefficient`` and validation metrics, one row per coefficient."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """The content of ``wise_ft.json``."""
+        return {"monitor": self.monitor, "chosen": self.coefficient, "rows": self.rows}
+
+
+def choose_interpolation(
+    start: State,
+    net: nn.Module,
+    coefficients: Sequence[float],
+    monitor: str,
+    mode: str,
+    validate: Callable[[], Mapping[str, float]],
+) -> Interpolation:
+    """Validate weights between start and end, and leave the best by the monitored metric in the network.
+
+    Args:
+        start: weights before training.
+        net: with the weights after it.
+        coefficients: shares of the end.
+        monitor: the metric.
+        mode: ``min`` or ``max``.
+        validate: validation metrics of the network as it is, by their logged names.
+    """
+    end = copy_of_state(net)
+    rows = []
+    for coefficient in coefficients:
+        net.load_state_dict(interpolate(start, end, coefficient))
+        rows.append({"coefficient": float(coefficient), **validate()})
+    best = best_row(rows, monitor, mode)
+    net.load_state_dict(interpolate(start, end, best["coefficient"]))
+    return Interpolation(monitor, best["coefficient"], rows)
+
+
 def print_wise_ft(rows: Sequence[Mapping[str, float]], chosen: float) -> None:
-    """Validation figures over the coefficient."""
+    """Validation metrics over the coefficient."""
     names = [f"validation/{name}" for name in ("loss", "accuracy", "macro_f1", "macro_auroc")]
     table = Table(title="WiSE-FT: validation between start (0) and end (1)", title_justify="left")
     for name in ("coefficient", *(name.removeprefix("validation/") for name in names)):

@@ -1,0 +1,154 @@
+"""Schemas of classes that torch and Lightning define, or that derive from theirs, and so cannot be read without them.
+
+A test binds each to the signature of the class that it mirrors.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from omegaconf import MISSING
+
+
+@dataclass
+class OptimizerConfig:
+    """What every optimizer has."""
+
+    lr: float = MISSING
+    weight_decay: float = MISSING
+    fused: bool = MISSING
+
+
+@dataclass
+class AdamConfig(OptimizerConfig):
+    """torch.optim.Adam."""
+
+    _target_: str = "torch.optim.Adam"
+    betas: list[float] = MISSING
+
+
+@dataclass
+class AdamWConfig(OptimizerConfig):
+    """torch.optim.AdamW."""
+
+    _target_: str = "torch.optim.AdamW"
+    betas: list[float] = MISSING
+
+
+@dataclass
+class SGDConfig(OptimizerConfig):
+    """torch.optim.SGD."""
+
+    _target_: str = "torch.optim.SGD"
+    momentum: float = MISSING
+    nesterov: bool = MISSING
+
+
+@dataclass
+class PlateauConfig:
+    """torch.optim.lr_scheduler.ReduceLROnPlateau on the monitored metric."""
+
+    _target_: str = "torch.optim.lr_scheduler.ReduceLROnPlateau"
+    mode: str = MISSING
+    factor: float = MISSING
+    patience: int = MISSING
+    min_lr: float = MISSING
+
+
+@dataclass
+class TrainerConfig:
+    """Arguments of ``pytorch_lightning.Trainer``."""
+
+    _target_: str = "pytorch_lightning.Trainer"
+    max_epochs: int = MISSING
+    accelerator: str = MISSING
+    devices: Any = MISSING
+    strategy: str = MISSING
+    precision: str = MISSING
+    gradient_clip_val: float | None = MISSING
+    accumulate_grad_batches: int = MISSING
+    log_every_n_steps: int = MISSING
+    deterministic: Any = MISSING
+    limit_train_batches: Any = MISSING
+    limit_val_batches: Any = MISSING
+    limit_test_batches: Any = MISSING
+    enable_progress_bar: bool = MISSING
+
+
+@dataclass
+class EarlyStoppingConfig:
+    """pytorch_lightning.callbacks.EarlyStopping."""
+
+    _target_: str = "pytorch_lightning.callbacks.EarlyStopping"
+    monitor: str = MISSING
+    mode: str = MISSING
+    patience: int = MISSING
+    min_delta: float = MISSING
+    check_on_train_epoch_end: bool = MISSING
+
+
+@dataclass
+class ModelCheckpointConfig:
+    """pytorch_lightning.callbacks.ModelCheckpoint."""
+
+    _target_: str = "pytorch_lightning.callbacks.ModelCheckpoint"
+    dirpath: str = MISSING
+    filename: str = MISSING
+    monitor: str = MISSING
+    mode: str = MISSING
+    save_top_k: int = MISSING
+    save_last: bool = MISSING
+    save_on_train_epoch_end: bool = MISSING
+    enable_version_counter: bool = MISSING
+
+
+@dataclass
+class LastCheckpointConfig:
+    """The checkpoint that an interrupted run goes on from."""
+
+    _target_: str = "ecgfounder_ft.training.callbacks.LastCheckpoint"
+    dirpath: str = MISSING
+    every_n_steps: int | None = MISSING
+
+
+@dataclass
+class EMAConfig:
+    """pytorch_lightning.callbacks.EMAWeightAveraging."""
+
+    _target_: str = "pytorch_lightning.callbacks.EMAWeightAveraging"
+    decay: float = MISSING
+    update_every_n_steps: int = MISSING
+
+
+@dataclass
+class RichProgressBarConfig:
+    """pytorch_lightning.callbacks.RichProgressBar."""
+
+    _target_: str = "pytorch_lightning.callbacks.RichProgressBar"
+    leave: bool = MISSING
+
+
+@dataclass
+class TensorBoardConfig:
+    """pytorch_lightning.loggers.TensorBoardLogger."""
+
+    _target_: str = "pytorch_lightning.loggers.TensorBoardLogger"
+    save_dir: str = MISSING
+    name: str = MISSING
+    version: str = MISSING
+    default_hp_metric: bool = MISSING
+
+
+MIRRORS: dict[str, dict[str, type]] = {
+    "optimizer": {"adam_schema": AdamConfig, "adamw_schema": AdamWConfig, "sgd_schema": SGDConfig},
+    "scheduler": {"plateau_schema": PlateauConfig},
+    "trainer": {"trainer_schema": TrainerConfig},
+    "callbacks": {
+        "early_stopping_schema": EarlyStoppingConfig,
+        "model_checkpoint_schema": ModelCheckpointConfig,
+        "last_checkpoint_schema": LastCheckpointConfig,
+        "ema_schema": EMAConfig,
+        "rich_progress_bar_schema": RichProgressBarConfig,
+    },
+    "logger": {"tensorboard_schema": TensorBoardConfig},
+}
+"""Configuration group to schemas."""

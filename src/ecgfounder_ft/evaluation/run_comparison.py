@@ -1,0 +1,90 @@
+"""Several evaluated runs side by side, on the same recordings."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from ecgfounder_ft.evaluation.comparison import NotComparableError, PairedComparison, compare
+from ecgfounder_ft.evaluation.metrics import FIGURES, LOWER_IS_BETTER
+from ecgfounder_ft.evaluation.run_evaluation import RunEvaluation
+
+
+@dataclass(frozen=True)
+class RunComparison:
+    """Runs on the same recordings, best first."""
+
+    sorted_by: str
+    names: list[str]
+    runs: dict[str, RunEvaluation]
+    reference: str
+    """The run that the others are compared with: the first given."""
+    differences: dict[str, PairedComparison]
+    """Run to its metrics minus the reference's."""
+
+
+def compare_evaluations(
+    runs: Mapping[str, RunEvaluation], *, resamples: int, seed: int, sort_by: str = "auroc"
+) -> RunComparison:
+    """Compare each run with the first, recording by recording.
+
+    Args:
+        runs: name to evaluation, at least two, each with its recordings in the same order.
+        resamples: of the patients.
+        seed: of the resamples.
+        sort_by: the macro metric that orders the table, one of :data:`~ecgfounder_ft.evaluation.metrics.FIGURES`.
+
+    Raises:
+        NotComparableError: if the runs' recordings, labels, conditions or tasks differ, or the metric is unknown.
+    """
+    if sort_by not in FIGURES:
+        raise NotComparableError(f"sort by '{sort_by}': expected one of {', '.join(FIGURES)}")
+    reference, *others = runs
+    differences = {}
+    for name in others:
+        _refuse_other_recordings(runs[reference], runs[name])
+        try:
+            differences[name] = compare(runs[reference].data, runs[name].data, resamples=resamples, seed=seed)
+        except NotComparableError as error:
+            raise NotComparableError(f"{reference} and {name} cannot be compared: {error}") from error
+    return RunComparison(sort_by, _best_first(runs, sort_by), dict(runs), reference, differences)
+
+
+def comparison_table(comparison: RunComparison) -> pd.DataFrame:
+    """One row per run, best first: macro metrics, and the difference of the sorting metric from the reference's."""
+    records = []
+    for name in comparison.names:
+        evaluation = comparison.runs[name].evaluation
+        record: dict[str, Any] = {"run": name, "recordings": evaluation.n, "patients": evaluation.patients}
+        record |= {f"macro_{figure}": evaluation.macro[figure].value for figure in FIGURES}
+        record["accuracy_overall"] = evaluation.overall["accuracy"].value
+        pair = comparison.differences.get(name)
+        difference = None if pair is None else pair.macro[comparison.sorted_by]
+        for end in ("value", "low", "high"):
+            record[f"difference_{end}"] = None if difference is None else getattr(difference, end)
+        records.append(record)
+    return pd.DataFrame(records)
+
+
+def _refuse_other_recordings(reference: RunEvaluation, other: RunEvaluation) -> None:
+    ours, theirs = set(reference.rows["recording"]), set(other.rows["recording"])
+    if ours == theirs:
+        return
+    only_ours, only_theirs = sorted(ours - theirs), sorted(theirs - ours)
+    example = (only_ours or only_theirs)[0]
+    raise NotComparableError(
+        f"{reference.predictions.name} and {other.predictions.name} were not tested on the same recordings: "
+        f"{len(only_ours)} only in the first, {len(only_theirs)} only in the second, such as {example}. "
+        "Train both on one split, or evaluate both on the same data"
+    )
+
+
+def _best_first(runs: Mapping[str, RunEvaluation], figure: str) -> list[str]:
+    def key(name: str) -> tuple[bool, float]:
+        value = runs[name].evaluation.macro[figure].value
+        if value is None:
+            return (True, 0.0)
+        return (False, value if figure in LOWER_IS_BETTER else -value)
+
+    return sorted(runs, key=key)

@@ -1,0 +1,199 @@
+"""Everything that a run's predictions say: calibrated and decided by validation, then judged on one side of its split."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from ecgfounder_ft.errors import ExplainedError
+from ecgfounder_ft.evaluation.calibration import Calibration, fit_calibration
+from ecgfounder_ft.evaluation.evaluate import Evaluation, evaluate_input
+from ecgfounder_ft.evaluation.inputs import EvaluationInput, prepare
+from ecgfounder_ft.evaluation.predictions import Predictions
+from ecgfounder_ft.evaluation.settings import EvaluationSettings
+from ecgfounder_ft.evaluation.subgroups import (
+    Subgroup,
+    SubgroupEvaluation,
+    by_age,
+    by_condition,
+    by_flag,
+    by_value,
+    evaluate_subgroups,
+)
+from ecgfounder_ft.evaluation.thresholds import Thresholds, choose_thresholds
+from ecgfounder_ft.labels import UNKNOWN
+
+UNTRAINED_START = "untrained start"
+"""Name of the baseline that every run has."""
+
+
+class NoPredictionsError(ExplainedError):
+    """No predictions for the recordings that shall be evaluated."""
+
+
+@dataclass(frozen=True)
+class RunEvaluation:
+    """Everything that predictions say of a run."""
+
+    predictions: Predictions
+    settings: EvaluationSettings
+    calibration: Calibration
+    thresholds: Thresholds | None
+    """None in a single-label task."""
+    side: str
+    """The evaluated side of the split."""
+    rows: pd.DataFrame
+    """Its rows of the predictions table."""
+    data: EvaluationInput
+    """Calibrated and decided."""
+    uncalibrated: NDArray[np.float64]
+    """(n, k) of the evaluated recordings, as ``data.probabilities``."""
+    evaluation: Evaluation
+    validation: Evaluation | None
+    """Of the recordings on which calibration and thresholds were chosen, so flattering; without intervals."""
+    subgroups: list[SubgroupEvaluation] = field(default_factory=list)
+    baselines: dict[str, Evaluation] = field(default_factory=dict)
+
+
+def evaluate_predictions(
+    predictions: Predictions,
+    settings: EvaluationSettings,
+    *,
+    side: str = "test",
+    refit: bool = False,
+    baselines: Mapping[str, pd.DataFrame] | None = None,
+) -> RunEvaluation:
+    """Calibrate and choose thresholds on validation, then evaluate a side of the split, its subgroups and baselines.
+
+    Args:
+        predictions: with rows of ``validation`` and of the evaluated side.
+        settings: of the evaluation.
+        side: which rows are evaluated.
+        refit: leave aside what was stored with the predictions.
+        baselines: name to predictions table of the same form; each is calibrated and decided on its own validation
+            rows.
+
+    Raises:
+        NoPredictionsError: if the side has no rows.
+    """
+    rows = predictions.rows(side)
+    if rows.empty:
+        there = ", ".join(sorted(predictions.table["split"].dropna().unique())) or "none"
+        raise NoPredictionsError(f"{predictions.name} has no {side} recordings; its predictions are of: {there}")
+    calibration, thresholds = fitted(predictions, settings, refit)
+    data = _prepared(predictions, rows, calibration, thresholds)
+    validation = predictions.rows("validation")
+    bootstrap: dict[str, Any] = {
+        "resamples": settings.resamples,
+        "seed": settings.seed,
+    }
+    return RunEvaluation(
+        predictions=predictions,
+        settings=settings,
+        calibration=calibration,
+        thresholds=thresholds,
+        side=side,
+        rows=rows,
+        data=data,
+        uncalibrated=predictions.probabilities(rows)[data.kept],
+        evaluation=evaluate_input(data, **bootstrap),
+        validation=None
+        if validation.empty
+        else evaluate_input(_prepared(predictions, validation, calibration, thresholds), resamples=0),
+        subgroups=evaluate_subgroups(
+            data, subgroups_of(rows, predictions.targets(rows), predictions.codes, settings.by), **bootstrap
+        ),
+        baselines={
+            name: _evaluate_baseline(predictions, table, settings, side, bootstrap)
+            for name, table in (baselines or {}).items()
+        },
+    )
+
+
+def subgroups_of(
+    rows: pd.DataFrame, targets: NDArray[np.integer], codes: Sequence[str], by: Sequence[str]
+) -> list[Subgroup]:
+    """Subgroups of a predictions table by the attributes asked for, those that tell nothing apart left out."""
+    groups: list[Subgroup] = []
+    for attribute in by:
+        if attribute == "condition":
+            groups += by_condition(targets, codes)
+        elif attribute == "age":
+            groups += _telling(by_age(_column(rows, "age").to_numpy(dtype=np.float64)))
+        elif attribute == "signal":
+            phrases = _column(rows, "repairs").fillna("").astype(str)
+            names = sorted({phrase for entry in phrases for phrase in entry.split("; ") if phrase})
+            groups += by_flag({name: [name in entry.split("; ") for entry in phrases] for name in names})
+        else:
+            groups += _telling(by_value(attribute, _column(rows, "dataset" if attribute == "source" else attribute)))
+    return groups
+
+
+def fitted(
+    predictions: Predictions, settings: EvaluationSettings, refit: bool
+) -> tuple[Calibration, Thresholds | None]:
+    """The calibration and thresholds stored with predictions, or fitted on their validation rows where there are none.
+
+    Args:
+        predictions: of a run.
+        settings: how to fit.
+        refit: leave aside what was stored.
+    """
+    rows = predictions.rows("validation")
+    targets, given = predictions.targets(rows), predictions.probabilities(rows)
+    calibration = None if refit else predictions.stored_calibration
+    if calibration is None:
+        calibration = fit_calibration(
+            targets, given, predictions.codes, task=predictions.task, method=settings.calibration
+        )
+    if predictions.task.exclusive:
+        return calibration, None
+    thresholds = None if refit else predictions.stored_thresholds
+    if thresholds is None:
+        thresholds = choose_thresholds(
+            targets,
+            calibration.apply(given),
+            predictions.codes,
+            method=settings.thresholds,
+            sensitivity=settings.sensitivity,
+        )
+    return calibration, thresholds
+
+
+def _prepared(
+    predictions: Predictions, rows: pd.DataFrame, calibration: Calibration, thresholds: Thresholds | None
+) -> EvaluationInput:
+    return prepare(
+        predictions.targets(rows),
+        calibration.apply(predictions.probabilities(rows)),
+        rows["patient"].fillna(rows["recording"]).to_numpy(dtype=str),
+        predictions.codes,
+        task=predictions.task,
+        thresholds=None if thresholds is None else thresholds.values,
+    )
+
+
+def _evaluate_baseline(
+    predictions: Predictions,
+    table: pd.DataFrame,
+    settings: EvaluationSettings,
+    side: str,
+    bootstrap: Mapping[str, Any],
+) -> Evaluation:
+    baseline = Predictions(UNTRAINED_START, table, predictions.codes, predictions.task)
+    calibration, thresholds = fitted(baseline, settings, refit=True)
+    return evaluate_input(_prepared(baseline, baseline.rows(side), calibration, thresholds), **bootstrap)
+
+
+def _column(rows: pd.DataFrame, name: str) -> pd.Series:
+    return rows[name] if name in rows.columns else pd.Series(np.nan, index=rows.index, dtype=object)
+
+
+def _telling(groups: list[Subgroup]) -> list[Subgroup]:
+    """No groups where all recordings are in one."""
+    return groups if len(groups) > 1 else []
+
+

@@ -1,0 +1,65 @@
+"""How test recordings are evaluated, as settings. Apart from what follows them, so that a configuration is checked without
+importing numpy."""
+
+from dataclasses import dataclass
+
+from ecgfounder_ft.errors import ExplainedError
+
+CALIBRATIONS = ("none", "temperature", "platt")
+"""Nothing; one temperature for all conditions (Guo et al. 2017); a slope and an intercept per condition (Platt 1999)."""
+
+THRESHOLD_RULES = ("fixed", "f1", "youden", "sensitivity")
+"""0.5 for all; the best F1; the best sensitivity + specificity - 1 (Youden 1950); a wished sensitivity."""
+
+SUBGROUPS = ("source", "constituent", "sex", "age", "condition", "signal")
+"""What subgroups can be made by."""
+
+
+class EvaluationSettingsError(ExplainedError, ValueError):
+    """A setting of the evaluation that does not exist or is out of range."""
+
+
+@dataclass(kw_only=True)
+class EvaluationSettings:
+    """How predictions are evaluated, and what the report shows. The values are in ``configs/train.yaml``.
+
+    Raises:
+        EvaluationSettingsError: if a setting is unknown or out of range.
+    """
+
+    calibration: str
+    """One of :data:`CALIBRATIONS`; fitted on validation."""
+    thresholds: str
+    """One of :data:`THRESHOLD_RULES`; chosen on validation, for multi-label tasks."""
+    sensitivity: float | None
+    """The least sensitivity wished, for ``thresholds=sensitivity``, over 0 and up to 1."""
+    by: list[str]
+    """Subgroups, of :data:`SUBGROUPS`."""
+    resamples: int
+    """Bootstrap resamples of patients; 0: no intervals."""
+    seed: int
+    """Of the bootstrap."""
+    report: bool
+    """Draw the pictures and write ``report.html``; without them a run of many short ones ends in a fraction of the time."""
+    cases: bool
+    """Draw errors and uncertain recordings in the report, where their files are still at hand."""
+    attribution: bool
+    """Draw what the decisions rest on (integrated gradients), where captum is installed."""
+
+    def __post_init__(self) -> None:
+        for name, found, allowed in (
+            ("calibration", [self.calibration], CALIBRATIONS),
+            ("thresholds", [self.thresholds], THRESHOLD_RULES),
+            ("by", self.by, SUBGROUPS),
+        ):
+            unknown = [value for value in found if value not in allowed]
+            if unknown:
+                raise EvaluationSettingsError(
+                    f"evaluation.{name}: '{unknown[0]}', expected one of {', '.join(allowed)}"
+                )
+        if self.thresholds == "sensitivity" and not (self.sensitivity is not None and 0 < self.sensitivity <= 1):
+            raise EvaluationSettingsError(
+                f"evaluation.sensitivity is {self.sensitivity}; thresholds=sensitivity needs a number over 0 and up to 1"
+            )
+        if self.resamples < 0:
+            raise EvaluationSettingsError(f"evaluation.resamples is {self.resamples}, expected 0 or more")

@@ -1,0 +1,106 @@
+"""A finished model: network and record, with calibration and thresholds, used on preprocessed signals.
+
+Evaluation, prediction, export and Python users all come here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ecgfounder_ft.errors import ExplainedError
+from ecgfounder_ft.evaluation.calibration import Calibration
+from ecgfounder_ft.files import whole_file
+from ecgfounder_ft.model.card import CARD_KEY, ModelCard
+from ecgfounder_ft.model.network import Network
+
+WEIGHTS_FILE = "model.pth"
+"""What is looked for where a folder is given: a run's, or an evaluation's."""
+
+
+class ModelFileError(ExplainedError):
+    """A model file that is absent or carries no record of what it is."""
+
+
+class DeviceError(ExplainedError):
+    """A device that is not there."""
+
+
+@dataclass(frozen=True)
+class FinishedModel:
+    """A network and the record of what goes in and what comes out."""
+
+    net: Network
+    card: ModelCard
+    bf16: bool = False
+    """Compute in bfloat16: faster where the device has it, and exact to two or three digits of a logit."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network is."""
+        return next(self.net.parameters()).device
+
+    @torch.inference_mode()
+    def uncalibrated(self, signals: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Preprocessed signals (n, leads, samples) to probabilities (n, conditions) as the network gives them."""
+        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.bf16):
+            logits = self.net(torch.from_numpy(signals).to(self.device)).float()
+        return self.card.task.probabilities(logits).double().cpu().numpy()
+
+    def probabilities(self, signals: NDArray[np.float32]) -> NDArray[np.float64]:
+        """As :meth:`uncalibrated`, then calibrated as the card says."""
+        raw = self.uncalibrated(signals)
+        return raw if self.card.calibration is None else Calibration.from_dict(self.card.calibration).apply(raw)
+
+    def decisions(self, probabilities: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Calibrated probabilities (n, conditions) to decisions (n, conditions), by the card's thresholds."""
+        given = self.card.thresholds
+        codes = self.card.label_map.codes
+        thresholds = None if given is None else np.array([given[code] for code in codes])
+        return self.card.task.decisions(probabilities, thresholds)
+
+
+def load_model(path: Path, device: str = "cpu", bf16: bool = False, trusted: Collection[str] = ()) -> FinishedModel:
+    """A model from a run's folder, its ``model.pth`` or a Lightning checkpoint of it. No code from the file is run.
+
+    Args:
+        path: of the folder or file.
+        device: ``cpu``, ``cuda``, or ``auto``: CUDA where there is one.
+        bf16: compute in bfloat16.
+        trusted: dotted names of networks beside this package's own that the file may be of.
+
+    Raises:
+        ModelFileError: if there is no file, or it carries no record.
+        UntrustedTargetError: if it is of a network that is neither ours nor trusted.
+        DeviceError: if the device is unknown or absent.
+    """
+    if device not in ("cpu", "cuda", "auto"):
+        raise DeviceError(f"device is {device!r}, expected cpu, cuda or auto")
+    if device == "cuda" and not torch.cuda.is_available():
+        raise DeviceError("device is cuda, but torch finds no CUDA device here; use cpu or auto")
+    file = path / WEIGHTS_FILE if path.is_dir() else path
+    if not file.is_file():
+        raise ModelFileError(f"{file}: no such file; expected a run's folder, its model.pth or a checkpoint of it")
+    content = torch.load(file, map_location="cpu", weights_only=True)
+    if CARD_KEY not in content:
+        raise ModelFileError(
+            f"{file}: carries no record of its label map and preprocessing; was it written by train.py?"
+        )
+    card = ModelCard.from_dict(content[CARD_KEY])
+    net = card.build_network(trusted)
+    state = {key.removeprefix("net."): value for key, value in content["state_dict"].items()}
+    net.load_state_dict({key: value for key, value in state.items() if key in net.state_dict()})
+    chosen = "cuda" if device != "cpu" and torch.cuda.is_available() else "cpu"
+    return FinishedModel(net.eval().to(chosen), card, bf16)
+
+
+def save_model(model: FinishedModel, path: Path) -> None:
+    """Write a model in the form of the published checkpoints, with its record; the file appears whole or not at all."""
+    state = {key: value.detach().cpu() for key, value in model.net.state_dict().items()}
+    with whole_file(path) as unfinished:
+        torch.save({"state_dict": state, CARD_KEY: model.card.to_dict()}, unfinished)

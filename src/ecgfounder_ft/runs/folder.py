@@ -1,0 +1,435 @@
+"""The folder of a run: the one place that knows what each of its files is called and how it is read and written.
+
+Every file appears whole or not at all. A new evaluation is a folder of its own under the run, so nothing that training
+left is ever written over.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+import yaml
+
+from ecgfounder_ft.errors import ExplainedError
+from ecgfounder_ft.files import whole_file, write_csv, write_json, write_text
+
+if TYPE_CHECKING:  # a resume is refused, and a sweep summed up, without pandas or torch
+    import pandas as pd
+    from matplotlib.figure import Figure
+    from omegaconf import DictConfig
+
+    from ecgfounder_ft.evaluation.calibration import Calibration
+    from ecgfounder_ft.evaluation.predictions import Predictions
+    from ecgfounder_ft.evaluation.thresholds import Thresholds
+    from ecgfounder_ft.inference.finished_model import FinishedModel
+
+Record = TypeVar("Record")
+
+_REQUIRED_COLUMNS = ("recording", "dataset", "patient", "split")
+_EXACT = "%.9g"
+"""A float32 probability in text, without loss."""
+
+
+class RunFolderError(ExplainedError):
+    """A run folder that lacks something or contradicts itself; the message says what and what to do."""
+
+
+class EvaluationFolder:
+    """What an evaluation leaves: metrics, pictures, the report, and what it was fitted to.
+
+    Args:
+        path: of the folder.
+    """
+
+    METRICS = "metrics.json"
+    CLASSIFICATION_REPORT = "classification_report.json"
+    CALIBRATION = "calibration.json"
+    THRESHOLDS = "thresholds.json"
+    REPORT = "report.html"
+    PREDICTIONS = "predictions.csv"
+    SPLITS = "splits.csv"
+    SKIPPED = "skipped.csv"
+    DATA = "data.json"
+    MODEL = "model.pth"
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __str__(self) -> str:
+        return str(self.path)
+
+    def create(self) -> None:
+        """Make the folder."""
+        self.path.mkdir(parents=True, exist_ok=True)
+
+    @property
+    def report_file(self) -> Path:
+        """The report's page."""
+        return self.path / self.REPORT
+
+    @property
+    def model_file(self) -> Path:
+        """The model with its record, in the form of the published checkpoints."""
+        return self.path / self.MODEL
+
+    @property
+    def skipped_file(self) -> Path:
+        """The list of recordings that could not be used."""
+        return self.path / self.SKIPPED
+
+    # ---------------------------------------------------------------------------------------- data
+
+    def write_skipped(self, skipped: pd.DataFrame) -> None:
+        """Write path, reason and detail of every recording that could not be used."""
+        write_csv(self.path / self.SKIPPED, skipped)
+
+    def read_skipped(self) -> pd.DataFrame:
+        """As :meth:`write_skipped` wrote it."""
+        return _read_table(self.path / self.SKIPPED)
+
+    def write_splits(self, splits: pd.DataFrame) -> None:
+        """Write every recording with its labels and its side."""
+        write_csv(self.path / self.SPLITS, splits)
+
+    def read_splits(self) -> pd.DataFrame:
+        """As :meth:`write_splits` wrote it."""
+        text = ("recording", "dataset", "constituent", "patient", "split", "exclusion", "sex", "signal_hash", "repairs")
+        return _read_table(self.path / self.SPLITS, dtype=dict.fromkeys(text, str))
+
+    def write_data_counts(self, counts: Mapping[str, Any]) -> None:
+        """Write how many recordings each step of their preparation left."""
+        write_json(self.path / self.DATA, counts)
+
+    def read_data_counts(self) -> dict[str, Any]:
+        """As :meth:`write_data_counts` wrote them; empty where there are none."""
+        return _read_json(self.path / self.DATA, dict) or {}
+
+    # --------------------------------------------------------------------------------- predictions
+
+    def write_predictions(self, predictions: pd.DataFrame) -> None:
+        """Write a predictions table (see ``evaluation/predictions.py``)."""
+        write_csv(self.path / self.PREDICTIONS, predictions, float_format=_EXACT)
+
+    # ---------------------------------------------------------------------------------- evaluation
+
+    def write_fits(self, calibration: Calibration, thresholds: Thresholds | None) -> None:
+        """Write what was fitted on validation."""
+        write_json(self.path / self.CALIBRATION, calibration.to_dict())
+        if thresholds is not None:
+            write_json(self.path / self.THRESHOLDS, thresholds.to_dict())
+
+    def write_metrics(self, metrics: Mapping[str, Any], classification_report: Mapping[str, Any]) -> None:
+        """Write the metrics, and the few of them under scikit-learn's names."""
+        write_json(self.path / self.METRICS, metrics)
+        write_json(self.path / self.CLASSIFICATION_REPORT, classification_report)
+
+    def read_metrics(self) -> dict[str, Any]:
+        """As :meth:`write_metrics` wrote them; empty where there are none."""
+        return _read_json(self.path / self.METRICS, dict) or {}
+
+    def write_picture(self, name: str, figure: Figure) -> None:
+        """Write a picture as ``<name>.png``."""
+        from ecgfounder_ft.report.plots import save_figure
+
+        with whole_file(self.path / f"{name}.png") as unfinished:
+            save_figure(figure, unfinished)
+
+    def write_report(self, page: str) -> None:
+        """Write the report's page."""
+        write_text(self.report_file, page)
+
+    def write_model(self, model: FinishedModel) -> None:
+        """Write the model with its record."""
+        from ecgfounder_ft.inference.finished_model import save_model
+
+        save_model(model, self.model_file)
+
+
+class RunFolder(EvaluationFolder):
+    """The folder of a run. Its own first evaluation lies in it; later ones lie in ``evaluations/``."""
+
+    CONFIGURATION = "config.yaml"
+    PLAN = "plan.json"
+    STATUS = "status.json"
+    LEAKAGE = "leakage.csv"
+    START_PREDICTIONS = "start_predictions.csv"
+    START = "start.json"
+    HISTORY = "training_history.csv"
+    LR_FINDER = "lr_finder.json"
+    WISE_FT = "wise_ft.json"
+    CHECKPOINTS = "checkpoints"
+    LAST_CHECKPOINT = "last.ckpt"
+    EVALUATIONS = "evaluations"
+    OVERRIDES = ".hydra/overrides.yaml"
+
+    @property
+    def name(self) -> str:
+        """As printed."""
+        return self.path.name
+
+    @property
+    def last_checkpoint(self) -> Path:
+        """What an interrupted run goes on from."""
+        return self.path / self.CHECKPOINTS / self.LAST_CHECKPOINT
+
+    def require(self) -> None:
+        """Refuse what is no folder of a run.
+
+        Raises:
+            RunFolderError: that says what was looked for.
+        """
+        if not self.path.is_dir():
+            raise RunFolderError(f"no run folder {self.path}: name a folder that training has written")
+        if not (self.path / self.CONFIGURATION).is_file():
+            raise RunFolderError(f"no {self.CONFIGURATION} in {self.path}: is it a run folder of this project?")
+
+    # ------------------------------------------------------------------------------- configuration
+
+    def write_configuration(self, config: DictConfig) -> None:
+        """Write the resolved configuration."""
+        from omegaconf import OmegaConf
+
+        write_text(self.path / self.CONFIGURATION, OmegaConf.to_yaml(config, resolve=True))
+
+    def configuration(self, trusted: Collection[str] = ()) -> DictConfig:
+        """The run's configuration, typed by the schema; nothing of it has been instantiated.
+
+        Args:
+            trusted: dotted names that it may instantiate beside this package's own, torch's and Lightning's.
+
+        Raises:
+            RunFolderError: if there is none, or it cannot be read.
+            UntrustedTargetError: if it wants something else instantiated.
+            ConfigurationError: if the schema does not know something in it.
+        """
+        from ecgfounder_ft.config.stored import stored_configuration
+
+        self.require()
+        file = self.path / self.CONFIGURATION
+        return stored_configuration(self.plain_configuration(), file, trusted)
+
+    def plain_configuration(self) -> dict[str, Any]:
+        """The run's configuration in plain containers, as it stands in the file.
+
+        Raises:
+            RunFolderError: if there is none, or it cannot be read.
+        """
+        self.require()
+        file = self.path / self.CONFIGURATION
+        try:
+            content = yaml.safe_load(file.read_text(encoding="utf-8"))
+        except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+            raise RunFolderError(f"{file} cannot be read as YAML ({_first_line(error)}): was it edited?") from error
+        if not isinstance(content, dict):
+            raise RunFolderError(f"{file} holds a {type(content).__name__}, expected the keys of a configuration")
+        return cast(dict[str, Any], content)
+
+    def overrides(self) -> list[str]:
+        """What was typed behind ``train.py`` for this run."""
+        file = self.path / self.OVERRIDES
+        return list(yaml.safe_load(file.read_text(encoding="utf-8")) or []) if file.is_file() else []
+
+    def write_plan(self, plan: Mapping[str, Any]) -> None:
+        """Write what was settled before training."""
+        write_json(self.path / self.PLAN, plan)
+
+    def read_plan(self) -> dict[str, Any] | None:
+        """As :meth:`write_plan` wrote it; None where nothing was settled yet."""
+        return _read_json(self.path / self.PLAN, dict)
+
+    # -------------------------------------------------------------------------------------- status
+
+    @contextmanager
+    def recorded_status(self, write: bool = True) -> Iterator[dict[str, Any]]:
+        """Keep ``status.json``: running, finished or failed, so that a sweep's failures show without reading logs.
+
+        Args:
+            write: False in all but one process of a run on several devices.
+
+        Yields:
+            The status, to which more can be added.
+        """
+        status: dict[str, Any] = {"state": "running", "started": time.strftime("%Y-%m-%dT%H:%M:%S%z")}
+        begun = time.monotonic()
+
+        def save() -> None:
+            if write:
+                write_json(self.path / self.STATUS, status)
+
+        save()
+        try:
+            yield status
+        except BaseException as error:
+            status |= {"state": "failed", "error": f"{type(error).__name__}: {error}"}
+            raise
+        else:
+            status["state"] = "finished"
+        finally:
+            status["seconds"] = round(time.monotonic() - begun, 1)
+            save()
+
+    def read_status(self) -> dict[str, Any]:
+        """The status as last written; empty where there is none."""
+        return _read_json(self.path / self.STATUS, dict) or {}
+
+    # -------------------------------------------------------------------------------------- training
+
+    def write_leakage(self, by_source: pd.DataFrame) -> None:
+        """Write the patients and signals on two sides, one row per source."""
+        write_csv(self.path / self.LEAKAGE, by_source, index=True)
+
+    def write_start(self, metrics: Mapping[str, Any], predictions: pd.DataFrame) -> None:
+        """Write metrics and predictions of the untrained start."""
+        write_csv(self.path / self.START_PREDICTIONS, predictions, float_format=_EXACT)
+        write_json(self.path / self.START, metrics)
+
+    def read_start(self) -> dict[str, Any]:
+        """Metrics of the untrained start; empty where there are none."""
+        return _read_json(self.path / self.START, dict) or {}
+
+    def write_history(self, epochs: Sequence[Mapping[str, float]]) -> None:
+        """Write one row of metrics per epoch."""
+        import pandas as pd
+
+        write_csv(self.path / self.HISTORY, pd.DataFrame(list(epochs)))
+
+    def read_history(self) -> list[dict[str, Any]]:
+        """As :meth:`write_history` wrote it; empty where no epoch was trained."""
+        import pandas as pd
+
+        file = self.path / self.HISTORY
+        if not file.is_file() or file.stat().st_size <= 1:
+            return []
+        return [{str(name): value for name, value in row.items()} for row in pd.read_csv(file).to_dict("records")]
+
+    def write_lr_finder(self, found: Mapping[str, Any], figure: Figure) -> None:
+        """Write the losses of the range test, and draw them."""
+        write_json(self.path / self.LR_FINDER, found)
+        self.write_picture("lr_finder", figure)
+
+    def write_wise_ft(self, found: Mapping[str, Any], figure: Figure) -> None:
+        """Write the validation metrics between start and end, and draw them."""
+        write_json(self.path / self.WISE_FT, found)
+        self.write_picture("wise_ft", figure)
+
+    # ----------------------------------------------------------------------------------- predictions
+
+    def predictions(self) -> Predictions:
+        """The run's predictions, with the calibration and thresholds of its first evaluation where there are any.
+
+        Raises:
+            RunFolderError: if a file is missing, unreadable or at odds with another.
+        """
+        from ecgfounder_ft.evaluation.calibration import Calibration
+        from ecgfounder_ft.evaluation.predictions import Predictions
+        from ecgfounder_ft.evaluation.thresholds import Thresholds
+        from ecgfounder_ft.task import task_named
+
+        content = self.plain_configuration()
+        file = self.path / self.CONFIGURATION
+        try:
+            codes = tuple(str(code) for code in content["labels"]["conditions"])
+            task = task_named(str(content["task"]["name"]))
+        except (KeyError, TypeError, ValueError) as error:
+            raise RunFolderError(
+                f"{file} does not name the conditions and the task ({error}): was it edited?"
+            ) from error
+        table = read_predictions(self.path / self.PREDICTIONS, codes)
+        calibration = _read_json(self.path / self.CALIBRATION, Calibration.from_dict)
+        thresholds = _read_json(self.path / self.THRESHOLDS, Thresholds.from_dict)
+        for name, found in (
+            (self.CALIBRATION, None if calibration is None else set(calibration.codes)),
+            (self.THRESHOLDS, None if thresholds is None else set(thresholds.values)),
+        ):
+            if found is not None and found != set(codes):
+                raise RunFolderError(
+                    f"{self.path / name} is of {', '.join(sorted(found))}, the run of {', '.join(codes)}: "
+                    "it belongs to another run"
+                )
+        return Predictions(self.name, table, codes, task, calibration, thresholds)
+
+    def baselines(self, codes: Sequence[str]) -> dict[str, pd.DataFrame]:
+        """Name to predictions table of what stands beside the trained model."""
+        from ecgfounder_ft.evaluation.run_evaluation import UNTRAINED_START
+
+        file = self.path / self.START_PREDICTIONS
+        return {UNTRAINED_START: read_predictions(file, codes)} if file.is_file() else {}
+
+    # ----------------------------------------------------------------------------------- evaluations
+
+    def new_evaluation(self, name: str, path: Path | None = None) -> EvaluationFolder:
+        """A new folder for another evaluation of this run; what is there stays.
+
+        Args:
+            name: what is evaluated; the folder is ``evaluations/<name>``, with a number where that exists.
+            path: another place for it.
+
+        Raises:
+            RunFolderError: if ``path`` holds an evaluation already.
+        """
+        if path is not None:
+            if (path / self.METRICS).exists() or path.resolve() == self.path.resolve():
+                raise RunFolderError(f"{path} holds an evaluation already, which stays: choose another --output")
+            folder = path
+        else:
+            base = self.path / self.EVALUATIONS
+            numbered = (base / (name if number == 1 else f"{name}-{number}") for number in range(1, 10_000))
+            folder = next(candidate for candidate in numbered if not candidate.exists())
+        found = EvaluationFolder(folder)
+        found.create()
+        return found
+
+
+def read_predictions(path: Path, codes: Sequence[str]) -> pd.DataFrame:
+    """Read a predictions table and check it against the conditions of its run.
+
+    Raises:
+        RunFolderError: if it is missing, is no such table, or is of other conditions or another order.
+    """
+    if not path.is_file():
+        raise RunFolderError(f"no {path.name} in {path.parent}: did training end? See its status.json and log")
+    table = _read_table(path, dtype=dict.fromkeys(("recording", "dataset", "patient", "split", "sex"), str))
+    missing = [name for name in _REQUIRED_COLUMNS if name not in table.columns]
+    if missing:
+        raise RunFolderError(f"{path} has no column {', '.join(missing)}; it has {', '.join(table.columns[:12])}")
+    for prefix in ("label_", "probability_"):
+        found = tuple(name.removeprefix(prefix) for name in table.columns if name.startswith(prefix))
+        if found != tuple(codes):
+            raise RunFolderError(
+                f"{path} has {prefix}columns of {', '.join(found) or 'no condition'}; the run's label map has "
+                f"{', '.join(codes)}, in this order: predictions of another label map cannot be evaluated with it"
+            )
+    repeated = table["recording"][table["recording"].duplicated()]
+    if len(repeated):
+        raise RunFolderError(f"{path} has {repeated.iloc[0]} twice; expected one row per recording")
+    return table
+
+
+def _read_table(path: Path, **options: Any) -> pd.DataFrame:
+    import pandas as pd
+
+    try:
+        return pd.read_csv(path, **options)
+    except FileNotFoundError as error:
+        raise RunFolderError(f"no {path.name} in {path.parent}: did the run end? See its status.json") from error
+    except (ValueError, UnicodeDecodeError) as error:
+        raise RunFolderError(f"{path} cannot be read as CSV ({_first_line(error)}): restore it") from error
+
+
+def _read_json(path: Path, build: Callable[[Any], Record]) -> Record | None:
+    """The record in a JSON file, None where there is no such file."""
+    if not path.is_file():
+        return None
+    try:
+        return build(json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, TypeError, KeyError) as error:
+        raise RunFolderError(f"{path} cannot be read ({_first_line(error)}): restore it, or delete it") from error
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,148 @@
+"""From a configuration to what trains: the network with its start, its record, its strategy, and the module around it."""
+
+import importlib.metadata
+import inspect
+import logging
+import platform
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+
+from ecgfounder_ft.config.compose import ConfigurationError, typed
+from ecgfounder_ft.config.schema import Config
+from ecgfounder_ft.data.augmentation import Augmentation
+from ecgfounder_ft.data.datamodule import ECGDataModule
+from ecgfounder_ft.data.gather_and_split import PreparedData
+from ecgfounder_ft.data.splits import TRAIN
+from ecgfounder_ft.ecg.preprocessing import Preprocessing
+from ecgfounder_ft.files import sha256_of
+from ecgfounder_ft.finetune.strategy import Strategy
+from ecgfounder_ft.labels import LabelMap
+from ecgfounder_ft.model.card import ModelCard
+from ecgfounder_ft.model.checkpoints import load_weights
+from ecgfounder_ft.model.ecgfounder.published import find_weights
+from ecgfounder_ft.model.network import Network
+from ecgfounder_ft.targets import targets_in
+from ecgfounder_ft.task import task_named
+from ecgfounder_ft.training.classifier import Classifier, Training
+from ecgfounder_ft.training.inputs import Inputs
+from ecgfounder_ft.training.losses.loss import Loss
+from ecgfounder_ft.training.schedules.schedule import Schedule
+
+log = logging.getLogger(__name__)
+
+PACKAGES = ("ecgfounder-ft", "torch", "pytorch-lightning", "hydra-core", "numpy", "scipy", "pandas", "torchmetrics")
+"""Whose versions a run records."""
+
+
+@dataclass(frozen=True)
+class Model:
+    """A network with its start, the record of what it is, and what trains it."""
+
+    net: Network
+    card: ModelCard
+    strategy: Strategy
+
+
+def build_model(config: Config, data: PreparedData) -> Model:
+    """The network with its start, and the strategy that trains it.
+
+    Raises:
+        WeightsError: if the weights are missing, damaged or of another network.
+        NetworkError: if the network cannot be built or does not fit the recordings and conditions.
+    """
+    model = config.model
+    label_map = typed(LabelMap, config.labels)
+    path = None if model.weights is None else find_weights(model.weights, Path(model.checkpoint_dir))
+    architecture = plain(model.architecture)
+    card = ModelCard(
+        label_map=label_map,
+        task=task_named(config.task.name),
+        preprocessing=typed(Preprocessing, config.preprocessing),
+        architecture=architecture,
+        pretrained=None if path is None else {"name": path.name, "sha256": sha256_of(path)},
+        head=model.head if path is not None else "random",
+        versions=versions(),
+        data_fingerprint=data.fingerprint,
+        seed=config.seed,
+    )
+    strategy = cast(Strategy, instantiate(config.finetune))
+    torch.manual_seed(config.seed)  # so that the start does not depend on what was drawn while the data was prepared
+    typed_by_the_user = {target for _, target in targets_in(architecture)}  # or checked when the configuration was read
+    net = card.build_network(typed_by_the_user, "model.architecture")
+    if path is not None:
+        rows = [condition.tasks for condition in label_map.conditions.values()]
+        load_weights(net, path, rows if model.head == "pretrained" else None)
+        log.info("Weights: %s (head: %s)", path, model.head)
+    return Model(net, card, strategy)
+
+
+def build_classifier(config: Config, model: Model, data: PreparedData, inputs: Inputs) -> Classifier:
+    """The module that trains a model on inputs, by what the configuration says of loss, optimizer and scheduler."""
+    task = model.card.task
+    loss = cast(Loss, instantiate(config.task.loss))
+    exclusive = getattr(loss, "exclusive", task.exclusive)
+    if exclusive != task.exclusive:
+        raise ConfigurationError(
+            f"task.loss is {type(loss).__name__}, which is not made for task={task.name}; its own is "
+            f"task/loss={task.default_loss}"
+        )
+    balance = None
+    if config.data.imbalance == "pos_weight":
+        balance = torch.from_numpy(task.loss_weights(data.targets[(data.table["split"] == TRAIN).to_numpy()]))
+    training = Training(
+        loss=loss,
+        optimizer=cast(Any, instantiate(config.optimizer, _partial_=True, _convert_="all")),
+        scheduler=_scheduler(config.scheduler),
+        monitor=config.monitor.name,
+        balance=balance,
+        augment=inputs.augment,
+        config=plain(config),
+    )
+    return Classifier(model.card, model.net, training, inputs.entry)
+
+
+def build_data_module(config: Config, model: Model, data: PreparedData, inputs: Inputs, batch_size: int) -> ECGDataModule:
+    """The batches that training reads."""
+    return ECGDataModule(
+        inputs.stored,
+        data.table["split"],
+        data.targets,
+        model.card.label_map.codes,
+        model.card.task,
+        training_views=inputs.training_views,
+        batch_size=batch_size,
+        imbalance=config.data.imbalance,
+        seed=config.seed,
+    )
+
+
+def augmentation_of(config: Config) -> Augmentation | None:
+    """What changes training batches; None where no effect is on."""
+    augmentation = cast(Augmentation, instantiate(config.augment))
+    return augmentation if augmentation.effects else None
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages that a result depends on."""
+    return {"python": platform.python_version()} | {name: importlib.metadata.version(name) for name in PACKAGES}
+
+
+def plain(config: Any) -> dict[str, Any]:
+    """A configuration, or a part of one, in plain containers."""
+    return cast(dict[str, Any], OmegaConf.to_container(cast(DictConfig, config), resolve=True))
+
+
+def _scheduler(config: Any) -> Callable[[torch.optim.Optimizer, int], Any]:
+    """Ours are told their number of steps, others only if they ask for it."""
+    build = instantiate(config, _partial_=True)
+    if inspect.isclass(build.func) and issubclass(build.func, Schedule):
+        return cast(Schedule, build())
+    if "total_steps" in inspect.signature(build.func).parameters:
+        return lambda optimizer, steps: build(optimizer, total_steps=steps)
+    return lambda optimizer, steps: build(optimizer)

@@ -1,0 +1,182 @@
+"""Lightning callbacks: the strategy applied epoch by epoch, the metrics of every epoch, and the last checkpoint."""
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+from pytorch_lightning.callbacks import Checkpoint, EarlyStopping
+from pytorch_lightning.trainer.states import TrainerFn
+from torch import nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import ReduceLROnPlateau
+
+from ecgfounder_ft.finetune.strategy import Strategy
+from ecgfounder_ft.training.classifier import Classifier
+
+log = logging.getLogger(__name__)
+
+LAST_CHECKPOINT = "last.ckpt"
+
+_LEARNING_RATES = ("lr", "initial_lr", "max_lr", "min_lr")
+"""Entries of a parameter group that follow its multiplier."""
+
+
+def freeze(parts: Mapping[str, nn.Module], multipliers: Mapping[str, float], strategy: Strategy) -> None:
+    """Freeze the parts with multiplier 0 (eval mode, no gradient kept), unfreeze what trains of the others."""
+    for name, part in parts.items():
+        trains = multipliers[name] > 0
+        part.train(trains)
+        for parameter_name, parameter in part.named_parameters():
+            parameter.requires_grad_(trains and strategy.trains(parameter_name))
+            if not parameter.requires_grad:
+                parameter.grad = None
+
+
+def set_multipliers(optimizer: Optimizer, multipliers: Mapping[str, float]) -> None:
+    """Scale the learning rate of each parameter group by its part's multiplier, keeping what a scheduler has done to it.
+
+    A frozen group keeps its learning rate: without a gradient the optimizer leaves it alone.
+    """
+    for group in optimizer.param_groups:
+        multiplier = multipliers[group["part"]]
+        if multiplier > 0 and multiplier != group["multiplier"]:
+            for key in _LEARNING_RATES:
+                if key in group:
+                    group[key] *= multiplier / group["multiplier"]
+            group["multiplier"] = multiplier
+
+
+class FollowStrategy(pl.Callback):
+    """Applies the strategy at the start of training and of every epoch.
+
+    Args:
+        strategy: says what trains.
+        monitor: validation metric that the strategy is told of.
+        mode: ``min`` where a lower value is better, ``max`` where a higher one is.
+    """
+
+    def __init__(self, strategy: Strategy, monitor: str, mode: str) -> None:
+        self.strategy = strategy
+        self.monitor = monitor
+        self.sign = -1.0 if mode == "min" else 1.0
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Apply this epoch's multipliers: a run resumed in its middle meets no start of it."""
+        self._apply(trainer, pl_module)
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Apply this epoch's multipliers; where a part begins to train, patience with the validation metric begins anew."""
+        begun = self._apply(trainer, pl_module)
+        if begun and trainer.current_epoch:
+            log.info("Epoch %d: %s begin(s) to train", trainer.current_epoch, ", ".join(begun))
+            for callback in trainer.callbacks:  # type: ignore[attr-defined]
+                if isinstance(callback, EarlyStopping):
+                    callback.wait_count = 0
+            for config in trainer.lr_scheduler_configs:
+                if isinstance(config.scheduler, ReduceLROnPlateau):
+                    config.scheduler.num_bad_epochs = 0
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Tell the strategy how the epoch went."""
+        if trainer.state.fn == TrainerFn.FITTING and self.monitor in trainer.callback_metrics:
+            self.strategy.observe(trainer.current_epoch, self.sign * float(trainer.callback_metrics[self.monitor]))
+
+    def state_dict(self) -> dict[str, Any]:
+        """For the checkpoint."""
+        return self.strategy.state_dict()
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """From the checkpoint."""
+        self.strategy.load_state_dict(state_dict)
+
+    def _apply(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> list[str]:
+        """Freeze, unfreeze and set multipliers; returns the parts that did not train in the epoch before."""
+        assert isinstance(pl_module, Classifier)
+        parts = pl_module.net.parts()
+        epoch = trainer.current_epoch
+        multipliers = self.strategy.multipliers(list(parts), epoch)
+        freeze(parts, multipliers, self.strategy)
+        for optimizer in trainer.optimizers:
+            set_multipliers(optimizer, multipliers)
+        for config in trainer.lr_scheduler_configs:
+            if hasattr(config.scheduler, "base_lrs"):
+                config.scheduler.base_lrs = [group["initial_lr"] for group in config.scheduler.optimizer.param_groups]
+        before = self.strategy.multipliers(list(parts), epoch - 1) if epoch else dict.fromkeys(parts, 0.0)
+        return [part for part in parts if multipliers[part] > 0 and not before[part]]
+
+
+class History(pl.Callback):
+    """The logged metrics of every epoch, kept across a resume."""
+
+    def __init__(self) -> None:
+        self.epochs: list[dict[str, float]] = []
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Take the epoch's metrics, of training (its last batch is over) and validation."""
+        if trainer.state.fn != TrainerFn.FITTING:
+            return
+        assert isinstance(pl_module, Classifier)
+        row = {"epoch": float(trainer.current_epoch)}
+        for side in ("train", "validation"):
+            row |= {name: float(value) for name, value in pl_module.metrics.get(side, {}).items()}
+        rates = {
+            f"learning_rate/{group['part']}": float(group["lr"])
+            for group in trainer.optimizers[0].param_groups
+            if any(parameter.requires_grad for parameter in group["params"])
+        }
+        for logger in trainer.loggers:
+            logger.log_metrics(rates, step=trainer.global_step)
+        row["learning_rate"] = max(rates.values())
+        self.epochs.append(row)
+
+    def state_dict(self) -> dict[str, Any]:
+        """For the checkpoint."""
+        return {"epochs": self.epochs}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """From the checkpoint."""
+        self.epochs = state_dict["epochs"]
+
+
+class LastCheckpoint(Checkpoint):
+    """Writes ``last.ckpt`` after each validation, when all that an epoch leaves is settled, and at chosen steps.
+
+    Lightning's own ``save_last`` writes before a plateau scheduler has moved by the epoch's metric, so that a resumed
+    run would miss that. A checkpoint between two optimizer steps would lose accumulated gradients, one after an
+    epoch's last batch its validation; neither is written. A new file replaces the old one in one move.
+
+    Args:
+        dirpath: folder of the file.
+        every_n_steps: also write after every so many optimizer steps; None: after each epoch alone.
+
+    Raises:
+        ValueError: if ``every_n_steps`` is below 1.
+    """
+
+    def __init__(self, dirpath: str, every_n_steps: int | None = None) -> None:
+        if every_n_steps is not None and every_n_steps < 1:
+            raise ValueError(f"callbacks.last_checkpoint.every_n_steps is {every_n_steps}, expected 1 or more, or null")
+        self.path = Path(dirpath) / LAST_CHECKPOINT
+        self.every_n_steps = every_n_steps
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """End a resumed run that had been stopped early: Lightning restores the patience, but not that it ended."""
+        for callback in trainer.callbacks:  # type: ignore[attr-defined]
+            if isinstance(callback, EarlyStopping) and callback.wait_count >= callback.patience:
+                trainer.should_stop = True
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Write where this step is one of those chosen."""
+        if self.every_n_steps is None or trainer.is_last_batch or trainer.global_step % self.every_n_steps:
+            return
+        if (batch_idx + 1) % trainer.accumulate_grad_batches == 0:
+            trainer.save_checkpoint(self.path)
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Write at the end of an epoch."""
+        if trainer.state.fn == TrainerFn.FITTING:
+            trainer.save_checkpoint(self.path)

@@ -1,0 +1,70 @@
+"""On which device, in which precision and in how many processes a run computes."""
+
+import logging
+import warnings
+
+import torch
+from omegaconf import OmegaConf
+from pytorch_lightning.utilities.rank_zero import rank_zero_only
+
+from ecgfounder_ft.config.schema import Config
+
+
+def is_main_process() -> bool:
+    """False in all but one process of a run on several devices."""
+    return rank_zero_only.rank == 0  # type: ignore[attr-defined]
+
+
+def choose_accelerator(wanted: str) -> str:
+    """``cuda`` or ``cpu``."""
+    return "cuda" if wanted in ("auto", "gpu", "cuda") and torch.cuda.is_available() else "cpu"
+
+
+def choose_precision(wanted: str, accelerator: str) -> str:
+    """``auto`` becomes bfloat16 where the CUDA card has it, else float16; float32 without CUDA."""
+    if wanted != "auto":
+        return wanted
+    if choose_accelerator(accelerator) == "cpu":
+        return "32-true"
+    return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "16-mixed"
+
+
+def lower_precision(precision: str) -> torch.dtype | None:
+    """The lower precision of mixed-precision training; None: float32."""
+    return {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}.get(precision)
+
+
+def has_several_devices(config: Config) -> bool:
+    """Whether a run would train in several processes."""
+    devices = config.trainer.devices
+    if devices in ("auto", -1, "-1"):
+        return choose_accelerator(config.trainer.accelerator) == "cuda" and torch.cuda.device_count() > 1
+    return len(devices) > 1 if OmegaConf.is_list(devices) else int(devices) > 1
+
+
+def allow_tf32(allowed: bool) -> None:
+    """Whether CUDA may round the factors of float32 products to TensorFloat-32; torch allows convolutions to."""
+    torch.set_float32_matmul_precision("high" if allowed and torch.cuda.is_available() else "highest")
+    torch.backends.cudnn.allow_tf32 = allowed
+
+
+def quieten() -> None:
+    """Warnings of Lightning that describe what this package decided on purpose, and all but one process of several."""
+    if not is_main_process():
+        logging.getLogger().setLevel(logging.ERROR)
+    for message in (
+        ".*does not have many workers.*",
+        ".*Checkpoint directory .* exists and is not empty.*",
+        ".*The number of training batches.*smaller than the logging interval.*",
+        ".*Found .* module.* in eval mode.*",
+        ".*isinstance.treespec, LeafSpec.*",
+        ".*The `srun` command is available.*",
+        ".*recommended to use `self.log.*sync_dist=True.*",
+    ):
+        warnings.filterwarnings("ignore", message=message)
+    for name in (
+        "pytorch_lightning.utilities.rank_zero",
+        "pytorch_lightning.accelerators.cuda",
+        "pytorch_lightning.trainer.connectors.checkpoint_connector",
+    ):
+        logging.getLogger(name).setLevel(logging.WARNING)

@@ -1,0 +1,169 @@
+"""Training itself: the untrained start, the epochs, the best of them, and what lies between the two."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import pandas as pd
+import pytorch_lightning as pl
+import torch
+from hydra.utils import instantiate
+from pytorch_lightning.callbacks import ModelCheckpoint, WeightAveraging
+
+from ecgfounder_ft.config.schema import Config
+from ecgfounder_ft.data.datamodule import ECGDataModule
+from ecgfounder_ft.data.gather_and_split import PreparedData
+from ecgfounder_ft.errors import ExplainedError
+from ecgfounder_ft.training.build import Model, build_classifier, build_data_module
+from ecgfounder_ft.training.callbacks import FollowStrategy, History
+from ecgfounder_ft.training.classifier import Classifier, NonFiniteLossError
+from ecgfounder_ft.training.results import Pass
+from ecgfounder_ft.training.settle import OutOfMemoryError, Settled, explain_out_of_memory
+from ecgfounder_ft.training.wise_ft import Interpolation, State, choose_interpolation
+
+log = logging.getLogger(__name__)
+
+
+class TrainingStoppedError(ExplainedError):
+    """Training cannot go on; the message names the recordings at fault and what to try."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A model as training left it, and how it came about."""
+
+    trainer: pl.Trainer
+    start: Pass
+    """The untrained start, the baseline of everything that follows."""
+    end: Pass
+    """The best epoch, or what was chosen between it and the start."""
+    epochs: list[dict[str, float]]
+    """Metrics of every epoch."""
+    interpolation: Interpolation | None
+    """What was chosen between start and end, where that was asked for."""
+
+
+def fit(
+    settled: Settled,
+    model: Model,
+    data: PreparedData,
+    last_checkpoint: Path,
+    *,
+    resumed_from: Path | None = None,
+    untrained: State | None = None,
+    callbacks: Sequence[pl.Callback] = (),
+) -> Trained:
+    """Train a model by its plan; afterwards its network is the best epoch's.
+
+    Args:
+        settled: the plan and what follows from it.
+        model: with its start, prepared for its strategy.
+        data: of the run.
+        last_checkpoint: where the callbacks write what an interrupted run goes on from.
+        resumed_from: a checkpoint to go on from.
+        untrained: weights of the start, for an interpolation between it and the end; None: none is made.
+        callbacks: beside those of the configuration.
+
+    Raises:
+        TrainingStoppedError: if a loss is not finite.
+        OutOfMemoryError: if the GPU's memory is too small.
+    """
+    config = settled.config
+    datamodule = build_data_module(config, model, data, settled.inputs, settled.plan.batch_size)
+    classifier = build_classifier(config, model, data, settled.inputs)
+    history = History()
+    follow = FollowStrategy(model.strategy, config.monitor.name, config.monitor.mode)
+    trainer = build_trainer(settled, [*callbacks, follow, history])
+    try:
+        start = quiet_pass(trainer, classifier, datamodule)
+        trainer.fit(classifier, datamodule=datamodule, ckpt_path=resumed_from, weights_only=True)
+    except NonFiniteLossError as error:
+        raise TrainingStoppedError(_explain_not_finite(error, data.table)) from error
+    except torch.OutOfMemoryError as error:
+        raise OutOfMemoryError(explain_out_of_memory(config, error)) from error
+    if not last_checkpoint.is_file():  # no epoch ended, as with trainer.max_epochs=0: the start is the model
+        trainer.save_checkpoint(last_checkpoint)
+    _load_best(trainer, classifier)
+    model.strategy.finish(classifier.net)
+    interpolation = None
+    if untrained is not None and settled.plan.epochs > 0:
+        interpolation = choose_interpolation(
+            untrained,
+            classifier.net,
+            config.wise_ft.coefficients,
+            config.monitor.name,
+            config.monitor.mode,
+            lambda: quiet_pass(trainer, classifier, datamodule, sides=("validation",)).metrics["validation"],
+        )
+    end = _pass(trainer, classifier, datamodule, ("validation", "test"))
+    return Trained(trainer, start, end, history.epochs, interpolation)
+
+
+def build_trainer(settled: Settled, callbacks: Sequence[pl.Callback]) -> pl.Trainer:
+    """The Lightning trainer with the configured callbacks and loggers."""
+    config = settled.config
+    shown = {"progress_bar"} if not config.trainer.enable_progress_bar else set()
+    configured = [instantiate(callback) for name, callback in config.callbacks.items() if name not in shown]
+    loggers = [instantiate(logger) for logger in config.logger.values()]
+    return cast(
+        pl.Trainer,
+        instantiate(
+            config.trainer,
+            precision=settled.plan.precision,
+            callbacks=[*callbacks, *configured],
+            logger=loggers or False,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+            use_distributed_sampler=False,
+            default_root_dir=config.output_dir,
+            _convert_="all",
+        ),
+    )
+
+
+def quiet_pass(
+    trainer: pl.Trainer,
+    classifier: Classifier,
+    datamodule: ECGDataModule,
+    sides: Sequence[str] = ("validation", "test"),
+) -> Pass:
+    """A pass whose metrics do not stand in the curves of training."""
+    loggers, trainer.loggers = trainer.loggers, []
+    try:
+        return _pass(trainer, classifier, datamodule, sides)
+    finally:
+        trainer.loggers = loggers
+
+
+def _pass(trainer: pl.Trainer, classifier: Classifier, datamodule: ECGDataModule, sides: Sequence[str]) -> Pass:
+    for side in sides:
+        run = trainer.validate if side == "validation" else trainer.test
+        run(classifier, datamodule=datamodule, verbose=False)
+    metrics = {side: {name: float(value) for name, value in classifier.metrics[side].items()} for side in sides}
+    return Pass(metrics, dict(classifier.collected))
+
+
+def _load_best(trainer: pl.Trainer, classifier: Classifier) -> None:
+    """The weights of the best epoch; the start's where no epoch was trained.
+
+    The averaging callback is taken out: it would swap weights in later validations, but not in tests.
+    """
+    callbacks: list[pl.Callback] = trainer.callbacks  # type: ignore[attr-defined]
+    trainer.callbacks = [  # type: ignore[attr-defined]
+        callback for callback in callbacks if not isinstance(callback, WeightAveraging)
+    ]
+    for callback in callbacks:
+        if isinstance(callback, ModelCheckpoint) and callback.best_model_path:
+            content = torch.load(callback.best_model_path, map_location="cpu", weights_only=True)
+            classifier.load_state_dict(content["state_dict"])
+
+
+def _explain_not_finite(error: NonFiniteLossError, table: pd.DataFrame) -> str:
+    names = table["recording"].iloc[error.recordings].tolist()
+    shown = ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
+    return (
+        f"{error}: {shown}. If these are few, look at them (`ecgfounder-ft draw`) or leave them out; if they are a "
+        "whole batch, training diverged: lower optimizer.lr, or set trainer.precision=32-true"
+    )

@@ -1,0 +1,1 @@
+"""Learning-rate schedules beside those of torch, one per file."""
