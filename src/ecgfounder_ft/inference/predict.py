@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from rich.progress import track
 from torch.utils.data import DataLoader, Dataset
 
-from ecgfounder_ft.ecg.formats.wfdb import read_recording
+from ecgfounder_ft.ecg.formats import read_recording
 from ecgfounder_ft.ecg.preprocessing import Preprocessing
 from ecgfounder_ft.ecg.recording import UnreadableRecordingError
 from ecgfounder_ft.errors import ExplainedError

@@ -9,12 +9,13 @@ import numpy as np
 import pandas as pd
 from omegaconf import OmegaConf
 
-from ecgfounder_ft.config.compose import compose_config
+from ecgfounder_ft.config.compose import compose_config, typed
 from ecgfounder_ft.data.catalog import targets
 from ecgfounder_ft.data.gather_and_split import SPLIT_COLUMNS, gather_recordings
-from ecgfounder_ft.data.sources.source import NoDataError
+from ecgfounder_ft.data.sources.source import NoDataError, source_named
 from ecgfounder_ft.data.splits import EXCLUDED, TEST, TRAIN, VALIDATION
 from ecgfounder_ft.errors import ExplainedError
+from ecgfounder_ft.files import write_csv
 from ecgfounder_ft.inference.predict import Model
 from ecgfounder_ft.runs.evaluation import (
     EvaluationSettings,
@@ -24,6 +25,7 @@ from ecgfounder_ft.runs.evaluation import (
     read_run,
 )
 from ecgfounder_ft.runs.report import ReportOptions, write_evaluation
+from ecgfounder_ft.task import task_named
 
 log = logging.getLogger(__name__)
 
@@ -69,7 +71,10 @@ def evaluate_elsewhere(
     OmegaConf.resolve(config)
     output.mkdir(parents=True, exist_ok=True)
     card = model.card
-    gathered = gather_recordings(config.data, label_map, card.task, card.preprocessing, card.seed, output)
+    source = typed(source_named(config.data.source), config.data)
+    gathered = gather_recordings(source, label_map, task_named(card.task), card.preprocessing, card.seed)
+    write_csv(output / "skipped.csv", gathered.skipped)
+    gathered.require_any()
     table = gathered.table.assign(split=TEST, exclusion="")
     splits = pd.read_csv(run_folder / "splits.csv", dtype=str)
     learnt = splits[splits["split"].isin([TRAIN, VALIDATION])]

@@ -19,7 +19,8 @@ import yaml
 from matplotlib.figure import Figure
 
 from ecgfounder_ft.config.schema import EvaluationConfig
-from ecgfounder_ft.ecg.formats.wfdb import read_recording
+from ecgfounder_ft.data.sources.source import data_sources
+from ecgfounder_ft.ecg.formats import read_recording
 from ecgfounder_ft.ecg.paper import overlay_from_window
 from ecgfounder_ft.ecg.recording import Recording, UnreadableRecordingError
 from ecgfounder_ft.evaluation.challenge2021 import write_challenge_files
@@ -44,15 +45,6 @@ METRICS_FILE = "metrics.json"
 ATTRIBUTION_STEPS = 32
 
 _STATE_OF_NAME = {name: state for state, name in STATE_NAMES.items()}
-_LABEL_ORIGIN = {
-    "selected": "The folder that each recording lies in, as sorted by hand.",
-    "simulated": "The simulator's own settings; these are no patients.",
-    "mimic_iv_ecg": "Machine statements of the MIMIC-IV-ECG reports, read by the patterns of the label map.",
-    "physionet2021": "SNOMED CT codes in the headers of PhysioNet/CinC 2021, as its contributors assigned them.",
-    "merged": "Machine statements of the MIMIC-IV-ECG reports, read by the patterns of the label map, and SNOMED CT "
-    "codes in the headers of PhysioNet/CinC 2021.",
-    "table": "The condition columns of a table of the user's own.",
-}
 
 
 @dataclass(frozen=True)
@@ -166,7 +158,7 @@ def write_evaluation(
             created=time.strftime("%Y-%m-%d %H:%M"),
             condition_names={code: condition.name for code, condition in label_map.conditions.items()},
             flow=_flow(recordings, label_map),
-            label_origin=_LABEL_ORIGIN.get(source, ""),
+            label_origin=data_sources()[source].label_origin if source in data_sources() else "",
             skipped=skipped["reason"].value_counts().to_dict(),
             left_out=counts.get("left out", {}),
             history=history,

@@ -28,7 +28,8 @@ from ecgfounder_ft.config.compose import ConfigurationError, typed
 from ecgfounder_ft.config.schema import Config
 from ecgfounder_ft.data.augmentation import Augmentation
 from ecgfounder_ft.data.datamodule import ECGDataModule
-from ecgfounder_ft.data.gather_and_split import prepare_data
+from ecgfounder_ft.data.gather_and_split import divide_recordings, gather_recordings
+from ecgfounder_ft.data.sources.source import source_named
 from ecgfounder_ft.data.split_settings import SplitSettings
 from ecgfounder_ft.data.splits import TRAIN
 from ecgfounder_ft.data.store.frozen_output_views import store_views
@@ -36,6 +37,7 @@ from ecgfounder_ft.data.store.frozen_outputs import store_activations
 from ecgfounder_ft.data.store.reading import StoredSignals
 from ecgfounder_ft.ecg.preprocessing import Preprocessing
 from ecgfounder_ft.errors import ExplainedError
+from ecgfounder_ft.files import write_csv
 from ecgfounder_ft.finetune.strategy import FollowStrategy, Strategy, digest_of
 from ecgfounder_ft.labels import LabelMap
 from ecgfounder_ft.memory import keep_freed_memory
@@ -44,6 +46,7 @@ from ecgfounder_ft.model.ecgfounder.weights import find_weights, load_weights, s
 from ecgfounder_ft.report.finetuning_plots import lr_finder_figure, wise_ft_figure
 from ecgfounder_ft.report.plots import save_figure
 from ecgfounder_ft.runs.report import evaluation_settings, report_options, report_run
+from ecgfounder_ft.task import task_named
 from ecgfounder_ft.training import results
 from ecgfounder_ft.training.batch_size import SMALLEST, find_batch_size
 from ecgfounder_ft.training.classifier import CONFIG_KEY, Classifier, NonFiniteLossError, Training
@@ -91,13 +94,21 @@ def run_experiment(config: Config) -> float | None:
         label_map = typed(LabelMap, config.labels)
         preprocessing = typed(Preprocessing, config.preprocessing)
         split = typed(SplitSettings, config.split)
-        data = prepare_data(config.data, label_map, config.task.name, preprocessing, split, config.seed, folder)
+        source = typed(source_named(config.data.source), config.data)
+        task = task_named(config.task.name)
+        gathered = gather_recordings(source, label_map, task, preprocessing, config.seed)
+        write_csv(folder / "skipped.csv", gathered.skipped)
+        gathered.require_any()
+        data = divide_recordings(gathered, label_map, split, config.seed)
+        write_csv(folder / "splits.csv", data.splits_table())
+        write_csv(folder / "leakage.csv", data.leakage.by_source, index=True)
+        data.require_sound()
         datamodule = ECGDataModule(
             data.signals,
             data.table["split"],
             data.targets,
             label_map.codes,
-            config.task.name,
+            task,
             batch_size=chosen_batch_size(config) or BATCH_SIZE,
             imbalance=config.data.imbalance,
             seed=config.seed,

@@ -6,8 +6,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from ecgfounder_ft.data.catalog import Catalog, CatalogError, catalog_columns, skipped_table, targets
+from ecgfounder_ft.data.catalog_files import load_catalog, save_catalog
 from ecgfounder_ft.data.sources.physionet2021 import read_physionet2021
-from ecgfounder_ft.data.sources.table import load_catalog, read_table, save_catalog
+from ecgfounder_ft.data.sources.table.reading import read_table
 from ecgfounder_ft.ecg.formats.wfdb import write_recording
 from ecgfounder_ft.ecg.leads import STANDARD_LEADS
 from ecgfounder_ft.ecg.recording import UnreadableRecordingError

@@ -104,10 +104,14 @@ def test_a_build_killed_in_the_middle_goes_on(tmp_path, preprocessing, moment):
     process = start_build(tmp_path, table, workers=1, pause=0.01)
     store = tmp_path / "store" / store_name(preprocessing)
 
+    def size(file: Path) -> int:
+        try:
+            return file.stat().st_size
+        except FileNotFoundError:  # renamed meanwhile
+            return 0
+
     def written() -> int:
-        return sum(file.stat().st_size for file in store.glob(".*.temporary")) + sum(
-            file.stat().st_size for file in store.glob("shard-*.npy")
-        )
+        return sum(size(file) for pattern in (".*.temporary", "shard-*.npy") for file in store.glob(pattern))
 
     wait_for(lambda: written() >= moment * 24_000)
     process.kill()

@@ -32,7 +32,7 @@ from ecgfounder_ft.data.store.index import (
     write_index,
     write_shard_header,
 )
-from ecgfounder_ft.ecg.formats.wfdb import Header, read_header, read_recording, signal_file
+from ecgfounder_ft.ecg.formats import other_files, read_recording
 from ecgfounder_ft.ecg.leads import STANDARD_LEADS
 from ecgfounder_ft.ecg.preprocessing import Preprocessing
 from ecgfounder_ft.ecg.recording import Recording, UnreadableRecordingError
@@ -202,10 +202,10 @@ def _preprocess(
     """Read and preprocess one recording, unless its content is known."""
     entry = Entry(path)
     try:
-        entry, header = _identify(path)
+        entry = _identify(path)
         if any(entry.content in contents for contents in known):
             return entry, None
-        recording = read_recording(Path(path), leads=preprocessing.leads, header=header)
+        recording = read_recording(Path(path), leads=preprocessing.leads)
         prepared = preprocessing(recording)
     except UnreadableRecordingError as error:
         return entry._replace(reason=error.reason, detail=error.detail), None
@@ -221,28 +221,23 @@ def _preprocess(
     return entry._replace(signal_hash=signal_hash(recording), repairs="; ".join(prepared.repairs)), prepared.signal
 
 
-def _identify(path: str) -> tuple[Entry, Header]:
-    """An entry with the state and the content of a recording's files, and its header.
+def _identify(path: str) -> Entry:
+    """An entry with the state and the content of a recording's files.
 
     Raises:
-        UnreadableRecordingError: if the header is absent or none.
+        UnreadableRecordingError: if the file by which it is known cannot be read.
         OSError: if a file is there but cannot be read.
     """
-    header = read_header(Path(path))
-    files = []
-    for name in dict.fromkeys(signal.file for signal in header.signals):
-        try:
-            files.append(signal_file(header, name).name)
-        except UnreadableRecordingError:
-            files.append(Path(name).name)  # absent now; when it comes, the signature changes
+    main = Path(path)
+    files = other_files(main)  # absent ones too: when such a file comes, the signature changes
     joined = "/".join(files)
     state = signature(path, joined)  # before the content: a change in between is noticed by the next build
     digest = hashlib.blake2b(digest_size=16)
-    for file in (header.path, *(header.path.parent / name for name in files)):
+    for file in (main, *(main.parent / name for name in files)):
         content = file.read_bytes() if file.is_file() else b""
         digest.update(len(content).to_bytes(8, "little"))
         digest.update(content)
-    return Entry(path, joined, state, digest.hexdigest()), header
+    return Entry(path, joined, state, digest.hexdigest())
 
 
 # --- Several processes ----------------------------------------------------------------------------------------------
