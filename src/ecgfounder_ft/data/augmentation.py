@@ -1,8 +1,9 @@
 """Random changes of training batches, on the device of the batch.
 
 All draws follow from a seed and the numbers of the epoch, the batch and the process, so a resumed run meets the same
-changes as one that was never stopped; those of stored views from the seed, the view and the recording. The effects
-themselves are functions of :mod:`ecgfounder_ft.data.augmentation_effects`.
+changes as one that was never stopped; those of stored views from the seed, the view and the recording. Amplitudes are
+in multiples of a recording's own standard deviation (SD). The effects themselves are functions of
+:mod:`ecgfounder_ft.data.augmentation_effects`.
 """
 
 from __future__ import annotations

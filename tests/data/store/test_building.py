@@ -222,9 +222,13 @@ def test_only_the_remains_of_dead_writers_are_removed(tmp_path, preprocessing):
     store = tmp_path / "store" / store_name(preprocessing)
     store.mkdir(parents=True)
     (store / ".1.temporary").touch()
+    abandoned, recent = (store / f".index-{name}.parquet.0.unfinished" for name in ("a", "b"))
+    for file in (abandoned, recent):
+        file.touch()
+    os.utime(abandoned, (0, 0))
     with temporary_file(store) as (_, alive):
         build_store(make_table(tmp_path / "data", 2), preprocessing, tmp_path / "store", progress=False)
-        assert list(store.glob(".*.temporary")) == [alive]
+        assert set(store.glob(".*")) == {alive, recent}
 
 
 @pytest.mark.slow

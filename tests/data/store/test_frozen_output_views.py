@@ -15,7 +15,7 @@ TRAINING = np.array([8, 2, 5, 1])
 
 
 def _views(signals: FakeStore, chosen: Augmentation = AUGMENTATION, batch_size: int = 4) -> StoredViews:
-    found = store_views(signals, TRAINING, chosen, mean_over_time, "mean", batch_size)  # type: ignore[arg-type]
+    found = store_views(signals, TRAINING, chosen, mean_over_time, "mean", batch_size)
     assert found is not None
     return found
 
@@ -25,7 +25,7 @@ def test_a_changed_recording_follows_from_seed_view_and_recording_alone(tmp_path
 
     def changed(view: int, **settings: float) -> ChangedSignals:
         chosen = augmentation(**{"probability": 1.0, "amplitude_scale": 0.5} | settings)
-        return ChangedSignals(signals, TRAINING, chosen, view)  # type: ignore[arg-type]
+        return ChangedSignals(signals, TRAINING, chosen, view)
 
     first = changed(0)
     whole = first.read([0, 1, 2, 3])
@@ -46,7 +46,7 @@ def test_a_view_is_read_by_the_positions_of_the_whole_store(tmp_path: Path) -> N
     assert len(views) == 30
     assert views.shape == (3,)
     for view in range(3):
-        changed = ChangedSignals(signals, np.array([5, 8]), AUGMENTATION, view)  # type: ignore[arg-type]
+        changed = ChangedSignals(signals, np.array([5, 8]), AUGMENTATION, view)
         expected = changed.read([0, 1]).mean(axis=2)
         np.testing.assert_allclose(views.read(np.array([5, 8]) + 10 * view), expected, rtol=1e-5, atol=1e-7)
     for wrong in ([5, 18], [0], [35]):  # two views, not a training recording, no such view

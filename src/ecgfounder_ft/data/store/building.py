@@ -39,7 +39,7 @@ from ecgfounder_ft.ecg.recording import Recording, UnreadableRecordingError
 from ecgfounder_ft.errors import ExplainedError
 from ecgfounder_ft.memory import keep_freed_memory
 
-_SHARD_ROWS = (32, 1024)  # fewest and most recordings a shard
+_SHARD_ROWS = (32, 1024)  # fewest and most recordings per shard
 _SHARDS_PER_BUILD = 64  # aimed at between those: even work for the processes, and a progress bar that moves
 _ROWS_WORTH_A_PROCESS = 256  # a process takes about a second to start, the time of some hundred recordings
 _POLL_SECONDS = 0.5
@@ -151,7 +151,7 @@ def build_missing(
 def _build_chunks(
     store: Path, chunks: Sequence[list[str]], known: frozenset[str], preprocessing: Preprocessing, workers: int
 ) -> Iterator[tuple[int, Unreadable]]:
-    """Build a shard a chunk and write its index; yields how many recordings were done, and which are unreadable."""
+    """Build one shard per chunk and write its index; yields how many recordings were done, and which are unreadable."""
     for entries in _shards(store, chunks, known, preprocessing, workers):
         lasting = [entry for entry in entries if entry.content]
         try:
@@ -169,8 +169,8 @@ def _build_shard(store: Path, paths: Sequence[str], known: frozenset[str], prepr
     """Preprocess some recordings into one shard.
 
     Returns:
-        An entry a path: with a row, with a reason, with neither where the content lies elsewhere, and without content
-        where the files cannot be read at all.
+        One entry per path: with a row, with a reason, with neither where the content lies elsewhere, and without
+        content where the files cannot be read at all.
     """
     entries: list[Entry] = []
     rows: set[str] = set()
@@ -246,7 +246,7 @@ def _identify(path: str) -> Entry:
 def _shards(
     store: Path, chunks: Sequence[list[str]], known: frozenset[str], preprocessing: Preprocessing, workers: int
 ) -> Iterator[list[Entry]]:
-    """Build a shard a chunk, in this process or in several, and yield its entries as each is done."""
+    """Build one shard per chunk, in this process or in several, and yield its entries as each is done."""
     workers = min(workers, len(chunks), sum(map(len, chunks)) // _ROWS_WORTH_A_PROCESS)
     if workers <= 1:
         keep_freed_memory()

@@ -25,7 +25,7 @@ class Signals(Protocol):
     folder: Path
     """Where outputs for them are stored."""
     rows: pd.DataFrame
-    """A row a recording; ``shard`` and ``row`` tell which signal it is."""
+    """One row per recording; ``shard`` and ``row`` tell which signal it is."""
 
     def __len__(self) -> int: ...
 
@@ -34,11 +34,11 @@ class Signals(Protocol):
 
 
 class StoredActivations:
-    """An array a recording, on disk, read as :class:`~ecgfounder_ft.data.store.reading.StoredSignals` are.
+    """One array per recording, on disk, read as :class:`~ecgfounder_ft.data.store.reading.StoredSignals` are.
 
     Args:
         file: of a float32 array (recordings, ...).
-        rows: a row a recording, as the signals have it.
+        rows: one row per recording, as the signals have it.
     """
 
     def __init__(self, file: Path, rows: pd.DataFrame) -> None:

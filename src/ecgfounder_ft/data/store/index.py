@@ -74,7 +74,7 @@ def write_index(store: Path, entries: Sequence[Entry]) -> None:
 
 
 def read_index(store: Path, row_bytes: int) -> "pd.DataFrame":
-    """All entries of a store, one a row; those of shards that are absent or cut off do not count.
+    """All entries of a store, one per row; those of shards that are absent or cut off do not count.
 
     Args:
         store: the folder.
@@ -82,7 +82,7 @@ def read_index(store: Path, row_bytes: int) -> "pd.DataFrame":
     """
     import pandas as pd
 
-    # pyarrow's own reader, since pandas' spends several milliseconds a file
+    # pyarrow's own reader, since pandas' spends several milliseconds on each file
     from pyarrow import concat_tables, parquet
 
     tables = []

@@ -1,6 +1,6 @@
 """The signal store: every recording preprocessed once, then read back as fast as memory is copied.
 
-A store is a folder a preprocessing, named by the hash of its settings::
+There is one folder per preprocessing, named by the hash of its settings::
 
     <folder>/<hash>/settings.json         the preprocessing, to read
     <folder>/<hash>/shard-<hash>.npy      float32 (recordings, leads, samples)
@@ -51,13 +51,13 @@ class StoredSignals:
     folder: Path
     """The folder of this preprocessing."""
     rows: pd.DataFrame
-    """A row a stored recording, with the index label of its row in the table: recording, path, shard, row,
+    """One row per stored recording, with the index label of its row in the table: recording, path, shard, row,
     signal_hash, repairs (phrases parted by '; ')."""
     skipped: pd.DataFrame
     """Recordings that could not be used, with the index label of their row in the table: recording, path, reason,
     detail."""
     repairs: dict[str, int]
-    """Recordings a repair, most frequent first."""
+    """Recordings with each repair, most frequent first."""
     shape: tuple[int, int]
     """(leads, samples) of each recording."""
     _shards: list[str] = field(init=False, repr=False)
