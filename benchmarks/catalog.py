@@ -23,9 +23,9 @@ import pandas as pd
 import yaml
 
 from ecgfounder_ft.data.catalog import Catalog, count_conditions
-from ecgfounder_ft.data.sources.mimic_iv_ecg import read_mimic_iv_ecg
+from ecgfounder_ft.data.catalog_files import load_catalog, save_catalog
+from ecgfounder_ft.data.sources.mimic_iv_ecg.tables import read_mimic_iv_ecg
 from ecgfounder_ft.data.sources.physionet2021 import read_physionet2021
-from ecgfounder_ft.data.sources.table import load_catalog, save_catalog
 from ecgfounder_ft.labels import LabelMap
 
 LABELS = Path(__file__).resolve().parents[1] / "configs" / "labels" / "six_conditions.yaml"

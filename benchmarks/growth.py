@@ -51,8 +51,8 @@ def measured(run: Callable[[], object]) -> Measured:
 
 
 def catalog(folder: Path) -> Measured:
+    from ecgfounder_ft.data.catalog_files import save_catalog
     from ecgfounder_ft.data.sources.physionet2021 import read_physionet2021
-    from ecgfounder_ft.data.sources.table import save_catalog
 
     label_map = load_label_map("six_conditions")
 
@@ -64,7 +64,7 @@ def catalog(folder: Path) -> Measured:
 
 
 def _table(folder: Path) -> Any:
-    from ecgfounder_ft.data.sources.table import load_catalog
+    from ecgfounder_ft.data.catalog_files import load_catalog
 
     return load_catalog(folder / "catalog.parquet", load_label_map("six_conditions")).table
 
@@ -86,12 +86,13 @@ def store(folder: Path) -> Measured:
 def _data(folder: Path) -> Any:
     from ecgfounder_ft.data.catalog import targets
     from ecgfounder_ft.data.datamodule import ECGDataModule
+    from ecgfounder_ft.task import MULTI_LABEL
 
     label_map = load_label_map("six_conditions")
     table = _table(folder)
     states = targets(table, label_map)
     sides = ["validation" if number % 20 == 0 else "train" for number in range(len(table))]
-    return ECGDataModule(_store(folder), sides, states, label_map.codes, "multi_label", batch_size=32)
+    return ECGDataModule(_store(folder), sides, states, label_map.codes, MULTI_LABEL, batch_size=32)
 
 
 def epoch(folder: Path) -> Measured:

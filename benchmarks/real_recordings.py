@@ -26,11 +26,14 @@ from rich.progress import track
 from rich.table import Table
 from torch import Tensor
 
+from ecgfounder_ft.config.compose import compose_config, typed
 from ecgfounder_ft.data.catalog import skipped_table, targets
 from ecgfounder_ft.data.sources.physionet2021 import read_physionet2021
-from ecgfounder_ft.data.sources.wfdb_headers import signal_digest
-from ecgfounder_ft.data.splits import SplitSettings, split_recordings
-from ecgfounder_ft.ecg.formats.wfdb import read_header, read_recording
+from ecgfounder_ft.data.split_settings import SplitSettings
+from ecgfounder_ft.data.splits import split_recordings
+from ecgfounder_ft.data.wfdb_headers import signal_digest
+from ecgfounder_ft.ecg.formats import read_recording
+from ecgfounder_ft.ecg.formats.wfdb import read_header
 from ecgfounder_ft.ecg.leads import STANDARD_LEADS
 from ecgfounder_ft.ecg.preprocessing import Preprocessing
 from ecgfounder_ft.ecg.recording import UnreadableRecordingError
@@ -154,9 +157,9 @@ def cross_validated(
     """(n, conditions) logits of each recording by the network that has not seen it or its signal."""
     logits = np.full(data.states.shape, np.nan)
     for fold in range(options.folds):
-        settings = SplitSettings(
-            kind="kfold", folds=options.folds, fold=fold, train=0.85, validation=0.15, test=0.0, minimum=0
-        )
+        shares = ["split.train=0.85", "split.validation=0.15", "split.test=0.0", "split.assignment=stratified"]
+        chosen = compose_config(["split=kfold", f"split.folds={options.folds}", f"split.fold={fold}", *shares])
+        settings = typed(SplitSettings, chosen.split)
         side = split_recordings(data.table, data.signal, settings, options.seed, codes)["split"].to_numpy()
         test, train = side == "test", (side == "train") | (side == "validation")
         net = make()

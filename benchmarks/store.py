@@ -192,11 +192,12 @@ def open_made_up(folder: Path, n: int) -> StoredSignals:
 def epoch(folder: Path, n: int) -> tuple[float, float, float]:
     """An epoch of shuffled batches; MB resident before, at its peak, and its seconds."""
     from ecgfounder_ft.data.datamodule import ECGDataModule
+    from ecgfounder_ft.task import SINGLE_LABEL
 
     targets = np.zeros((n, 6), dtype=np.int8)
     targets[np.arange(n), np.arange(n) % 6] = 1
     stored = open_made_up(folder, n)
-    module = ECGDataModule(stored, ["train"] * n, targets, list("abcdef"), "single_label", batch_size=BATCH)
+    module = ECGDataModule(stored, ["train"] * n, targets, list("abcdef"), SINGLE_LABEL, batch_size=BATCH)
     before = peak_resident()
     taken = seconds(lambda: [float(batch["signal"][0, 0, 0]) for batch in module.train_dataloader()])
     return before, peak_resident(), taken

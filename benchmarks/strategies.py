@@ -49,6 +49,7 @@ from ecgfounder_ft.labels import LabelMap
 from ecgfounder_ft.model.card import ModelCard
 from ecgfounder_ft.model.ecgfounder.net1d import Net1D
 from ecgfounder_ft.model.ecgfounder.weights import load_weights
+from ecgfounder_ft.task import SINGLE_LABEL
 from ecgfounder_ft.training.classifier import Classifier, Training
 from ecgfounder_ft.training.losses import CrossEntropy
 
@@ -207,7 +208,7 @@ def main() -> None:
             split = ["train"] * size + ["excluded"] * (largest - size) + ["validation"] * VALIDATION + ["test"] * TEST
             epochs = EPOCHS.get(size, 6)
             for seed in range(options.seeds):
-                data = ECGDataModule(cases, split, cases.targets, codes, "single_label", seed=seed)  # type: ignore[arg-type]
+                data = ECGDataModule(cases, split, cases.targets, codes, SINGLE_LABEL, seed=seed)  # type: ignore[arg-type]
                 if seed == 0 and size == options.sizes[0]:
                     found = fine_tune(Full(), "pretrained", 1e-3, data, card, path, 0, seed)
                     rows.append({"strategy": "zero-shot (pretrained head)", "recordings": 0, "seed": 0, **found})

@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 
 from ecgfounder_ft.config.compose import compose_config
 from ecgfounder_ft.data.augmentation import Augmentation
-from ecgfounder_ft.ecg.formats.wfdb import read_recording
+from ecgfounder_ft.ecg.formats import read_recording
 from ecgfounder_ft.ecg.leads import STANDARD_LEADS
 from ecgfounder_ft.ecg.preprocessing import Preprocessing
 from ecgfounder_ft.ecg.recording import Recording

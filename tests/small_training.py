@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 import pytorch_lightning as pl
 import torch
-from numpy.typing import NDArray
 from torch.optim.lr_scheduler import LambdaLR
 
 from ecgfounder_ft.data.datamodule import ECGDataModule
@@ -14,8 +13,10 @@ from ecgfounder_ft.ecg.preprocessing import Preprocessing
 from ecgfounder_ft.finetune.strategy import FollowStrategy, Strategy
 from ecgfounder_ft.labels import LabelMap
 from ecgfounder_ft.model.card import ModelCard
+from ecgfounder_ft.task import SINGLE_LABEL
 from ecgfounder_ft.training.classifier import Classifier, Training
 from ecgfounder_ft.training.losses import CrossEntropy
+from tests.fake_store import FakeStore
 
 ARCHITECTURE: dict[str, Any] = {
     "base_filters": 16,
@@ -30,20 +31,6 @@ PARTS = ("stem", "stage1", "stage2", "stage3", "head")
 SAMPLES = 64
 
 
-class Arrays:
-    """Signals in memory, read as a signal store is."""
-
-    def __init__(self, signals: NDArray[np.float32]) -> None:
-        self.signals = signals
-        self.shape = signals.shape[1:]
-
-    def __len__(self) -> int:
-        return len(self.signals)
-
-    def read(self, indices: Sequence[int], out: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
-        return np.take(self.signals, indices, axis=0, out=out)
-
-
 def small_data(codes: Sequence[str], batch_size: int = 8) -> ECGDataModule:
     """24 recordings for training, 12 each for validation and test; a condition is a larger mean in one lead."""
     rng = np.random.default_rng(0)
@@ -52,7 +39,7 @@ def small_data(codes: Sequence[str], batch_size: int = 8) -> ECGDataModule:
     signals[np.arange(48), classes] += 1.5
     targets = (classes[:, None] == np.arange(len(codes))).astype(np.int8)
     split = ["train"] * 24 + ["validation"] * 12 + ["test"] * 12
-    return ECGDataModule(Arrays(signals), split, targets, codes, "single_label", batch_size=batch_size)  # type: ignore[arg-type]
+    return ECGDataModule(FakeStore(signals), split, targets, codes, SINGLE_LABEL, batch_size=batch_size)  # type: ignore[arg-type]
 
 
 def small_classifier(label_map: LabelMap, **plan: Any) -> Classifier:

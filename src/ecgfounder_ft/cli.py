@@ -96,16 +96,17 @@ def catalog(
     """List a dataset's recordings with their labels, and the evidence for each, in one Parquet table."""
 
     def run() -> None:
-        from ecgfounder_ft.config.compose import load_label_map
+        from ecgfounder_ft.config.compose import compose_config, load_label_map, typed
         from ecgfounder_ft.data.catalog import describe_counts
-        from ecgfounder_ft.data.sources.source import mimic_iv_ecg_catalog, physionet2021_catalog
+        from ecgfounder_ft.data.sources.downloaded import downloaded_datasets
 
         label_map = load_label_map(labels)
-        if dataset is Dataset.MIMIC_IV_ECG:
-            found = mimic_iv_ecg_catalog(root, label_map, output)
-        else:
-            found = physionet2021_catalog(root, label_map, output, ptbxl_database)
         name = dataset.value.replace("-", "_")
+        settings = compose_config([f"data={name}"]).data
+        settings.root, settings.catalogs = str(root), str(output)
+        if ptbxl_database is not None:
+            settings.ptbxl_database = str(ptbxl_database)
+        found = typed(downloaded_datasets()[name], settings).read(label_map)
         typer.echo(describe_counts(found.table, label_map))
         for note in found.notes:
             typer.echo(note)
@@ -135,8 +136,11 @@ def store(
     def run() -> None:
         from ecgfounder_ft.config.compose import compose_config, typed
         from ecgfounder_ft.data.gather_and_split import gather_recordings
+        from ecgfounder_ft.data.sources.source import source_named
         from ecgfounder_ft.ecg.preprocessing import Preprocessing
+        from ecgfounder_ft.files import write_csv
         from ecgfounder_ft.labels import LabelMap
+        from ecgfounder_ft.task import task_named
 
         config = compose_config(overrides)
         label_map = typed(LabelMap, config.labels)
@@ -151,8 +155,16 @@ def store(
                 timeout_min=minutes, slurm_partition=partition, cpus_per_task=config.data.workers or 1
             )
         found = gather_recordings(
-            config.data, label_map, config.task.name, preprocessing, config.seed, output, executor, max(jobs, 1)
+            typed(source_named(config.data.source), config.data),
+            label_map,
+            task_named(config.task.name),
+            preprocessing,
+            config.seed,
+            executor,
+            max(jobs, 1),
         )
+        write_csv(output / "skipped.csv", found.skipped)
+        found.require_any()
         typer.echo(f"{len(found.table)} recordings in {found.signals.folder}, {len(found.skipped)} skipped")
 
     run_or_explain(run)
@@ -166,7 +178,7 @@ def draw(
     """Draw a recording on ECG paper, 25 mm/s and 10 mm/mV."""
 
     def run() -> None:
-        from ecgfounder_ft.ecg.formats.wfdb import read_recording
+        from ecgfounder_ft.ecg.formats import read_recording
         from ecgfounder_ft.ecg.paper import draw_recording
 
         found = read_recording(recording)
@@ -191,10 +203,11 @@ def predict(
     """Predict recordings as they are stored; leads, rate and filters are the model's own affair."""
 
     def run() -> None:
+        from ecgfounder_ft.ecg.formats import recordings_in
         from ecgfounder_ft.inference.predict import load_model, predict_files
 
         keep_freed_memory()
-        paths = [file for path in recordings for file in (sorted(path.rglob("*.hea")) if path.is_dir() else [path])]
+        paths = [file for path in recordings for file in (recordings_in(path) if path.is_dir() else [path])]
         loaded = load_model(model, device, bf16)
         readers = workers if workers is not None else (os.cpu_count() or 1) if loaded.device.type == "cuda" else 0
         predictions, skipped = predict_files(loaded, paths, workers=readers, progress=True)

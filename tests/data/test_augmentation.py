@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from ecgfounder_ft.data.augmentation import Augmentation
+from tests.settings import augmentation
 
 EFFECTS = {
     "time_shift": 1.0,
@@ -23,7 +23,7 @@ def signal() -> torch.Tensor:
 
 
 def _apply(signal: torch.Tensor, key: tuple[int, ...] = (0, 0, 0), **settings: float) -> torch.Tensor:
-    changed, mixed = Augmentation(probability=1.0, **settings)(signal, key)  # type: ignore[arg-type]
+    changed, mixed = augmentation(probability=1.0, **settings)(signal, key)
     assert mixed is None
     return changed
 
@@ -46,18 +46,18 @@ def test_draws_follow_from_seed_epoch_batch_and_process(name: str, signal: torch
 @pytest.mark.parametrize("name", EFFECTS)
 def test_each_recording_is_changed_with_the_probability(name: str) -> None:
     many = torch.randn(400, 3, 500, generator=torch.Generator().manual_seed(0))
-    changed, _ = Augmentation(probability=0.25, **{name: EFFECTS[name]})(many, (0, 0, 0))  # type: ignore[arg-type]
+    changed, _ = augmentation(probability=0.25, **{name: EFFECTS[name]})(many, (0, 0, 0))
     share = (changed != many).any(dim=2).any(dim=1).float().mean().item()
     expected = 0.25 * (1 - (1 - 0.3) ** 3 if name == "lead_dropout" else 1)
     assert share == pytest.approx(expected, abs=0.07)
 
 
 def test_nothing_is_changed_where_nothing_is_on(signal: torch.Tensor) -> None:
-    changed, mixed = Augmentation()(signal, (0, 0, 0))
+    changed, mixed = augmentation()(signal, (0, 0, 0))
     assert changed is signal
     assert mixed is None
-    assert Augmentation().effects == []
-    assert Augmentation(mains=0.1, mixup=0.2).effects == ["mains", "mixup"]
+    assert augmentation().effects == []
+    assert augmentation(mains=0.1, mixup=0.2).effects == ["mains", "mixup"]
 
 
 def test_time_shift_moves_all_leads_alike_and_fills_with_zeros() -> None:
@@ -125,7 +125,7 @@ def test_time_mask_is_one_piece_in_all_leads(signal: torch.Tensor) -> None:
 
 
 def test_mixup_gives_partner_and_share(signal: torch.Tensor) -> None:
-    mixed, found = Augmentation(mixup=0.4)(signal, (0, 0, 0))
+    mixed, found = augmentation(mixup=0.4)(signal, (0, 0, 0))
     assert found is not None
     partner, share = found
     assert sorted(partner.tolist()) == list(range(16))
@@ -134,7 +134,7 @@ def test_mixup_gives_partner_and_share(signal: torch.Tensor) -> None:
 
 
 def test_shares_of_mixup_are_those_of_a_beta_distribution() -> None:
-    _, found = Augmentation(mixup=0.4)(torch.zeros(20000, 1, 1), (0, 0, 0))
+    _, found = augmentation(mixup=0.4)(torch.zeros(20000, 1, 1), (0, 0, 0))
     assert found is not None
     share = found[1]
     assert share.mean().item() == pytest.approx(0.5, abs=0.01)
@@ -145,4 +145,4 @@ def test_shares_of_mixup_are_those_of_a_beta_distribution() -> None:
 @pytest.mark.parametrize("settings", [{"probability": 1.5}, {"mains": -1.0}, {"lead_dropout": 2.0}])
 def test_numbers_out_of_range_are_refused_by_name(settings: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=next(iter(settings))):
-        Augmentation(**settings)  # type: ignore[arg-type]
+        augmentation(**settings)

@@ -7,9 +7,10 @@ import pytorch_lightning as pl
 import torch
 
 from ecgfounder_ft.data.batches import BatchOrder
-from ecgfounder_ft.data.datamodule import ECGDataModule, balanced_weights, loss_weights
+from ecgfounder_ft.data.datamodule import ECGDataModule, balanced_weights
 from ecgfounder_ft.data.store.reading import StoredSignals
 from ecgfounder_ft.labels import ABSENT, PRESENT, UNKNOWN
+from ecgfounder_ft.task import MULTI_LABEL, SINGLE_LABEL, task_named
 
 CODES = ("NORM", "AFIB", "LBBB")
 SHAPE = (2, 8)
@@ -45,7 +46,7 @@ def indices(loader) -> list[list[int]]:
 
 
 def test_batches_hold_what_they_say(stored, split, targets):
-    module = ECGDataModule(stored, split, targets, CODES, "single_label", batch_size=32)
+    module = ECGDataModule(stored, split, targets, CODES, SINGLE_LABEL, batch_size=32)
     batches = list(module.train_dataloader())
     assert [len(batch["signal"]) for batch in batches] == [32, 32, 6]
     for batch in batches:
@@ -63,11 +64,11 @@ def test_single_label_leaves_out_what_has_no_class(stored, split, targets):
     targets[0] = [PRESENT, PRESENT, ABSENT]
     targets[1] = [ABSENT, UNKNOWN, ABSENT]
     targets[70] = ABSENT
-    module = ECGDataModule(stored, split, targets, CODES, "single_label")
-    assert module.without_class == {"train": 2, "validation": 1, "test": 0}
+    module = ECGDataModule(stored, split, targets, CODES, SINGLE_LABEL)
+    assert module.unusable == {"train": 2, "validation": 1, "test": 0}
     assert not {0, 1, 70} & set(np.concatenate(list(module.positions.values())))
-    multi = ECGDataModule(stored, split, targets, CODES, "multi_label")
-    assert multi.without_class == {"train": 0, "validation": 0, "test": 0}
+    multi = ECGDataModule(stored, split, targets, CODES, MULTI_LABEL)
+    assert multi.unusable == {"train": 0, "validation": 0, "test": 0}
 
 
 def test_the_order_follows_from_seed_and_epoch():
@@ -101,7 +102,7 @@ def test_processes_share_each_batch(n):
 
 
 def test_the_balanced_sampler_draws_conditions_equally_on_the_training_side_alone(stored, split, targets):
-    module = ECGDataModule(stored, split, targets, CODES, "single_label", imbalance="balanced_sampler")
+    module = ECGDataModule(stored, split, targets, CODES, SINGLE_LABEL, imbalance="balanced_sampler")
     loader = module.train_dataloader()
     drawn = []
     for epoch in range(40):
@@ -120,27 +121,28 @@ def test_balanced_weights_count_none_as_a_condition():
 def test_loss_weights_come_from_the_training_side(stored, split, targets):
     targets[70:] = [PRESENT, ABSENT, ABSENT]
     targets[0, 1:] = UNKNOWN
-    module = ECGDataModule(stored, split, targets, CODES, "multi_label", imbalance="pos_weight")
+    module = ECGDataModule(stored, split, targets, CODES, MULTI_LABEL, imbalance="pos_weight")
     train = targets[:70]
     expected = (train == ABSENT).sum(axis=0) / (train == PRESENT).sum(axis=0)
     np.testing.assert_allclose(module.loss_weights, expected, rtol=1e-6)
-    assert ECGDataModule(stored, split, targets, CODES, "multi_label").loss_weights is None
+    assert ECGDataModule(stored, split, targets, CODES, MULTI_LABEL).loss_weights is None
     single = np.array([[1, 0, 0]] * 6 + [[0, 1, 0]] * 3, dtype=np.int8)
-    np.testing.assert_allclose(loss_weights(single, "single_label"), [0.5, 1.0, 1.0])
+    np.testing.assert_allclose(SINGLE_LABEL.loss_weights(single), [0.5, 1.0, 1.0])
 
 
 def test_contradictions_are_refused(stored, split, targets):
-    for options in ({"imbalance": "smote"}, {"task": "both"}):
-        with pytest.raises(ValueError, match="expected one of"):
-            ECGDataModule(stored, split, targets, CODES, **{"task": "multi_label", **options})
+    with pytest.raises(ValueError, match="expected one of"):
+        ECGDataModule(stored, split, targets, CODES, MULTI_LABEL, imbalance="smote")
+    with pytest.raises(ValueError, match="expected one of"):
+        ECGDataModule(stored, split, targets, CODES, task_named("both"))
     with pytest.raises(ValueError, match="100 sides"):
-        ECGDataModule(stored, split, targets[:, :2], CODES, "multi_label")
+        ECGDataModule(stored, split, targets[:, :2], CODES, MULTI_LABEL)
     with pytest.raises(ValueError, match="no recording to train on"):
-        ECGDataModule(stored, ["test"] * 100, targets, CODES, "multi_label")
+        ECGDataModule(stored, ["test"] * 100, targets, CODES, MULTI_LABEL)
 
 
 def test_a_failing_read_reaches_the_caller(stored, split, targets):
-    loader = ECGDataModule(stored, split, targets, CODES, "single_label").train_dataloader()
+    loader = ECGDataModule(stored, split, targets, CODES, SINGLE_LABEL).train_dataloader()
     (stored.folder / "shard-1.npy").unlink()
     with pytest.raises(FileNotFoundError, match="shard-1"):
         list(loader)
@@ -148,7 +150,7 @@ def test_a_failing_read_reaches_the_caller(stored, split, targets):
 
 def test_worker_processes_give_the_same_batches(stored, split, targets):
     alone, by_workers = (
-        list(ECGDataModule(stored, split, targets, CODES, "single_label", workers=workers).train_dataloader())
+        list(ECGDataModule(stored, split, targets, CODES, SINGLE_LABEL, workers=workers).train_dataloader())
         for workers in (0, 1)
     )
     assert indices(alone) == indices(by_workers)
@@ -190,7 +192,7 @@ def trainer(folder, **options) -> pl.Trainer:
 )
 def test_a_resumed_run_sees_the_batches_that_were_left(stored, split, targets, tmp_path, every, workers):
     def fit(model: Recorder, resume: str | None = None) -> list[tuple[int, list[int]]]:
-        module = ECGDataModule(stored, split, targets, CODES, "single_label", batch_size=16, seed=5, workers=workers)
+        module = ECGDataModule(stored, split, targets, CODES, SINGLE_LABEL, batch_size=16, seed=5, workers=workers)
         callback = pl.callbacks.ModelCheckpoint(tmp_path, "{step}", every_n_train_steps=1, save_top_k=-1)
         trainer(tmp_path, callbacks=[callback]).fit(model, module, ckpt_path=resume)
         return model.seen
@@ -204,7 +206,7 @@ def test_a_resumed_run_sees_the_batches_that_were_left(stored, split, targets, t
 
 def test_a_checkpoint_of_the_end_of_an_epoch_resumes_in_the_next(stored, split, targets, tmp_path):
     def fit(model: Recorder, epochs: int, resume: str | None = None, batch_size: int = 16) -> list:
-        module = ECGDataModule(stored, split, targets, CODES, "single_label", batch_size=batch_size, seed=5)
+        module = ECGDataModule(stored, split, targets, CODES, SINGLE_LABEL, batch_size=batch_size, seed=5)
         callback = pl.callbacks.ModelCheckpoint(tmp_path, save_last=True)
         trainer(tmp_path, callbacks=[callback], max_epochs=epochs).fit(model, module, ckpt_path=resume)
         return model.seen
@@ -218,20 +220,20 @@ def test_a_checkpoint_of_the_end_of_an_epoch_resumes_in_the_next(stored, split, 
 
 
 def test_a_checkpoint_amid_an_epoch_of_other_length_is_refused(stored, split, targets):
-    loader = ECGDataModule(stored, split, targets, CODES, "single_label", batch_size=16).train_dataloader()
+    loader = ECGDataModule(stored, split, targets, CODES, SINGLE_LABEL, batch_size=16).train_dataloader()
     with pytest.raises(ValueError, match=r"after batch 2 of 9.*has 5 batches"):
         loader.load_state_dict({"epoch": 1, "given": 2, "batches": 9})
 
 
 def test_lightning_predicts_each_recording_once(stored, split, targets, tmp_path):
-    module = ECGDataModule(stored, split, targets, CODES, "single_label", batch_size=4)
+    module = ECGDataModule(stored, split, targets, CODES, SINGLE_LABEL, batch_size=4)
     given = trainer(tmp_path).predict(Recorder(), module.loader("test"))
     assert torch.cat(given).tolist() == list(range(84, 98))
 
 
 @pytest.mark.slow
 def test_two_processes_train_on_all_recordings_once(stored, split, targets, tmp_path):
-    module = ECGDataModule(stored, split, targets, CODES, "single_label", batch_size=8)
+    module = ECGDataModule(stored, split, targets, CODES, SINGLE_LABEL, batch_size=8)
     runner = trainer(tmp_path, strategy="ddp_spawn", devices=2, max_epochs=1, callbacks=[WriteSeen(tmp_path)])
     runner.fit(Recorder(), module)
     seen = [np.loadtxt(tmp_path / f"seen{rank}.txt", dtype=int) for rank in range(2)]

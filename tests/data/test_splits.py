@@ -13,14 +13,14 @@ from ecgfounder_ft.data.splits import (
     TRAIN,
     VALIDATION,
     LeakageError,
-    SplitSettings,
     TooFewRecordingsError,
     leakage_report,
     require_enough,
     split_recordings,
 )
 from ecgfounder_ft.data.store.building import signal_hash
-from ecgfounder_ft.ecg.formats.wfdb import read_recording
+from ecgfounder_ft.ecg.formats import read_recording
+from tests.settings import split_settings
 
 CODES = ("NORM", "AFIB", "LBBB")
 SOURCES = (("mimic", ""), ("challenge", "georgia"), ("challenge", "ptb_xl"))
@@ -84,7 +84,7 @@ def singles(n: int, seed: int = 0) -> tuple[pd.DataFrame, pd.Series]:
 def test_no_patient_and_no_signal_on_two_sides(made, kind, assignment, seed):
     table, signal = made
     assume(has_sources(table, kind))
-    split = split_recordings(table, signal, SplitSettings(assignment=assignment, **kind), seed, CODES)
+    split = split_recordings(table, signal, split_settings(assignment=assignment, **kind), seed, CODES)
     assert split.index.equals(table.index)
     assert set(split["split"]) <= {*SIDES, EXCLUDED}
     assert ((split["exclusion"] != "") == (split["split"] == EXCLUDED)).all()
@@ -101,7 +101,7 @@ def test_no_patient_and_no_signal_on_two_sides(made, kind, assignment, seed):
 def test_adding_data_moves_nobody(made, kept, seed):
     table, signal = made
     part = table.index[: max(1, min(kept, len(table)))]
-    options = SplitSettings(assignment="hash")
+    options = split_settings(assignment="hash")
     before = split_recordings(table.loc[part], signal[part], options, seed, CODES)["split"]
     after = split_recordings(table, signal, options, seed, CODES)["split"][part]
     moved = after[after != before]
@@ -112,7 +112,7 @@ def test_adding_data_moves_nobody(made, kept, seed):
 @given(tables, kinds, assignments, st.randoms(use_true_random=False))
 def test_the_order_of_the_rows_does_not_matter(made, kind, assignment, random):
     table, signal = made
-    options = SplitSettings(assignment=assignment, **kind)
+    options = split_settings(assignment=assignment, **kind)
     order = list(table.index)
     random.shuffle(order)
     assume(has_sources(table, kind))
@@ -125,7 +125,7 @@ def test_the_order_of_the_rows_does_not_matter(made, kind, assignment, random):
 @given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2)), min_size=3, max_size=80), st.integers(0, 5))
 def test_three_patients_of_a_condition_are_enough_for_every_side(kinds_of_patients, seed):
     table, signal = make_table([(source, k, k, 1 << c) for k, (source, c) in enumerate(kinds_of_patients)])
-    split = split_recordings(table, signal, SplitSettings(), seed, CODES)["split"]
+    split = split_recordings(table, signal, split_settings(), seed, CODES)["split"]
     for code in CODES:
         having = table[code] == "present"
         if having.sum() >= 3:
@@ -135,14 +135,14 @@ def test_three_patients_of_a_condition_are_enough_for_every_side(kinds_of_patien
 @pytest.mark.parametrize("assignment", ["hash", "stratified"])
 def test_shares_are_near_the_wish(assignment):
     table, signal = singles(3000)
-    split = split_recordings(table, signal, SplitSettings(assignment=assignment), 1, CODES)["split"]
+    split = split_recordings(table, signal, split_settings(assignment=assignment), 1, CODES)["split"]
     shares = split.value_counts(normalize=True)
     np.testing.assert_allclose([shares[side] for side in SIDES], [0.7, 0.15, 0.15], atol=0.02)
 
 
 def test_stratified_shares_hold_in_each_stratum():
     table, signal = singles(600)
-    split = split_recordings(table, signal, SplitSettings(), 1, CODES)["split"]
+    split = split_recordings(table, signal, split_settings(), 1, CODES)["split"]
     for _, rows in table.groupby(["dataset", "constituent", *CODES]):
         counts = split[rows.index].value_counts().reindex(SIDES, fill_value=0).to_numpy()
         assert np.abs(counts - len(rows) * np.array([0.7, 0.15, 0.15])).max() < 1.5
@@ -151,7 +151,7 @@ def test_stratified_shares_hold_in_each_stratum():
 @pytest.mark.parametrize("assignment", ["hash", "stratified"])
 def test_the_seed_changes_the_split_and_repeats_it(assignment):
     table, signal = singles(100)
-    options = SplitSettings(assignment=assignment)
+    options = split_settings(assignment=assignment)
     first, again, other = (split_recordings(table, signal, options, seed, CODES)["split"] for seed in (1, 1, 2))
     assert first.equals(again)
     assert (first != other).any()
@@ -165,7 +165,7 @@ def test_real_copies_under_two_patients_never_stand_on_two_sides(shared, assignm
     signal = pd.Series([signal_hash(read_recording(georgia / f"{name}.hea")) for name in names], index=table.index)
     copies = table.index[[names.index("E07509"), names.index("E07510")]]
     for seed in range(20):
-        split = split_recordings(table, signal, SplitSettings(assignment=assignment), seed, CODES)["split"]
+        split = split_recordings(table, signal, split_settings(assignment=assignment), seed, CODES)["split"]
         assert len(set(split[copies]) - {EXCLUDED}) == 1
 
 
@@ -174,7 +174,7 @@ def test_folds_test_everyone_once(assignment):
     table, signal = singles(90)
     tested = pd.Series(0, index=table.index)
     for fold in range(3):
-        options = SplitSettings(kind="kfold", folds=3, fold=fold, assignment=assignment)
+        options = split_settings(kind="kfold", folds=3, fold=fold, assignment=assignment)
         split = split_recordings(table, signal, options, 1, CODES)["split"]
         tested += split == TEST
         assert {TRAIN, VALIDATION} <= set(split)
@@ -183,7 +183,7 @@ def test_folds_test_everyone_once(assignment):
 
 def test_external_trains_on_the_named_sources_alone():
     table, signal = singles(200)
-    options = SplitSettings(kind="external", train_sources=["mimic"])
+    options = split_settings(kind="external", train_sources=["mimic"])
     split = split_recordings(table, signal, options, 1, CODES)["split"]
     assert set(table["dataset"][split == TEST]) == {"challenge"}
     assert set(table["dataset"][split != TEST]) == {"mimic"}
@@ -193,7 +193,7 @@ def test_external_trains_on_the_named_sources_alone():
 
 def test_the_held_out_source_keeps_its_copies_out_of_training():
     table, signal = make_table([(1, 0, 0, 1), (2, 1, 0, 1), (2, 2, 1, 1), (2, 3, 2, 1)])
-    options = SplitSettings(kind="leave_one_source_out", held_out="georgia", assignment="hash")
+    options = split_settings(kind="leave_one_source_out", held_out="georgia", assignment="hash")
     split = split_recordings(table, signal, options, 1, CODES)
     assert split["split"].iloc[0] == TEST
     assert split.iloc[1].tolist() == [EXCLUDED, "signal on another side"]
@@ -201,19 +201,19 @@ def test_the_held_out_source_keeps_its_copies_out_of_training():
 
 def test_published_folds():
     table, signal = make_table([(2, k, k, 1) for k in range(10)] + [(0, 0, 99, 1)])
-    split = split_recordings(table, signal, SplitSettings(kind="published"), 1, CODES)
+    split = split_recordings(table, signal, split_settings(kind="published"), 1, CODES)
     assert split["split"].tolist() == [TRAIN] * 8 + [VALIDATION, TEST, EXCLUDED]
     assert split["exclusion"].iloc[-1] == "no published fold"
     table.loc["r0", "fold"] = 11
     with pytest.raises(ValueError, match=r"11\.0"):
-        split_recordings(table, signal, SplitSettings(kind="published"), 1, CODES)
+        split_recordings(table, signal, split_settings(kind="published"), 1, CODES)
 
 
 def test_a_signal_of_two_patients_is_excluded_on_the_lesser_side_by_hash_and_grouped_by_stratification():
     rows = [(0, k, k, 1) for k in range(40)] + [(1, k, k, 1) for k in range(40)]
     table, signal = make_table(rows)
-    by_hash = split_recordings(table, signal, SplitSettings(assignment="hash"), 1, CODES)["split"]
-    stratified = split_recordings(table, signal, SplitSettings(), 1, CODES)["split"]
+    by_hash = split_recordings(table, signal, split_settings(assignment="hash"), 1, CODES)["split"]
+    stratified = split_recordings(table, signal, split_settings(), 1, CODES)["split"]
     assert 0 < (by_hash == EXCLUDED).sum() < 40
     assert (stratified != EXCLUDED).all()
 
@@ -221,13 +221,13 @@ def test_a_signal_of_two_patients_is_excluded_on_the_lesser_side_by_hash_and_gro
 def test_unknown_sources_and_blank_patients_are_refused():
     table, signal = singles(10)
     with pytest.raises(ValueError, match=r"'gorgia'.*georgia"):
-        split_recordings(table, signal, SplitSettings(kind="leave_one_source_out", held_out="gorgia"), 1, CODES)
-    options = SplitSettings(kind="external", train_sources=["mimic", "challenge"])
+        split_recordings(table, signal, split_settings(kind="leave_one_source_out", held_out="gorgia"), 1, CODES)
+    options = split_settings(kind="external", train_sources=["mimic", "challenge"])
     with pytest.raises(ValueError, match="nothing to test on"):
         split_recordings(table, signal, options, 1, CODES)
     table.loc["r3", "patient"] = " "
     with pytest.raises(ValueError, match="1 recordings name no patient"):
-        split_recordings(table, signal, SplitSettings(), 1, CODES)
+        split_recordings(table, signal, split_settings(), 1, CODES)
 
 
 @pytest.mark.parametrize(
@@ -244,7 +244,7 @@ def test_unknown_sources_and_blank_patients_are_refused():
 )
 def test_impossible_settings_are_named(options, named):
     with pytest.raises(ValueError, match=named):
-        SplitSettings(**options)
+        split_settings(**options)
 
 
 def test_the_leakage_report_finds_what_a_careless_split_leaks():
@@ -260,8 +260,8 @@ def test_the_leakage_report_finds_what_a_careless_split_leaks():
 
 def test_too_few_recordings_of_a_condition_stop_with_advice():
     table, signal = make_table([(0, k, k, 1 if k < 20 else 2) for k in range(22)])
-    split = split_recordings(table, signal, SplitSettings(), 1, CODES)["split"]
+    split = split_recordings(table, signal, split_settings(), 1, CODES)["split"]
     with pytest.raises(TooFewRecordingsError, match=r"AFIB has \d on the test side.*split.minimum"):
-        require_enough(table, split, CODES[:2], SplitSettings())
-    require_enough(table, split, CODES[:1], SplitSettings())
-    require_enough(table, split, CODES, SplitSettings(minimum=0))
+        require_enough(table, split, CODES[:2], split_settings(minimum=3))
+    require_enough(table, split, CODES[:1], split_settings(minimum=3))
+    require_enough(table, split, CODES, split_settings(minimum=0))

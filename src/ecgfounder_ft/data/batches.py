@@ -17,7 +17,7 @@ Batch = dict[str, torch.Tensor]
 
 
 class RecordingBatches(Dataset[Batch]):
-    """Whole batches by the positions of their recordings: one read a recording, and no collation.
+    """Whole batches by the positions of their recordings: one read per recording, and no collation.
 
     A batch holds ``signal`` float32 (N, leads, samples), ``target`` int8 (N, conditions) with 1 present, 0 absent and
     -1 unknown, and ``index`` int64 (N,), the positions themselves. On a machine with CUDA the signals are read straight
@@ -55,7 +55,7 @@ class BatchOrder(DistributedSampler[NDArray[np.int64]]):
 
     Args:
         positions: int64 (recordings,), which recordings there are.
-        batch_size: recordings a batch and process.
+        batch_size: recordings per batch and process.
         shuffle: draw a new order in each epoch; otherwise the order given.
         weights: (recordings,), draw as many as there are with replacement, with these probabilities up to a factor.
         seed: of the orders.

@@ -1,4 +1,4 @@
-"""The catalog: one table, a row a recording, in which every data source states what it knows.
+"""The catalog: one table, with one row per recording, in which every data source states what it knows.
 
 Columns, in this order:
 
@@ -9,11 +9,11 @@ constituent     str     the collection within the dataset (``georgia``), empty w
 path            str     the header (``.hea``); absolute in memory, relative to the dataset's root in files
 patient         str     ``<dataset>/<patient id>``; the recording's name where the source names no patient
 sampling_rate   float   Hz
-samples         int     a lead
+samples         int     per lead
 age             float   years, NaN where unknown
 sex             str     ``female``, ``male``, or empty
 fold            float   the fold that the dataset's publisher gave it, NaN where there is none
-<code>          str     one column a condition of the label map: ``present``, ``absent`` or ``unknown``
+<code>          str     one column per condition of the label map: ``present``, ``absent`` or ``unknown``
 evidence        str     what the states were read from: ``AFIB: 164889003; RBBB: 59118001``
 =============== ======= ====================================================================================
 
@@ -61,7 +61,7 @@ TRAILING_COLUMNS: tuple[str, ...] = ("evidence",)
 SKIPPED_COLUMNS: tuple[str, ...] = ("path", "reason", "detail")
 
 STATES = pd.CategoricalDtype([STATE_NAMES[state] for state in (PRESENT, ABSENT, UNKNOWN)])
-"""A condition column's type: the three spellings, a byte a recording."""
+"""A condition column's type: the three spellings, one byte per recording."""
 
 _SEXES = ("female", "male", "")
 _STATE_OF_CATEGORY = np.array([PRESENT, ABSENT, UNKNOWN], dtype=np.int8)
@@ -80,7 +80,7 @@ class Catalog:
     """What a data source holds."""
 
     table: pd.DataFrame
-    """The columns above, a row a recording."""
+    """The columns above, one row per recording."""
     skipped: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=SKIPPED_COLUMNS, dtype=str))
     """Files that could not become a row: path, reason (a fixed phrase to count by), detail."""
     notes: tuple[str, ...] = ()
@@ -193,7 +193,7 @@ def existing_folder(folder: Path | str, what: str, advice: str) -> Path:
 
 
 def skipped_table(errors: Iterable[UnreadableRecordingError]) -> pd.DataFrame:
-    """What was skipped, a row a file, ordered by path."""
+    """What was skipped, one row per file, ordered by path."""
     rows = sorted((error.path or "", error.reason, error.detail) for error in errors)
     return pd.DataFrame(rows, columns=SKIPPED_COLUMNS, dtype=str)
 
@@ -219,7 +219,7 @@ def merge_catalogs(catalogs: Sequence[Catalog], label_map: LabelMap) -> Catalog:
 
 
 def count_conditions(table: pd.DataFrame, label_map: LabelMap, by: str = "dataset") -> pd.DataFrame:
-    """How many recordings state each condition: a row a dataset (or another column's value), a column a
+    """How many recordings state each condition: one row per dataset (or another column's value), one column per
     condition.
 
     The last column, ``recordings``, counts recordings, of which one may state several conditions or none.
@@ -239,11 +239,10 @@ def describe_counts(table: pd.DataFrame, label_map: LabelMap) -> str:
 def select_max_samples(
     table: pd.DataFrame, label_map: LabelMap, max_samples: int | None, seed: int = 0
 ) -> pd.DataFrame:
-    """At most ``max_samples`` recordings a condition, an even share of each dataset, filled up from the
-    others.
+    """At most ``max_samples`` recordings per condition, an even share of each dataset, filled up from the others.
 
     The rarest condition chooses first, so that recordings with several conditions serve the one that needs
-    them; a recording is taken only while each of its conditions has room. Recordings that state no condition
+    them; a recording is taken only while each of its conditions lacks some. Recordings that state no condition
     but exclude some form one more group of the same size; those that know nothing of any condition are left
     out.
 

@@ -12,7 +12,8 @@ from ecgfounder_ft.data.splits import EXCLUDED, SIDES, TEST, TRAIN, VALIDATION
 from ecgfounder_ft.data.store.frozen_output_views import StoredViews
 from ecgfounder_ft.data.store.frozen_outputs import StoredActivations
 from ecgfounder_ft.data.store.reading import StoredSignals
-from ecgfounder_ft.labels import ABSENT, PRESENT, TASKS
+from ecgfounder_ft.labels import PRESENT
+from ecgfounder_ft.task import Task
 
 IMBALANCE = ("none", "balanced_sampler", "pos_weight")
 
@@ -20,18 +21,18 @@ IMBALANCE = ("none", "balanced_sampler", "pos_weight")
 class ECGDataModule(pl.LightningDataModule):
     """Loaders of train, validation and test.
 
-    Only the training side is ever rebalanced; validation and test keep the prevalence of the data. In a single-label
-    task a recording with no condition or with several has no class and is left out on every side.
+    Only the training side is ever rebalanced; validation and test keep the prevalence of the data. Recordings that the
+    task cannot use are left out on every side.
 
     Args:
         stored: the preprocessed signals.
         split: side of each stored recording, (recordings,).
         targets: int8 (recordings, conditions): 1 present, 0 absent, -1 unknown.
         codes: the conditions, for messages.
-        task: ``single_label`` or ``multi_label``.
-        batch_size: recordings a batch and device.
+        task: what the model is asked.
+        batch_size: recordings per batch and device.
         imbalance: ``none``; ``balanced_sampler``: every condition is drawn equally often (see
-            :func:`balanced_weights`); ``pos_weight``: the loss weighs conditions (see :func:`loss_weights`).
+            :func:`balanced_weights`); ``pos_weight``: the loss weighs conditions, as the task says.
         seed: of the order of the training batches.
         workers: processes that read, see :func:`~ecgfounder_ft.data.batches.batch_loader`.
 
@@ -45,7 +46,7 @@ class ECGDataModule(pl.LightningDataModule):
         split: pd.Series | Sequence[str],
         targets: NDArray[np.int8],
         codes: Sequence[str],
-        task: str,
+        task: Task,
         *,
         batch_size: int = 32,
         imbalance: str = "none",
@@ -54,8 +55,6 @@ class ECGDataModule(pl.LightningDataModule):
     ) -> None:
         super().__init__()
         sides = np.asarray(split, dtype=object)
-        if task not in TASKS:
-            raise ValueError(f"data.task is {task!r}, expected one of: {', '.join(TASKS)}")
         if imbalance not in IMBALANCE:
             raise ValueError(f"data.imbalance is {imbalance!r}, expected one of: {', '.join(IMBALANCE)}")
         if targets.shape != (len(stored), len(codes)) or len(sides) != len(stored):
@@ -65,7 +64,7 @@ class ECGDataModule(pl.LightningDataModule):
             )
         self.stored: StoredSignals | StoredActivations = stored
         self.training_views: StoredViews | None = None
-        """Read in place of :attr:`stored` in training, one view an epoch."""
+        """Read in place of :attr:`stored` in training, one view per epoch."""
         self.targets = np.ascontiguousarray(targets, dtype=np.int8)
         self.codes = tuple(codes)
         self.task = task
@@ -73,21 +72,17 @@ class ECGDataModule(pl.LightningDataModule):
         self.imbalance = imbalance
         self.seed = seed
         self.workers = workers
-        usable = sides != EXCLUDED
-        if task == "single_label":
-            usable &= (self.targets == PRESENT).sum(axis=1) == 1
+        usable = (sides != EXCLUDED) & task.usable(self.targets)
         self.positions: dict[str, NDArray[np.int64]] = {
             side: np.flatnonzero(usable & (sides == side)) for side in SIDES
         }
         """Positions of the recordings of each side in the store, those that the task uses."""
-        self.without_class: dict[str, int] = {
-            side: int((sides == side).sum()) - len(self.positions[side]) for side in SIDES
-        }
-        """Recordings of each side that a single-label task leaves out, having no condition or several."""
+        self.unusable: dict[str, int] = {side: int((sides == side).sum()) - len(self.positions[side]) for side in SIDES}
+        """Recordings of each side that the task leaves out."""
         if not len(self.positions[TRAIN]):
             raise ValueError(
                 f"no recording to train on: {int((sides == TRAIN).sum())} on the train side, "
-                f"{self.without_class[TRAIN]} of them without exactly one condition"
+                f"{self.unusable[TRAIN]} of them of no use: {task.unusable}"
             )
 
     @property
@@ -95,7 +90,7 @@ class ECGDataModule(pl.LightningDataModule):
         """Weights for the loss (conditions,) with ``imbalance=pos_weight``, of the training side; else None."""
         if self.imbalance != "pos_weight":
             return None
-        return loss_weights(self.targets[self.positions[TRAIN]], self.task)
+        return self.task.loss_weights(self.targets[self.positions[TRAIN]])
 
     def train_dataloader(self) -> BatchLoader:
         """Shuffled by the seed and the epoch, or drawn with balance."""
@@ -151,23 +146,3 @@ def balanced_weights(targets: NDArray[np.int8]) -> NDArray[np.float64]:
     counts = groups.sum(axis=0)
     shares = np.divide(1.0, counts, out=np.zeros(len(counts)), where=counts > 0)
     return groups @ shares
-
-
-def loss_weights(targets: NDArray[np.int8], task: str) -> NDArray[np.float32]:
-    """Weights that make rare conditions count as much as frequent ones in the loss, (conditions,).
-
-    Multi-label: absent over present recordings, for ``BCEWithLogitsLoss(pos_weight=...)``; unknown ones do not count.
-    Single-label: recordings over (conditions x recordings of the condition), for ``CrossEntropyLoss(weight=...)``.
-    A condition that never occurs gets 1.
-
-    Args:
-        targets: int8 (recordings, conditions), of the training side.
-        task: ``single_label`` or ``multi_label``.
-    """
-    present = (targets == PRESENT).sum(axis=0)
-    if task == "single_label":
-        wanted = np.full(present.shape, len(targets) / targets.shape[1])
-    else:
-        wanted = (targets == ABSENT).sum(axis=0)
-    usable = (present > 0) & (wanted > 0)
-    return np.divide(wanted, present, out=np.ones(present.shape), where=usable).astype(np.float32)

@@ -1,40 +1,44 @@
 """How recordings are divided, as settings. Apart from the rules that follow them, so that a configuration is checked
 without importing pandas."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+
+TRAIN, VALIDATION, TEST, EXCLUDED = "train", "validation", "test", "excluded"
+SIDES = (TRAIN, VALIDATION, TEST)
+"""The sides that hold recordings; ``excluded`` ones are used for nothing."""
 
 KINDS = ("random", "external", "leave_one_source_out", "kfold", "published")
 ASSIGNMENTS = ("hash", "stratified")
 
 
-@dataclass
+@dataclass(kw_only=True)
 class SplitSettings:
-    """How recordings are divided.
+    """How recordings are divided. The values stand in ``configs/split/``; the class has none.
 
     Raises:
         ValueError: if a setting is impossible or contradicts the kind; the message names it.
     """
 
-    kind: str = "random"
+    kind: str
     """``random``; ``external`` (trained on some sources, tested on all others); ``leave_one_source_out`` (tested on
     one source); ``kfold`` (tested on one fold); ``published`` (PTB-XL's folds: 1-8, 9, 10)."""
-    assignment: str = "stratified"
-    """``stratified`` or ``hash``, see the module."""
-    train: float = 0.70
+    assignment: str
+    """``stratified`` or ``hash``, see :mod:`ecgfounder_ft.data.splits`."""
+    train: float
     """Share of the patients. Where the sources decide the test side, train and validation keep their proportion."""
-    validation: float = 0.15
+    validation: float
     """Share of the patients."""
-    test: float = 0.15
+    test: float
     """Share of the patients."""
-    train_sources: list[str] = field(default_factory=list)
+    train_sources: list[str]
     """``external``: datasets or constituents to train and validate on."""
-    held_out: str | None = None
+    held_out: str | None
     """``leave_one_source_out``: the dataset or constituent to test on."""
-    folds: int = 5
+    folds: int
     """``kfold``: number of folds."""
-    fold: int = 0
+    fold: int
     """``kfold``: the fold to test on, from 0."""
-    minimum: int = 3
+    minimum: int
     """Recordings of each condition that a side needs; fewer stop the run."""
 
     def __post_init__(self) -> None:
@@ -57,3 +61,13 @@ class SplitSettings:
             )
         if self.minimum < 0:
             raise ValueError(f"split.minimum is {self.minimum}, expected 0 or more")
+
+    @property
+    def tested_elsewhere(self) -> bool:
+        """The test side is of foreign sources, which may lack a condition by nature; reports say where one does."""
+        return self.kind in ("external", "leave_one_source_out")
+
+    @property
+    def sides_that_need_all(self) -> tuple[str, ...]:
+        """The sides that need :attr:`minimum` recordings of each condition."""
+        return (TRAIN, VALIDATION) if self.tested_elsewhere else SIDES

@@ -23,13 +23,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ecgfounder_ft.data.split_settings import SplitSettings
+from ecgfounder_ft.data.split_settings import EXCLUDED, SIDES, TEST, TRAIN, VALIDATION, SplitSettings
 from ecgfounder_ft.errors import ExplainedError
 from ecgfounder_ft.labels import PRESENT, STATE_NAMES
-
-TRAIN, VALIDATION, TEST, EXCLUDED = "train", "validation", "test", "excluded"
-SIDES = (TRAIN, VALIDATION, TEST)
-"""The sides that hold recordings; ``excluded`` ones are used for nothing."""
 
 _WEIGHT = {EXCLUDED: -1, TRAIN: 0, VALIDATION: 1, TEST: 2}
 _PUBLISHED_FOLDS = {**dict.fromkeys(range(1, 9), TRAIN), 9: VALIDATION, 10: TEST}
@@ -172,7 +168,7 @@ def _on_lesser_side(key: pd.Series, split: pd.Series) -> pd.Series:
 
 
 def _hashes(patients: pd.Series, seed: int, purpose: str) -> NDArray[np.float64]:
-    """A number in [0, 1) a recording that depends on nothing but the patient, the seed and the purpose."""
+    """A number in [0, 1) per recording that depends on nothing but the patient, the seed and the purpose."""
     codes, names = pd.factorize(patients)
     digests = (hashlib.blake2b(f"{seed}\0{purpose}\0{name}".encode(), digest_size=8).digest() for name in names)
     values = np.array([(int.from_bytes(digest, "big") >> 11) / 2**53 for digest in digests])
@@ -233,7 +229,7 @@ def _linked(*keys: pd.Series) -> NDArray[np.int64]:
 def _iterative_stratification(
     member: NDArray[np.bool_], order: NDArray[np.float64], shares: NDArray[np.float64]
 ) -> NDArray[np.int64]:
-    """A side a group, so that each stratum and each condition is divided by the shares.
+    """One side per group, so that each stratum and each condition is divided by the shares.
 
     Args:
         member: (groups, conditions, sources): which strata a group belongs to, at least one.
@@ -275,7 +271,7 @@ class LeakageReport:
     """What stands on two sides, by source; every number must be zero."""
 
     by_source: pd.DataFrame
-    """A row a source, and one for ``all``: patients, patients_on_two_sides, signals, signals_on_two_sides, and the
+    """One row per source, and one for ``all``: patients, patients_on_two_sides, signals, signals_on_two_sides, and the
     recordings excluded to keep it so."""
     examples: tuple[str, ...]
     """Some of the patients and signals at fault."""

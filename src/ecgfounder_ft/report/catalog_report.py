@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 from numpy.typing import NDArray
 
-from ecgfounder_ft.ecg.formats.wfdb import read_recording
+from ecgfounder_ft.ecg.formats import read_recording
 from ecgfounder_ft.ecg.paper import draw_recording
 from ecgfounder_ft.ecg.recording import Recording, UnreadableRecordingError
 from ecgfounder_ft.labels import PRESENT, STATE_NAMES, UNKNOWN, LabelMap

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from ecgfounder_ft.data.catalog import CatalogError, FolderNotFoundError, catalog_columns, targets
-from ecgfounder_ft.data.sources.mimic_iv_ecg import read_mimic_iv_ecg
+from ecgfounder_ft.data.sources.mimic_iv_ecg.tables import read_mimic_iv_ecg
 from ecgfounder_ft.labels import PRESENT, UNKNOWN
 
 MEASUREMENTS = ["bandwidth", "filtering", "rr_interval", "p_onset", "p_end", "qrs_onset", "qrs_end", "t_end"]

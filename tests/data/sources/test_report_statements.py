@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from omegaconf import OmegaConf
 
-from ecgfounder_ft.data.sources.report_statements import (
+from ecgfounder_ft.data.sources.mimic_iv_ecg.report_statements import (
     DEFINITE,
     SILENT,
     UNCERTAIN,

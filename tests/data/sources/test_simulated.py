@@ -76,13 +76,13 @@ def test_same_seed_same_bytes_and_reuse(tmp_path: Path, label_map: LabelMap) -> 
 
 
 def test_a_killed_run_is_written_anew(tmp_path: Path, label_map: LabelMap, monkeypatch: pytest.MonkeyPatch) -> None:
-    import ecgfounder_ft.data.sources.simulated as module
+    from ecgfounder_ft.ecg.formats import wfdb
 
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(module, "write_recording", interrupted)
+        patched.setattr(wfdb, "write_recording", interrupted)
         with pytest.raises(KeyboardInterrupt):
             write_selected_folders(tmp_path, label_map, 2, seed=1)
     stray = tmp_path / "MIMIC IV Selected" / "NORMAL" / "stray.hea"

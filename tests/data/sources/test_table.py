@@ -1,17 +1,12 @@
-import os
-
 import numpy as np
 import pandas as pd
-import pyarrow.parquet as pq
 import pytest
 
-from ecgfounder_ft.data.catalog import Catalog, CatalogError, catalog_columns, skipped_table, targets
-from ecgfounder_ft.data.sources.physionet2021 import read_physionet2021
-from ecgfounder_ft.data.sources.table import load_catalog, read_table, save_catalog
+from ecgfounder_ft.data.catalog import CatalogError, catalog_columns, targets
+from ecgfounder_ft.data.sources.table.reading import read_table
 from ecgfounder_ft.ecg.formats.wfdb import write_recording
 from ecgfounder_ft.ecg.leads import STANDARD_LEADS
-from ecgfounder_ft.ecg.recording import UnreadableRecordingError
-from ecgfounder_ft.labels import PRESENT, UNKNOWN, LabelMap
+from ecgfounder_ft.labels import PRESENT
 
 
 def write(folder, name, seed=0, **comments):
@@ -215,86 +210,3 @@ def test_real_recordings_without_codes_in_their_headers(shared, label_map, tmp_p
     for name, states in zip(catalog.table["recording"], targets(catalog.table, label_map), strict=True):
         named = {code for code, state in zip(label_map.codes, states, strict=True) if state == PRESENT}
         assert named == set(filter(None, expected[name].split("|")))
-
-
-class TestSavedCatalogs:
-    @pytest.fixture
-    def catalog(self, tmp_path, label_map):
-        root = tmp_path / "data"
-        for number in range(3):
-            folder = root / "training" / "georgia"
-            path = folder / f"E0000{number}"
-            write_recording(
-                folder,
-                path.name,
-                np.full((12, 50), number + 1.0),
-                STANDARD_LEADS,
-                500,
-                storage="mat",
-                comments={"Age": "NaN", "Sex": "Male", "Dx": ["426783006", "", "164889003,59118001"][number]},
-            )
-        (root / "E00009.hea").touch()
-        return read_physionet2021(root, label_map)
-
-    def test_it_comes_back_as_it_was(self, catalog, tmp_path, label_map):
-        file = tmp_path / "catalogs" / "physionet2021.parquet"
-        save_catalog(catalog, file, tmp_path / "data", label_map)
-        again = load_catalog(file, label_map)
-        pd.testing.assert_frame_equal(again.table, catalog.table)
-        pd.testing.assert_frame_equal(again.skipped, catalog.skipped)
-        assert again.notes == catalog.notes
-        assert sorted(os.listdir(file.parent)) == ["physionet2021.parquet", "physionet2021.skipped.csv"]  # noqa: PTH208
-
-    def test_any_tool_can_read_it(self, catalog, tmp_path, label_map):
-        file = tmp_path / "c.parquet"
-        save_catalog(catalog, file, tmp_path / "data", label_map)
-        plain = pq.read_table(file)
-        assert plain.column_names == list(catalog_columns(label_map))
-        assert plain["path"].to_pylist()[0] == "training/georgia/E00000.hea"
-        assert plain["NORM"].to_pylist() == ["present", "unknown", "absent"]
-
-    def test_a_dataset_may_move(self, catalog, tmp_path, label_map):
-        file = tmp_path / "c.parquet"
-        save_catalog(catalog, file, tmp_path / "data", label_map)
-        table = load_catalog(file, label_map, root="/elsewhere").table
-        assert table["path"][0] == "/elsewhere/training/georgia/E00000.hea"
-
-    def test_without_a_root_paths_are_absolute(self, catalog, tmp_path, label_map):
-        save_catalog(catalog, tmp_path / "c.parquet", None, label_map)
-        loaded = load_catalog(tmp_path / "c.parquet", label_map)
-        assert loaded.table["path"].tolist() == catalog.table["path"].tolist()
-
-    def test_a_saved_catalog_is_a_table_too(self, catalog, tmp_path, label_map):
-        save_catalog(catalog, tmp_path / "data" / "c.parquet", tmp_path / "data", label_map)
-        again = read_table(tmp_path / "data" / "c.parquet", label_map)
-        assert again.table["recording"].tolist() == catalog.table["recording"].tolist()
-        assert again.table["patient"].tolist() == catalog.table["patient"].tolist()
-        assert (targets(again.table, label_map) == targets(catalog.table, label_map)).all()
-
-    def test_another_label_map_is_refused(self, catalog, tmp_path, label_map):
-        file = tmp_path / "c.parquet"
-        save_catalog(catalog, file, None, label_map)
-        other = LabelMap.from_dict(label_map.to_dict() | {"unreliable": {}})
-        with pytest.raises(CatalogError, match=r"another label map.*build the catalog again"):
-            load_catalog(file, other)
-
-    def test_other_files_are_refused(self, tmp_path, label_map):
-        file = tmp_path / "c.parquet"
-        with pytest.raises(CatalogError, match="cannot be read"):
-            load_catalog(file, label_map)
-        pd.DataFrame({"a": [1]}).to_parquet(file)
-        with pytest.raises(CatalogError, match="version None, expected 1"):
-            load_catalog(file, label_map)
-        file.write_bytes(file.read_bytes()[:50])
-        with pytest.raises(CatalogError, match="cannot be read"):
-            load_catalog(file, label_map)
-
-    def test_an_empty_catalog(self, tmp_path, label_map):
-        from ecgfounder_ft.data.catalog import build_table
-
-        empty = Catalog(build_table([], label_map), skipped_table([UnreadableRecordingError("no samples")]))
-        save_catalog(empty, tmp_path / "c.parquet", None, label_map)
-        again = load_catalog(tmp_path / "c.parquet", label_map)
-        assert len(again) == 0
-        assert again.skipped["reason"].tolist() == ["no samples"]
-        assert (targets(again.table, label_map) == UNKNOWN).all()

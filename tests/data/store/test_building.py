@@ -104,10 +104,14 @@ def test_a_build_killed_in_the_middle_goes_on(tmp_path, preprocessing, moment):
     process = start_build(tmp_path, table, workers=1, pause=0.01)
     store = tmp_path / "store" / store_name(preprocessing)
 
+    def size(file: Path) -> int:
+        try:
+            return file.stat().st_size
+        except FileNotFoundError:  # renamed meanwhile
+            return 0
+
     def written() -> int:
-        return sum(file.stat().st_size for file in store.glob(".*.temporary")) + sum(
-            file.stat().st_size for file in store.glob("shard-*.npy")
-        )
+        return sum(size(file) for pattern in (".*.temporary", "shard-*.npy") for file in store.glob(pattern))
 
     wait_for(lambda: written() >= moment * 24_000)
     process.kill()
@@ -218,9 +222,13 @@ def test_only_the_remains_of_dead_writers_are_removed(tmp_path, preprocessing):
     store = tmp_path / "store" / store_name(preprocessing)
     store.mkdir(parents=True)
     (store / ".1.temporary").touch()
+    abandoned, recent = (store / f".index-{name}.parquet.0.unfinished" for name in ("a", "b"))
+    for file in (abandoned, recent):
+        file.touch()
+    os.utime(abandoned, (0, 0))
     with temporary_file(store) as (_, alive):
         build_store(make_table(tmp_path / "data", 2), preprocessing, tmp_path / "store", progress=False)
-        assert list(store.glob(".*.temporary")) == [alive]
+        assert set(store.glob(".*")) == {alive, recent}
 
 
 @pytest.mark.slow

@@ -7,21 +7,21 @@ import pytest
 import torch
 
 from ecgfounder_ft.data.store.frozen_outputs import store_activations
-from tests.ten_signals import TenSignals, mean_over_time
+from tests.fake_store import mean_over_time, ten_signals
 
 
 def test_outputs_are_read_by_position_and_into_a_batch(tmp_path: Path) -> None:
-    signals = TenSignals(tmp_path)
-    stored = store_activations(signals, mean_over_time, "mean", batch_size=4)  # type: ignore[arg-type]
+    signals = ten_signals(tmp_path)
+    stored = store_activations(signals, mean_over_time, "mean", batch_size=4)
     assert stored is not None
     assert len(stored) == 10
     assert stored.shape == (3,)
-    expected = signals.array[[7, 0, 7]].mean(axis=2)
+    expected = signals.signals[[7, 0, 7]].mean(axis=2)
     np.testing.assert_allclose(stored.read([7, 0, 7]), expected, rtol=1e-6)
     out = np.empty((3, 3), np.float32)
     assert stored.read(np.array([7, 0, 7]), out=out) is out
     np.testing.assert_allclose(out, expected, rtol=1e-6)
-    assert not list(tmp_path.glob("*.temporary*"))
+    assert {file.suffix for file in tmp_path.iterdir()} <= {".npy", ".lock"}
     assert len(pickle.dumps(stored)) < 10_000  # a file's name for a worker process, not its content
     assert np.array_equal(pickle.loads(pickle.dumps(stored)).read([3]), stored.read([3]))
 
@@ -33,16 +33,16 @@ def test_outputs_are_computed_once_for_the_same_weights_and_recordings(tmp_path:
         computed.append(len(signal))
         return mean_over_time(signal)
 
-    everything, some = TenSignals(tmp_path), TenSignals(tmp_path, [3, 1])
+    everything, some = ten_signals(tmp_path), ten_signals(tmp_path, [3, 1])
     for signals, what in ((everything, "a"), (everything, "a"), (some, "a"), (everything, "b")):
-        stored = store_activations(signals, run, what, batch_size=10)  # type: ignore[arg-type]
+        stored = store_activations(signals, run, what, batch_size=10)
         assert stored is not None
-        np.testing.assert_allclose(stored.read([1]), signals.array[[1]].mean(axis=2), rtol=1e-6)
+        np.testing.assert_allclose(stored.read([1]), signals.signals[[1]].mean(axis=2), rtol=1e-6)
     assert [count for count in computed if count > 1] == [10, 2, 10]  # one recording each to learn the shape
 
 
 def test_an_interrupted_computation_leaves_nothing_that_counts(tmp_path: Path) -> None:
-    signals = TenSignals(tmp_path)
+    signals = ten_signals(tmp_path)
     calls: list[int] = []
 
     def fails(signal: torch.Tensor) -> torch.Tensor:
@@ -52,10 +52,14 @@ def test_an_interrupted_computation_leaves_nothing_that_counts(tmp_path: Path) -
         return mean_over_time(signal)
 
     with pytest.raises(KeyboardInterrupt):
-        store_activations(signals, fails, "mean", batch_size=4)  # type: ignore[arg-type]
-    stored = store_activations(signals, mean_over_time, "mean", batch_size=4)  # type: ignore[arg-type]
+        store_activations(signals, fails, "mean", batch_size=4)
+    (lock,) = tmp_path.iterdir()
+    killed = tmp_path / f".{lock.stem}.npy.0.unfinished"  # as a process leaves it that had no time to clean up
+    killed.write_bytes(b"half")
+    stored = store_activations(signals, mean_over_time, "mean", batch_size=4)
     assert stored is not None
-    np.testing.assert_allclose(stored.read(range(10)), signals.array.mean(axis=2), rtol=1e-6, atol=1e-7)
+    np.testing.assert_allclose(stored.read(range(10)), signals.signals.mean(axis=2), rtol=1e-6, atol=1e-7)
+    assert not killed.exists()
 
 
 def test_without_room_on_the_disk_it_says_so_and_does_without(
@@ -63,6 +67,6 @@ def test_without_room_on_the_disk_it_says_so_and_does_without(
 ) -> None:
     usage = shutil.disk_usage(tmp_path)._replace(free=100)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
-    signals = TenSignals(tmp_path)
-    assert store_activations(signals, mean_over_time, "mean", batch_size=4) is None  # type: ignore[arg-type]
+    signals = ten_signals(tmp_path)
+    assert store_activations(signals, mean_over_time, "mean", batch_size=4) is None
     assert "computed in every epoch instead" in caplog.text

@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ecgfounder_ft.data import store as store_module
 from ecgfounder_ft.data.store import building as store_build
+from ecgfounder_ft.data.store import reading
 from ecgfounder_ft.data.store.building import StoreFullError, signal_hash
 from ecgfounder_ft.data.store.reading import StoredSignals, build_store, store_name
 from ecgfounder_ft.ecg.formats.wfdb import read_recording, write_recording
@@ -216,7 +216,7 @@ def test_reads_check_their_arguments(tmp_path, preprocessing):
 
 
 def test_more_shards_than_open_files(tmp_path, preprocessing, monkeypatch):
-    monkeypatch.setattr(store_module, "_OPEN_SHARDS", 2)
+    monkeypatch.setattr(reading, "_OPEN_SHARDS", 2)
     table = make_recordings(tmp_path / "data", 5)
     for n in range(1, 6):
         stored = build(table.iloc[:n], preprocessing, tmp_path / "store")

@@ -6,22 +6,23 @@ Constituents whose labels of a condition are not to be trusted stand in the labe
 become unknown.
 """
 
+from __future__ import annotations
+
 import logging
 import re
 from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import pandas as pd
-
-from ecgfounder_ft.data.catalog import Catalog, CatalogError, build_table, existing_folder, skipped_table
-from ecgfounder_ft.data.sources.wfdb_headers import (
-    HeaderFacts,
-    copies_by_name,
-    find_headers,
-    read_headers,
-    unique_name,
-)
+from ecgfounder_ft.data.sources.downloaded import DownloadedDataset, DownloadedFolder
 from ecgfounder_ft.labels import ABSENT, PRESENT, UNKNOWN, LabelMap
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from ecgfounder_ft.data.catalog import Catalog
+    from ecgfounder_ft.data.wfdb_headers import HeaderFacts
 
 logger = logging.getLogger(__name__)
 
@@ -46,6 +47,28 @@ _LAST_CHAPMAN = 10646
 _SNOMED = re.compile(r"\d{6,18}")
 _WORDS = {"Normal", "AF", "I-AVB", "LBBB", "RBBB", "PAC", "PVC", "STD", "STE"}
 """Every label of CPSC 2018 (http://2018.icbeb.org/Challenge.html), which the unofficial phase kept as words."""
+
+
+@dataclass(kw_only=True)
+class Physionet2021Folder(DownloadedFolder):
+    """The folder of the Challenge's recordings, or any part of it."""
+
+    dataset = PHYSIONET_2021
+
+    ptbxl_database: str | None
+    """PTB-XL's ``ptbxl_database.csv``, for the patients and folds of its recordings; None: without these."""
+
+    def read_files(self, label_map: LabelMap, header_cache: Path) -> Catalog:
+        """Read the headers, of those that are remembered only new and changed ones."""
+        assert self.root is not None
+        return read_physionet2021(self.root, label_map, ptbxl_database=self.ptbxl_database, header_cache=header_cache)
+
+
+@dataclass(kw_only=True)
+class Physionet2021(Physionet2021Folder, DownloadedDataset):
+    """PhysioNet/CinC Challenge 2021 alone."""
+
+    label_origin = "SNOMED CT codes in the headers of PhysioNet/CinC 2021, as its contributors assigned them."
 
 
 def constituent_of(record_name: str, folders: tuple[str, ...] = ()) -> str:
@@ -80,12 +103,15 @@ def read_physionet2021(
         label_map: the conditions, their codes and words, and the constituents not to be trusted.
         ptbxl_database: PTB-XL's ``ptbxl_database.csv`` (https://physionet.org/content/ptb-xl/), from which
             the patients and folds of its recordings are joined; without it each of them is its own patient.
-        header_cache: where to remember headers; see :func:`ecgfounder_ft.data.sources.wfdb_headers.read_headers`.
+        header_cache: where to remember headers; see :func:`ecgfounder_ft.data.wfdb_headers.read_headers`.
 
     Raises:
         FolderNotFoundError: if ``root`` does not exist.
         CatalogError: if ``ptbxl_database`` has not the columns that it should.
     """
+    from ecgfounder_ft.data.catalog import Catalog, build_table, existing_folder, skipped_table
+    from ecgfounder_ft.data.wfdb_headers import copies_by_name, find_headers, read_headers, unique_name
+
     folder = existing_folder(
         root,
         "PhysioNet/CinC 2021 recordings",
@@ -182,6 +208,10 @@ def _row(recording: str, constituent: str, facts: HeaderFacts, evidence: str) ->
 
 def _join_ptbxl(table: pd.DataFrame, file: Path) -> tuple[pd.DataFrame, str]:
     """Patients and folds of PTB-XL's recordings: the number of ``HR00001`` is its ``ecg_id``."""
+    import pandas as pd
+
+    from ecgfounder_ft.data.catalog import CatalogError
+
     columns = ["ecg_id", "patient_id", "strat_fold"]
     try:
         published = pd.read_csv(file, usecols=columns)

@@ -1,28 +1,63 @@
-"""Recordings that a user sorted by hand into one folder a condition.
+"""Recordings that a user sorted by hand into one folder per condition.
 
 Both datasets are laid out as ``<dataset folder>/<condition folder>/.../<record>.hea``. A folder says what is
 there, not what is absent: a recording's other conditions are unknown. A recording that lies in two condition
 folders is one recording with two conditions.
 """
 
+from __future__ import annotations
+
 import logging
 from collections import Counter
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from ecgfounder_ft.data.catalog import (
-    Catalog,
-    CatalogError,
-    build_table,
-    existing_folder,
-    merge_catalogs,
-    skipped_table,
-)
 from ecgfounder_ft.data.sources.mimic_iv_ecg import MIMIC_IV_ECG
 from ecgfounder_ft.data.sources.physionet2021 import PHYSIONET_2021, constituent_of
-from ecgfounder_ft.data.sources.wfdb_headers import HeaderFacts, copies_by_name, find_headers, read_headers, unique_name
-from ecgfounder_ft.labels import PRESENT, UNKNOWN, LabelMap, folder_key
+from ecgfounder_ft.data.sources.source import DataSource, NoDataError
+from ecgfounder_ft.labels import ABSENT, PRESENT, UNKNOWN, LabelMap, folder_key
+
+if TYPE_CHECKING:
+    from ecgfounder_ft.data.catalog import Catalog
+    from ecgfounder_ft.data.wfdb_headers import HeaderFacts
 
 logger = logging.getLogger(__name__)
+
+UNLISTED = ("absent", "unknown")
+"""What the conditions for whose folders a recording does not lie in may be taken for."""
+
+
+@dataclass(kw_only=True)
+class Selected(DataSource):
+    """Two folders, each with one subfolder per condition."""
+
+    label_origin = "The folder that each recording lies in, as sorted by hand."
+
+    mimic_path: str | None
+    """Folder of the MIMIC-IV-ECG recordings; None: without this dataset."""
+    physionet_path: str | None
+    """Folder of the PhysioNet/CinC 2021 recordings; None: without this dataset."""
+    unlisted: str
+    """``absent`` or ``unknown``: what the conditions are for whose folders a recording does not lie in."""
+
+    def read(self, label_map: LabelMap) -> Catalog:
+        """Read the headers in both folders.
+
+        Raises:
+            NoDataError: if ``unlisted`` is neither.
+        """
+        from ecgfounder_ft.data.catalog import state_column, targets
+
+        if self.unlisted not in UNLISTED:
+            raise NoDataError(f"data.unlisted is '{self.unlisted}', expected one of: {', '.join(UNLISTED)}")
+        catalog = read_selected_folders(self.mimic_path, self.physionet_path, label_map)
+        if self.unlisted == "unknown":
+            return catalog
+        states = targets(catalog.table, label_map)
+        states[states == UNKNOWN] = ABSENT
+        columns = {code: state_column(states[:, column]) for column, code in enumerate(label_map.codes)}
+        return replace(catalog, table=catalog.table.assign(**columns))
 
 
 def read_selected_folders(
@@ -41,13 +76,15 @@ def read_selected_folders(
         mimic_path: folder of the MIMIC-IV-ECG recordings, or None to do without.
         physionet_path: folder of the PhysioNet/CinC 2021 recordings, or None to do without.
         label_map: the conditions and the names of their folders.
-        header_cache: where to remember headers, one file a dataset; see
-            :func:`ecgfounder_ft.data.sources.wfdb_headers.read_headers`.
+        header_cache: where to remember headers, one file per dataset; see
+            :func:`ecgfounder_ft.data.wfdb_headers.read_headers`.
 
     Raises:
         FolderNotFoundError: if a folder that was given does not exist.
         CatalogError: if neither folder is given.
     """
+    from ecgfounder_ft.data.catalog import CatalogError, existing_folder, merge_catalogs
+
     catalogs = []
     for dataset, folder, option in (
         (MIMIC_IV_ECG, mimic_path, "data.mimic_path"),
@@ -55,7 +92,7 @@ def read_selected_folders(
     ):
         if folder is not None:
             advice = (
-                f"Set {option} to the folder that holds one folder a condition, "
+                f"Set {option} to the folder that holds one folder per condition, "
                 f"or {option}=null to do without this dataset"
             )
             root = existing_folder(folder, f"{dataset} recordings", advice)
@@ -67,6 +104,9 @@ def read_selected_folders(
 
 
 def _read_dataset(dataset: str, root: Path, label_map: LabelMap, header_cache: Path | None) -> Catalog:
+    from ecgfounder_ft.data.catalog import Catalog, build_table, skipped_table
+    from ecgfounder_ft.data.wfdb_headers import copies_by_name, find_headers, read_headers, unique_name
+
     code_of_folder = label_map.code_of_folder()
     unclaimed: Counter[str] = Counter()
     folder_of: dict[str, str] = {}

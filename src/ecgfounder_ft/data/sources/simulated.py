@@ -3,24 +3,26 @@
 They let the whole way from folders to report run where no dataset is at hand.
 """
 
+from __future__ import annotations
+
 import hashlib
 import json
 import shutil
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from filelock import FileLock
-from numpy.typing import NDArray
-from rich.progress import track
-
-from ecgfounder_ft.ecg import simulator
-from ecgfounder_ft.ecg.formats.wfdb import write_recording
+from ecgfounder_ft.data.sources.selected import Selected
 from ecgfounder_ft.ecg.leads import STANDARD_LEADS, lead_indices
-from ecgfounder_ft.ecg.simulator import Physiology, check_conditions, record, sample_physiology
+from ecgfounder_ft.files import write_json
 from ecgfounder_ft.labels import LabelMap
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from ecgfounder_ft.data.catalog import Catalog
 
 MIMIC_FOLDER = "MIMIC IV Selected"
 PHYSIONET_FOLDER = "Physionet 2021 Selected"
@@ -34,6 +36,25 @@ _PHYSIONET_SPELLING = {"1dAVb": "1st Degree AV Block"}
 _PAIRS = (("AFIB", "RBBB"), ("1dAVb", "LBBB"), ("AFLT", "RBBB"), ("AFIB", "LBBB"), ("1dAVb", "RBBB"))
 _PAIR_SHARE = 0.05
 _REPEAT_SHARE = 0.15
+
+
+@dataclass(kw_only=True)
+class Simulated(Selected):
+    """The two folders of hand-selected recordings, filled by the simulator."""
+
+    label_origin = "The simulator's own settings; these are no patients."
+
+    root: str
+    """Folder that the two folders are made in."""
+    recordings_per_condition: int
+    """In both together, at least 2."""
+    seed: int
+    """Of the simulation."""
+
+    def read(self, label_map: LabelMap) -> Catalog:
+        """Simulate the recordings, unless they are there, and read them as if a user had sorted them."""
+        write_selected_folders(Path(self.root), label_map, self.recordings_per_condition, self.seed)
+        return super().read(label_map)
 
 
 @dataclass(frozen=True)
@@ -68,10 +89,17 @@ def write_selected_folders(
         ValueError: if the label map holds a condition that cannot be simulated, or the number is below 2.
         FileExistsError: if one of the two folders exists and was not written by this function.
     """
+    from filelock import FileLock
+    from rich.progress import track
+
+    from ecgfounder_ft.ecg.simulator import check_conditions
+
     for code in label_map.codes:
         check_conditions([code])
     if recordings_per_condition < 2:
-        raise ValueError(f"recordings_per_condition is {recordings_per_condition}; expected at least 2, one a dataset")
+        raise ValueError(
+            f"recordings_per_condition is {recordings_per_condition}; expected at least 2, one per dataset"
+        )
     folders = root / MIMIC_FOLDER, root / PHYSIONET_FOLDER
     marker = root / MARKER
     settings = {
@@ -89,18 +117,20 @@ def write_selected_folders(
                 raise FileExistsError(
                     f"{folder} exists and was not simulated (no {MARKER} beside it); choose another folder"
                 )
-        _write_marker(marker, {"complete": False, "settings": settings})
+        write_json(marker, {"complete": False, "settings": settings})
         for folder in folders:
             shutil.rmtree(folder, ignore_errors=True)
         plans = _plan(label_map.codes, recordings_per_condition, seed)
         for plan in track(plans, description="simulating recordings"):
             _write(plan, folders, label_map, seed)
-        _write_marker(marker, {"complete": True, "settings": settings})
+        write_json(marker, {"complete": True, "settings": settings})
     return folders
 
 
 def _fingerprint() -> str:
     """Changes whenever the simulator does."""
+    from ecgfounder_ft.ecg import simulator
+
     files = sorted(Path(simulator.__file__).parent.glob("*.py"))
     return hashlib.sha256(b"".join(file.read_bytes() for file in [*files, Path(__file__)])).hexdigest()[:16]
 
@@ -112,14 +142,10 @@ def _read_marker(path: Path) -> Any:
         return None
 
 
-def _write_marker(path: Path, content: dict[str, Any]) -> None:
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(content, indent=1), encoding="utf-8")
-    partial.replace(path)
-
-
 def _plan(codes: tuple[str, ...], per_condition: int, seed: int) -> list[_Plan]:
     """Every recording of both datasets; each condition gets ``per_condition`` of them, pairs counted for both."""
+    import numpy as np
+
     rng = np.random.default_rng([seed, 0])
     plans = []
     for dataset, share in (("mimic", per_condition - per_condition // 2), ("physionet", per_condition // 2)):
@@ -149,9 +175,13 @@ def _names(dataset: str, n: int, rng: np.random.Generator) -> list[str]:
 
 
 def _write(plan: _Plan, folders: tuple[Path, Path], label_map: LabelMap, seed: int) -> None:
+    import numpy as np
+
+    from ecgfounder_ft.ecg.simulator import record, sample_physiology
+
     mimic = plan.dataset == "mimic"
     patient_rng = np.random.default_rng([seed, 1 if mimic else 2, plan.patient])
-    physiology: Physiology = sample_physiology(plan.conditions, patient_rng)
+    physiology = sample_physiology(plan.conditions, patient_rng)
     age, sex = int(patient_rng.integers(18, 95)), str(patient_rng.choice(["Male", "Female"]))
     digits = int(plan.name.removeprefix("SIM"))
     signal, _ = record(physiology, np.random.default_rng([seed, 3 if mimic else 4, digits]))
@@ -178,5 +208,7 @@ def _store(
     gain: float,
     comments: dict[str, str],
 ) -> None:
+    from ecgfounder_ft.ecg.formats.wfdb import write_recording
+
     ordered = signal[lead_indices(STANDARD_LEADS, leads)]
     write_recording(folder, name, ordered, leads, 500.0, storage=storage, gain=gain, comments=comments)

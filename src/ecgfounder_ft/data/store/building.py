@@ -32,14 +32,14 @@ from ecgfounder_ft.data.store.index import (
     write_index,
     write_shard_header,
 )
-from ecgfounder_ft.ecg.formats.wfdb import Header, read_header, read_recording, signal_file
+from ecgfounder_ft.ecg.formats import other_files, read_recording
 from ecgfounder_ft.ecg.leads import STANDARD_LEADS
 from ecgfounder_ft.ecg.preprocessing import Preprocessing
 from ecgfounder_ft.ecg.recording import Recording, UnreadableRecordingError
 from ecgfounder_ft.errors import ExplainedError
 from ecgfounder_ft.memory import keep_freed_memory
 
-_SHARD_ROWS = (32, 1024)  # fewest and most recordings a shard
+_SHARD_ROWS = (32, 1024)  # fewest and most recordings per shard
 _SHARDS_PER_BUILD = 64  # aimed at between those: even work for the processes, and a progress bar that moves
 _ROWS_WORTH_A_PROCESS = 256  # a process takes about a second to start, the time of some hundred recordings
 _POLL_SECONDS = 0.5
@@ -151,7 +151,7 @@ def build_missing(
 def _build_chunks(
     store: Path, chunks: Sequence[list[str]], known: frozenset[str], preprocessing: Preprocessing, workers: int
 ) -> Iterator[tuple[int, Unreadable]]:
-    """Build a shard a chunk and write its index; yields how many recordings were done, and which are unreadable."""
+    """Build one shard per chunk and write its index; yields how many recordings were done, and which are unreadable."""
     for entries in _shards(store, chunks, known, preprocessing, workers):
         lasting = [entry for entry in entries if entry.content]
         try:
@@ -169,8 +169,8 @@ def _build_shard(store: Path, paths: Sequence[str], known: frozenset[str], prepr
     """Preprocess some recordings into one shard.
 
     Returns:
-        An entry a path: with a row, with a reason, with neither where the content lies elsewhere, and without content
-        where the files cannot be read at all.
+        One entry per path: with a row, with a reason, with neither where the content lies elsewhere, and without
+        content where the files cannot be read at all.
     """
     entries: list[Entry] = []
     rows: set[str] = set()
@@ -202,10 +202,10 @@ def _preprocess(
     """Read and preprocess one recording, unless its content is known."""
     entry = Entry(path)
     try:
-        entry, header = _identify(path)
+        entry = _identify(path)
         if any(entry.content in contents for contents in known):
             return entry, None
-        recording = read_recording(Path(path), leads=preprocessing.leads, header=header)
+        recording = read_recording(Path(path), leads=preprocessing.leads)
         prepared = preprocessing(recording)
     except UnreadableRecordingError as error:
         return entry._replace(reason=error.reason, detail=error.detail), None
@@ -221,28 +221,23 @@ def _preprocess(
     return entry._replace(signal_hash=signal_hash(recording), repairs="; ".join(prepared.repairs)), prepared.signal
 
 
-def _identify(path: str) -> tuple[Entry, Header]:
-    """An entry with the state and the content of a recording's files, and its header.
+def _identify(path: str) -> Entry:
+    """An entry with the state and the content of a recording's files.
 
     Raises:
-        UnreadableRecordingError: if the header is absent or none.
+        UnreadableRecordingError: if the file by which it is known cannot be read.
         OSError: if a file is there but cannot be read.
     """
-    header = read_header(Path(path))
-    files = []
-    for name in dict.fromkeys(signal.file for signal in header.signals):
-        try:
-            files.append(signal_file(header, name).name)
-        except UnreadableRecordingError:
-            files.append(Path(name).name)  # absent now; when it comes, the signature changes
+    main = Path(path)
+    files = other_files(main)  # absent ones too: when such a file comes, the signature changes
     joined = "/".join(files)
     state = signature(path, joined)  # before the content: a change in between is noticed by the next build
     digest = hashlib.blake2b(digest_size=16)
-    for file in (header.path, *(header.path.parent / name for name in files)):
+    for file in (main, *(main.parent / name for name in files)):
         content = file.read_bytes() if file.is_file() else b""
         digest.update(len(content).to_bytes(8, "little"))
         digest.update(content)
-    return Entry(path, joined, state, digest.hexdigest()), header
+    return Entry(path, joined, state, digest.hexdigest())
 
 
 # --- Several processes ----------------------------------------------------------------------------------------------
@@ -251,7 +246,7 @@ def _identify(path: str) -> tuple[Entry, Header]:
 def _shards(
     store: Path, chunks: Sequence[list[str]], known: frozenset[str], preprocessing: Preprocessing, workers: int
 ) -> Iterator[list[Entry]]:
-    """Build a shard a chunk, in this process or in several, and yield its entries as each is done."""
+    """Build one shard per chunk, in this process or in several, and yield its entries as each is done."""
     workers = min(workers, len(chunks), sum(map(len, chunks)) // _ROWS_WORTH_A_PROCESS)
     if workers <= 1:
         keep_freed_memory()

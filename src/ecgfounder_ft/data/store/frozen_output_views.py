@@ -61,7 +61,7 @@ class StoredViews:
     position p in view v is ``v * recordings + p``.
 
     Args:
-        views: the activations a view, a row a recording at ``positions``.
+        views: the activations of each view, one row per recording at ``positions``.
         positions: int64, of the views' recordings in the unchanged store.
         recordings: of the unchanged store.
     """
@@ -113,7 +113,7 @@ def store_views(
         run: as for :func:`~ecgfounder_ft.data.store.frozen_outputs.store_activations`, and so are the rest.
         what: names the outputs for unchanged recordings.
         batch_size: recordings computed at once.
-        progress: show a progress bar a view.
+        progress: show one progress bar per view.
     """
     each = replace(augmentation, stored_views=0)  # so that a run that wants more of them finds these
     views = []

@@ -14,6 +14,8 @@ from filelock import FileLock
 from numpy.typing import NDArray
 from rich.progress import track
 
+from ecgfounder_ft.files import UNFINISHED_SUFFIX, whole_file
+
 log = logging.getLogger(__name__)
 
 
@@ -23,7 +25,7 @@ class Signals(Protocol):
     folder: Path
     """Where outputs for them are stored."""
     rows: pd.DataFrame
-    """A row a recording; ``shard`` and ``row`` tell which signal it is."""
+    """One row per recording; ``shard`` and ``row`` tell which signal it is."""
 
     def __len__(self) -> int: ...
 
@@ -32,11 +34,11 @@ class Signals(Protocol):
 
 
 class StoredActivations:
-    """An array a recording, on disk, read as :class:`~ecgfounder_ft.data.store.reading.StoredSignals` are.
+    """One array per recording, on disk, read as :class:`~ecgfounder_ft.data.store.reading.StoredSignals` are.
 
     Args:
         file: of a float32 array (recordings, ...).
-        rows: a row a recording, as the signals have it.
+        rows: one row per recording, as the signals have it.
     """
 
     def __init__(self, file: Path, rows: pd.DataFrame) -> None:
@@ -107,14 +109,12 @@ def _compute(
     file: Path,
     progress: bool,
 ) -> None:
-    temporary = file.with_name(f"{file.name}.temporary")  # one process at a time is here, so a remnant is written over
-    try:
-        array = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.float32, shape=shape)
+    for remnant in file.parent.glob(f".{file.name}.*{UNFINISHED_SUFFIX}"):
+        remnant.unlink()  # of a process that was killed: one at a time is here
+    with whole_file(file, durable=True) as unfinished:
+        array = np.lib.format.open_memmap(unfinished, mode="w+", dtype=np.float32, shape=shape)
         begins = range(0, len(signals), batch_size)
         for begin in track(begins, "Computing outputs of frozen parts", disable=not progress):
             indices = np.arange(begin, min(begin + batch_size, len(signals)))
             array[indices] = run(torch.from_numpy(signals.read(indices))).numpy()
         array.flush()
-        temporary.replace(file)
-    finally:
-        temporary.unlink(missing_ok=True)

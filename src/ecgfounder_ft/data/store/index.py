@@ -8,6 +8,7 @@ import fcntl
 import hashlib
 import logging
 import os
+import time
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -16,8 +17,15 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 import numpy as np
 
+from ecgfounder_ft.files import UNFINISHED_SUFFIX, whole_file
+
 if TYPE_CHECKING:
-    import pandas as pd  # its import takes a process longer than a hundred recordings
+    import pandas as pd  # a process takes longer to import it than a hundred recordings take
+
+SETTINGS_FILE = "settings.json"
+"""The preprocessing of a store, to read."""
+
+_ABANDONED_SECONDS = 3600
 
 log = logging.getLogger(__name__)
 
@@ -61,12 +69,12 @@ def write_index(store: Path, entries: Sequence[Entry]) -> None:
     import pandas as pd
 
     content = pd.DataFrame(entries, columns=list(Entry._fields)).to_parquet(index=False)
-    with written_whole(store / f"index-{hash_of(content)}.parquet") as stream:
-        stream.write(content)
+    with whole_file(store / f"index-{hash_of(content)}.parquet", durable=True) as unfinished:
+        unfinished.write_bytes(content)
 
 
 def read_index(store: Path, row_bytes: int) -> "pd.DataFrame":
-    """All entries of a store, one a row; those of shards that are absent or cut off do not count.
+    """All entries of a store, one per row; those of shards that are absent or cut off do not count.
 
     Args:
         store: the folder.
@@ -74,7 +82,7 @@ def read_index(store: Path, row_bytes: int) -> "pd.DataFrame":
     """
     import pandas as pd
 
-    # pyarrow's own reader, since pandas' spends several milliseconds a file
+    # pyarrow's own reader, since pandas' spends several milliseconds on each file
     from pyarrow import concat_tables, parquet
 
     tables = []
@@ -160,17 +168,12 @@ def is_whole(shard: Path, row_bytes: int) -> bool:
 
 
 @contextmanager
-def written_whole(path: Path) -> Iterator[BinaryIO]:
-    """A file that appears under its name only when all of it is on the disk."""
-    with temporary_file(path.parent) as (stream, temporary):
-        yield stream
-        flush(stream)
-        temporary.replace(path)
-
-
-@contextmanager
 def temporary_file(folder: Path) -> Iterator[tuple[BinaryIO, Path]]:
-    """A file to write to and then to rename; removed at the end where that was not done."""
+    """A file to write to and then to rename, for a shard, whose name follows from what was written.
+
+    It is locked as long as it is written, so that :func:`remove_remains` knows it from those of killed processes, and
+    removed at the end where it was not renamed.
+    """
     temporary = folder / f".{uuid.uuid4().hex}.temporary"
     try:
         with temporary.open("xb") as stream:
@@ -188,8 +191,17 @@ def flush(stream: BinaryIO) -> None:
 
 
 def remove_remains(folder: Path) -> None:
-    """Remove the temporary files of writers that were killed, which is to say that hold no lock on them."""
+    """Remove what writers that were killed left behind.
+
+    Of temporary shards those that nobody holds a lock on; of other unfinished files, which take moments to write and
+    are not locked, those that nobody has written to for :data:`_ABANDONED_SECONDS`.
+    """
     for temporary in folder.glob(".*.temporary"):
         with suppress(OSError), temporary.open("rb") as stream:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
             temporary.unlink()
+    for pattern in ("index-*.parquet", SETTINGS_FILE):
+        for unfinished in folder.glob(f".{pattern}.*{UNFINISHED_SUFFIX}"):
+            with suppress(OSError):
+                if time.time() - unfinished.stat().st_mtime > _ABANDONED_SECONDS:
+                    unfinished.unlink()

@@ -1,6 +1,6 @@
 """The signal store: every recording preprocessed once, then read back as fast as memory is copied.
 
-A store is a folder a preprocessing, named by the hash of its settings::
+There is one folder per preprocessing, named by the hash of its settings::
 
     <folder>/<hash>/settings.json         the preprocessing, to read
     <folder>/<hash>/shard-<hash>.npy      float32 (recordings, leads, samples)
@@ -29,8 +29,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ecgfounder_ft.data.store.building import Unreadable, build_missing, only_build, row_bytes, shape_of
-from ecgfounder_ft.data.store.index import hash_of, located, read_index, read_shard_header, unchanged, written_whole
+from ecgfounder_ft.data.store.index import SETTINGS_FILE, hash_of, located, read_index, read_shard_header, unchanged
 from ecgfounder_ft.ecg.preprocessing import Preprocessing
+from ecgfounder_ft.files import whole_file
 
 FORMAT_VERSION = 1
 """Part of a store's name: raised whenever reading or preprocessing changes what the same settings mean."""
@@ -50,13 +51,13 @@ class StoredSignals:
     folder: Path
     """The folder of this preprocessing."""
     rows: pd.DataFrame
-    """A row a stored recording, with the index label of its row in the table: recording, path, shard, row,
+    """One row per stored recording, with the index label of its row in the table: recording, path, shard, row,
     signal_hash, repairs (phrases parted by '; ')."""
     skipped: pd.DataFrame
     """Recordings that could not be used, with the index label of their row in the table: recording, path, reason,
     detail."""
     repairs: dict[str, int]
-    """Recordings a repair, most frequent first."""
+    """Recordings with each repair, most frequent first."""
     shape: tuple[int, int]
     """(leads, samples) of each recording."""
     _shards: list[str] = field(init=False, repr=False)
@@ -178,9 +179,9 @@ def build_store(
     """
     store = folder.absolute() / store_name(preprocessing)
     store.mkdir(parents=True, exist_ok=True)
-    if not (store / "settings.json").is_file():
-        with written_whole(store / "settings.json") as stream:
-            stream.write(_settings(preprocessing).encode())
+    if not (store / SETTINGS_FILE).is_file():
+        with whole_file(store / SETTINGS_FILE, durable=True) as unfinished:
+            unfinished.write_text(_settings(preprocessing), encoding="utf-8")
     paths = [os.path.abspath(path) for path in table["path"]]  # noqa: PTH100 - a million Path objects take seconds
     size = row_bytes(preprocessing)
     index = read_index(store, size)

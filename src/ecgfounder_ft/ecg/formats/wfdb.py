@@ -19,6 +19,9 @@ from numpy.typing import NDArray
 from ecgfounder_ft.ecg.leads import canonical_lead
 from ecgfounder_ft.ecg.recording import Recording, UnreadableRecordingError
 
+SUFFIXES = (".hea",)
+"""Of the file by which a recording is known: its header."""
+
 MISSING_SAMPLE = -32768
 """The value by which format 16 marks a missing sample."""
 
@@ -52,7 +55,7 @@ class SignalSpec:
     skew: int
     byte_offset: int
     gain: float
-    """Digital units a physical unit."""
+    """Digital units per physical unit."""
     baseline: float
     """Digital value of zero physical units."""
     units: str
@@ -68,7 +71,7 @@ class Header:
     sampling_rate: float
     """Hz."""
     samples: int | None
-    """Samples a lead, None where the header does not say."""
+    """Samples per lead, None where the header does not say."""
     signals: tuple[SignalSpec, ...]
     comments: tuple[str, ...]
     repairs: tuple[str, ...]
@@ -190,18 +193,33 @@ def signal_file(header: Header, name: str) -> Path:
     raise UnreadableRecordingError("signal file is missing", f"expected {name} beside the header", header.path)
 
 
-def read_recording(path: Path, leads: Sequence[str] | None = None, header: Header | None = None) -> Recording:
+def other_files(path: Path) -> tuple[str, ...]:
+    """Names of the signal files of a header, those that are there and those that should be.
+
+    Raises:
+        UnreadableRecordingError: if the header is absent or none.
+    """
+    header = read_header(path)
+    files = []
+    for name in dict.fromkeys(signal.file for signal in header.signals):
+        try:
+            files.append(signal_file(header, name).name)
+        except UnreadableRecordingError:
+            files.append(Path(name).name)
+    return tuple(files)
+
+
+def read_recording(path: Path, leads: Sequence[str] | None = None) -> Recording:
     """Read a recording, in millivolts.
 
     Args:
         path: the header (``.hea``).
         leads: the leads to read, by name; all of them where None. Only the files that hold them need to exist.
-        header: where it was read already.
 
     Raises:
         UnreadableRecordingError: with the reason, if the recording cannot be used.
     """
-    header = header or read_header(path)
+    header = read_header(path)
     repairs = list(header.repairs)
     if leads is None:
         chosen = list(range(len(header.signals)))
@@ -264,7 +282,7 @@ def _read_digital(header: Header, file: str) -> NDArray[np.floating] | NDArray[n
             "signal file is truncated", f"{max(available, 0)} bytes of samples, expected {expected}", path
         )
     samples = np.fromfile(path, dtype="<i2", count=frames * len(columns), offset=first.byte_offset)
-    return np.ascontiguousarray(samples.reshape(frames, len(columns)).T)  # a lead at a time is what follows
+    return np.ascontiguousarray(samples.reshape(frames, len(columns)).T)  # what follows goes lead by lead
 
 
 def _millivolts(header: Header, index: int, digital: NDArray) -> NDArray[np.float64]:
@@ -314,7 +332,7 @@ def write_recording(
         leads: lead names in the order of the rows.
         sampling_rate: Hz.
         storage: ``dat`` (MIMIC-IV-ECG) or ``mat`` (PhysioNet/CinC 2021).
-        gain: digital units a millivolt.
+        gain: digital units per millivolt.
         comments: header fields in order, written ``# name: value``.
 
     Returns:

@@ -75,9 +75,9 @@ class Physiology:
     qtc: float
     """QT at a rate of 60 (Fridericia)."""
     atrial_rate: float
-    """Flutter or f-waves a minute; the rate in other rhythms."""
+    """Flutter or f-waves per minute; the rate in other rhythms."""
     flutter_ratios: tuple[int, ...]
-    """Flutter waves a beat, those that occur."""
+    """Flutter waves per beat, those that occur."""
     atrial_size: float
     """Of P waves against the template; of f-waves and flutter waves in mV."""
     p_duration: float

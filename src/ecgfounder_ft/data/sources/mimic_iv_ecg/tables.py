@@ -1,9 +1,9 @@
-"""MIMIC-IV-ECG version 1.0 (https://physionet.org/content/mimic-iv-ecg/1.0/).
+"""The catalog of MIMIC-IV-ECG from two of its tables, without a look into its 800,035 headers.
 
-The catalog is built from two of its tables, without a look into its 800,035 headers: ``record_list.csv``
-names the recordings and their patients, ``machine_measurements.csv`` holds up to 18 report lines each, from
-which the labels are read. Its measurement columns, with their sentinels (29999, 65535), are not used. Age and
-sex are not part of the open dataset and stay empty.
+``record_list.csv`` names the recordings and their patients, ``machine_measurements.csv`` holds up to 18 report lines
+each, from which the labels are read. Its measurement columns, with their sentinels (29999, 65535), are not used. Age
+and sex are not part of the open dataset and stay empty. Apart from the settings, so that these are known without
+importing pandas and pyarrow, which nearly every function here needs.
 """
 
 import csv
@@ -21,18 +21,21 @@ import pyarrow.csv
 from numpy.typing import NDArray
 
 from ecgfounder_ft.data.catalog import SKIPPED_COLUMNS, Catalog, CatalogError, build_table, existing_folder
-from ecgfounder_ft.data.sources.report_statements import evidence_of_reports, normalise, read_lines, states_of_reports
+from ecgfounder_ft.data.sources.mimic_iv_ecg import MIMIC_IV_ECG
+from ecgfounder_ft.data.sources.mimic_iv_ecg.report_statements import (
+    evidence_of_reports,
+    normalise,
+    read_lines,
+    states_of_reports,
+)
 from ecgfounder_ft.labels import UNKNOWN, LabelMap
 
 logger = logging.getLogger(__name__)
 
-MIMIC_IV_ECG = "mimic_iv_ecg"
-"""The dataset's name in catalogs."""
-
 SAMPLING_RATE = 500.0
 """Hz, of every recording, as the dataset's page states."""
 SAMPLES = 5000
-"""A lead, of every recording: 10 seconds."""
+"""Per lead, of every recording: 10 seconds."""
 
 _RECORD_LIST = "record_list.csv"
 _RECORD_COLUMNS = ("subject_id", "study_id", "path")
@@ -180,7 +183,7 @@ def _read_reports(
 def _without_repeats(
     studies: NDArray[np.int64], subjects: NDArray[np.int64], lines: NDArray[np.int32], notes: list[str]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int32]]:
-    """One report a study; where several disagree, none of their lines counts."""
+    """One report per study; where several disagree, none of their lines counts."""
     repeated = pd.Series(studies).duplicated(keep=False).to_numpy()
     if not repeated.any():
         return studies, subjects, lines

@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 
 from ecgfounder_ft.ecg.formats.wfdb import Header, read_header, signal_file
 from ecgfounder_ft.ecg.recording import UnreadableRecordingError
+from ecgfounder_ft.files import whole_file
 
 logger = logging.getLogger(__name__)
 
@@ -42,7 +43,7 @@ class HeaderFacts:
     sampling_rate: float
     """Hz."""
     samples: int
-    """A lead."""
+    """Per lead."""
     age: float
     """Years, NaN where unknown; 90 for an age that is only known to be over 89."""
     sex: str
@@ -129,14 +130,12 @@ def _load_cache(file: Path) -> dict[str, HeaderFacts]:
 
 
 def _save_cache(facts: Iterable[HeaderFacts], file: Path) -> None:
-    """Written beside its place and moved there, so that a kill leaves the old one whole."""
     rows = [entry for entry in facts if entry.fingerprint]
     columns = {field.name: [getattr(entry, field.name) for entry in rows] for field in fields(HeaderFacts)}
     table = pa.table(columns).replace_schema_metadata({b"version": _CACHE_VERSION})
     file.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = file.with_name(f"{file.name}.{os.getpid()}.part")
-    pq.write_table(table, unfinished)
-    unfinished.replace(file)
+    with whole_file(file) as unfinished:
+        pq.write_table(table, unfinished)
 
 
 def copies_by_name(facts: Iterable[HeaderFacts]) -> dict[str, list[list[HeaderFacts]]]:
@@ -212,7 +211,7 @@ def read_facts(path: Path) -> HeaderFacts:
 
 
 def _count_samples(header: Header) -> int:
-    """Samples a lead, as the header says and the size of its signal files allows."""
+    """Samples per lead, as the header says and the size of its signal files allows."""
     samples = header.samples
     if not header.signals:
         raise UnreadableRecordingError("no signals", "the header describes 0 leads", header.path)

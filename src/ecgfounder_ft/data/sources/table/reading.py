@@ -1,44 +1,33 @@
-"""Catalogs as files: a user's own table of recordings, and catalogs saved for later.
+"""Reading a user's own table: which of its columns mean what, and which of its rows can be used.
 
-A user's table needs ``path`` (the header of each recording) and at least one condition of the label map, with
-``present``, ``absent``, ``unknown``, ``1``, ``0`` or nothing. The other columns of
-:mod:`ecgfounder_ft.data.catalog` are optional. A saved catalog is a Parquet file of the documented columns,
-with the label map, the root of its paths and its notes in the file's metadata, and what was skipped in a CSV
-beside it.
+It needs ``path`` (the header of each recording) and at least one condition of the label map, with ``present``,
+``absent``, ``unknown``, ``1``, ``0`` or nothing. The other columns of :mod:`ecgfounder_ft.data.catalog` are optional.
+Apart from the settings, so that these are known without importing pandas.
 """
 
 import difflib
-import json
 import logging
 import os
-from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from ecgfounder_ft.data.catalog import (
     LEADING_COLUMNS,
-    SKIPPED_COLUMNS,
     TRAILING_COLUMNS,
     Catalog,
     CatalogError,
     build_table,
     skipped_table,
-    validate,
 )
-from ecgfounder_ft.data.sources.wfdb_headers import HeaderFacts, parse_sex, read_headers
+from ecgfounder_ft.data.wfdb_headers import HeaderFacts, parse_sex, read_headers
 from ecgfounder_ft.ecg.recording import UnreadableRecordingError
 from ecgfounder_ft.labels import ABSENT, PRESENT, UNKNOWN, LabelMap
 
 logger = logging.getLogger(__name__)
 
-SCHEMA_VERSION = 1
-"""Of saved catalogs; raised whenever older files cannot be read as they are."""
-
-_METADATA_KEY = b"ecgfounder_ft"
 _IGNORED = ("split",)
 """Columns of tables that this package writes, which are no part of a catalog."""
 
@@ -73,7 +62,7 @@ def read_table(
         label_map: the conditions that its columns may name; one without a column is unknown throughout.
         root: the folder that relative paths start from and that no path may leave. Without it, they start
             from the table's own folder, and absolute paths may lie anywhere.
-        header_cache: where to remember headers; see :func:`ecgfounder_ft.data.sources.wfdb_headers.read_headers`.
+        header_cache: where to remember headers; see :func:`ecgfounder_ft.data.wfdb_headers.read_headers`.
 
     Raises:
         CatalogError: if the file cannot be read, has no ``path`` or no condition, a column looks like a
@@ -121,7 +110,9 @@ def read_table(
 def _read_file(file: Path) -> pd.DataFrame:
     """All columns as text, blanks and missing values as empty text."""
     if not file.is_file():
-        raise CatalogError(f"no table {file}; give a CSV or Parquet file with the columns path and one a condition")
+        raise CatalogError(
+            f"no table {file}; give a CSV or Parquet file with the column path and one column per condition"
+        )
     try:
         if file.suffix.casefold() in {".parquet", ".pq"}:
             table = pd.read_parquet(file)
@@ -268,85 +259,3 @@ def _note_losses(values: pd.Series, lost: pd.Series, notes: list[str]) -> None:
         notes.append(
             f"{len(wrong)} value(s) of {values.name} cannot be read, the first {wrong.iloc[0]!r}; unknown there"
         )
-
-
-def save_catalog(catalog: Catalog, file: Path | str, root: Path | str | None, label_map: LabelMap) -> None:
-    """Write a catalog as Parquet, with what was skipped in ``<name>.skipped.csv`` beside it.
-
-    The file appears whole or not at all.
-
-    Args:
-        catalog: what to write.
-        file: where to; its folder is made if absent.
-        root: the dataset's folder, from which paths below it are written; None writes them absolute.
-        label_map: the one that the catalog was built with.
-    """
-    validate(catalog.table, label_map)
-    file = Path(file)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    table = catalog.table.reset_index(drop=True)
-    top = "" if root is None else os.path.normpath(Path(root).expanduser().absolute())
-    if top:
-        table = table.assign(path=table["path"].str.removeprefix(os.path.join(top, "")))  # noqa: PTH118
-    arrow = pa.Table.from_pandas(table, preserve_index=False)
-    for column in ("dataset", "constituent", "sex"):
-        position = arrow.schema.get_field_index(column)
-        arrow = arrow.set_column(position, column, arrow[column].dictionary_encode())
-    about = {
-        "schema_version": SCHEMA_VERSION,
-        "root": top,
-        "label_map": label_map.to_dict(),
-        "notes": list(catalog.notes),
-    }
-    metadata = {**(arrow.schema.metadata or {}), _METADATA_KEY: json.dumps(about).encode()}
-    unfinished = file.with_name(f"{file.name}.{os.getpid()}.part")
-    pq.write_table(arrow.replace_schema_metadata(metadata), unfinished, compression="zstd")
-    catalog.skipped.to_csv(_skipped_file(file), index=False)
-    unfinished.replace(file)
-
-
-def load_catalog(file: Path | str, label_map: LabelMap, root: Path | str | None = None) -> Catalog:
-    """Read a saved catalog, with absolute paths.
-
-    Args:
-        file: as :func:`save_catalog` wrote it.
-        label_map: must be the one that the catalog was built with.
-        root: where the dataset lies now, if it was moved.
-
-    Raises:
-        CatalogError: if it is no saved catalog, of another version, or of another label map.
-    """
-    file = Path(file)
-    try:
-        arrow = pq.read_table(file)
-    except (OSError, pa.ArrowException) as error:
-        raise CatalogError(f"{file} cannot be read as a catalog: {error}") from error
-    about = json.loads((arrow.schema.metadata or {}).get(_METADATA_KEY, b"{}"))
-    _check_origin(about, file, label_map)
-    table = arrow.to_pandas()
-    for column in ("dataset", "constituent", "sex"):
-        table[column] = table[column].astype(str)
-    top = about["root"] if root is None else os.path.normpath(Path(root).expanduser().absolute())
-    if top:
-        table["path"] = table["path"].where(table["path"].str.startswith("/"), f"{top}{os.sep}" + table["path"])
-    beside = _skipped_file(file)
-    skipped = pd.DataFrame(columns=SKIPPED_COLUMNS, dtype=str)
-    if beside.is_file():
-        skipped = pd.read_csv(beside, dtype=str, keep_default_na=False)
-    return Catalog(build_table(table, label_map), skipped, tuple(about["notes"]))
-
-
-def _check_origin(about: Mapping[str, object], file: Path, label_map: LabelMap) -> None:
-    if about.get("schema_version") != SCHEMA_VERSION:
-        raise CatalogError(
-            f"{file}: version {about.get('schema_version')}, expected {SCHEMA_VERSION}; build the catalog again"
-        )
-    if about["label_map"] != label_map.to_dict():
-        raise CatalogError(
-            f"{file} was built with another label map than '{label_map.name}' is now, so its labels may be others; "
-            "build the catalog again"
-        )
-
-
-def _skipped_file(file: Path) -> Path:
-    return file.with_suffix(".skipped.csv")

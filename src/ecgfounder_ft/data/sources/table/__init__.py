@@ -1,0 +1,30 @@
+"""A table of the user's own recordings and labels; its columns are described in docs/data.md."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ecgfounder_ft.data.sources.source import DataSource
+from ecgfounder_ft.labels import LabelMap
+
+if TYPE_CHECKING:
+    from ecgfounder_ft.data.catalog import Catalog
+
+
+@dataclass(kw_only=True)
+class Table(DataSource):
+    """A CSV or Parquet file, one row per recording."""
+
+    label_origin = "The condition columns of a table of the user's own."
+
+    path: str
+    """The table."""
+    root: str | None
+    """Folder that relative paths start from and that no path may leave; None: the table's own folder."""
+
+    def read(self, label_map: LabelMap) -> Catalog:
+        """Read the table and the headers that it names."""
+        from ecgfounder_ft.data.sources.table.reading import read_table
+
+        return read_table(self.path, label_map, root=self.root)
