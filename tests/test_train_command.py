@@ -1,17 +1,27 @@
 """``python train.py`` and ``ecgfounder-ft`` as a user types them."""
 
 import csv
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import yaml
+
+from tests.small_run import SMALL
 
 ROOT = Path(__file__).parents[1]
+FORMS = {
+    "train.py": [str(ROOT / "train.py")],
+    "module": ["-m", "ecgfounder_ft", "train"],
+    "command": ["-c", "from ecgfounder_ft.cli import app; app()", "train"],  # as the installed script
+}
+"""What stands after ``python`` in each form of the training command."""
 
 
-def train(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(ROOT / "train.py"), *arguments]
+def train(*arguments: str, cwd: Path = ROOT, form: str = "train.py") -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, *FORMS[form], *arguments]
     return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=240, check=False)
 
 
@@ -29,32 +39,111 @@ def test_without_data_it_says_what_to_download_and_names_the_demo(tmp_path: Path
     assert "Traceback" not in found.stderr + found.stdout
 
 
-def test_help_says_what_can_be_done() -> None:
-    found = train("--help")
+@pytest.mark.parametrize("form", FORMS)
+def test_help_says_what_can_be_done(form: str) -> None:
+    found = train("--help", form=form)
     assert found.returncode == 0
+    assert found.stdout.strip() == (ROOT / "configs" / "help.txt").read_text(encoding="utf-8").strip()
     for word in ("experiment=demo", "data.max_samples=500", "tensorboard --logdir outputs", "finetune"):
         assert word in found.stdout
+    for usage in ("python train.py [", "ecgfounder-ft train [", "python -m ecgfounder_ft train ["):
+        assert usage in found.stdout
 
 
-@pytest.mark.parametrize("command", ["train.py", "-m ecgfounder_ft.cli"])
+@pytest.mark.parametrize("command", ["train.py", "-m ecgfounder_ft.cli", "-m ecgfounder_ft train"])
 def test_help_imports_no_torch(command: str) -> None:
     arguments = [sys.executable, "-X", "importtime", *command.split(), "--help"]
     found = subprocess.run(arguments, cwd=ROOT, capture_output=True, text=True, timeout=120, check=True)
     imported = {line.rsplit("|", 1)[-1].strip() for line in found.stderr.splitlines() if "import time" in line}
-    assert not imported & {"torch", "pytorch_lightning", "wfdb", "matplotlib", "sklearn"}
+    assert "ecgfounder_ft" in imported
+    assert not imported & {"numpy", "torch", "pytorch_lightning", "wfdb", "matplotlib", "sklearn"}
 
 
-def test_a_refused_configuration_imports_no_numpy() -> None:
-    program = """
+@pytest.mark.parametrize("form", ["train.py", "ecgfounder_ft train"])
+def test_a_refused_configuration_imports_no_numpy(form: str) -> None:
+    program = f"""
 import runpy, sys
-sys.argv = ["train.py", "optimizer.lrr=1"]
+name, *given = {form.split()}
+sys.argv = [name, *given, "optimizer.lrr=1"]
 try:
-    runpy.run_path("train.py", run_name="__main__")
+    run = runpy.run_path if name.endswith(".py") else runpy.run_module
+    run(name, run_name="__main__")
 except SystemExit as end:
-    print(end.code, sorted({"numpy", "torch", "pandas"} & sys.modules.keys()))
+    print(end.code, sorted({{"numpy", "torch", "pandas"}} & sys.modules.keys()))
 """
     found = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "1 []"
+    assert "lrr" in found.stderr
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_each_form_passes_what_is_typed_on_to_hydra(form: str, tmp_path: Path) -> None:
+    """From another folder; values with blanks, an equals sign, a minus."""
+    overrides = ["data.mimic_path=/a b/c=d", "~callbacks.progress_bar", "optimizer.lr=-1.0"]
+    found = train("-c", "job", *overrides, cwd=tmp_path, form=form)
+    assert found.returncode == 0, found.stderr
+    config = yaml.safe_load(found.stdout)
+    assert config["data"]["mimic_path"] == "/a b/c=d"
+    assert config["optimizer"]["lr"] == -1.0
+    assert "progress_bar" not in config["callbacks"]
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_each_form_goes_on_with_a_run_and_refuses_what_is_none(form: str, tmp_path: Path) -> None:
+    found = train(f"resume={tmp_path / 'nothing'}", cwd=tmp_path, form=form)
+    assert found.returncode == 2
+    assert "no run there" in found.stderr
+    assert (tmp_path / "nothing" / "train.log").is_file()
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_each_form_runs_a_sweep(form: str, tmp_path: Path) -> None:
+    """Trials that are refused at once, since what is at stake is that there are two."""
+    sweep = f"hydra.sweep.dir={tmp_path / 'sweep'}"
+    found = train("-m", f"resume={tmp_path / 'a'},{tmp_path / 'b'}", sweep, cwd=tmp_path, form=form)
+    assert found.stderr.count("no run there") == 2, found.stdout + found.stderr
+    assert {path.parent.name for path in (tmp_path / "sweep").glob("*/train.log")} == {"0", "1"}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_own_configurations_are_found_by_each_form_and_in_a_sweep(form: str, tmp_path: Path) -> None:
+    own = tmp_path / "configs" / "optimizer"
+    own.mkdir(parents=True)
+    (own / "mine.yaml").write_text("defaults: [adamw, _self_]\nlr: 0.125\n")
+    (own / "adam.yaml").write_text("defaults: [adam_schema, _self_]\nlr: 0.25\n")
+    (own / "slip.yaml").write_text("defaults: [adamw, _self_]\nlrr: 0.125\n")
+    folder = tmp_path / "sweep"
+    train("-m", "optimizer=mine,adam", "data.mimic_path=/nowhere", f"hydra.sweep.dir={folder}", cwd=tmp_path, form=form)
+    rates = [yaml.safe_load((folder / trial / "config.yaml").read_text())["optimizer"]["lr"] for trial in ("0", "1")]
+    assert rates == [0.125, 0.25]
+    assert f"{tmp_path / 'configs'} take precedence" in (folder / "0" / "train.log").read_text()
+    refused = train("optimizer=slip", cwd=tmp_path, form=form)
+    assert refused.returncode == 1
+    assert "lrr" in refused.stderr
+    assert str(tmp_path / "configs") in refused.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("form", FORMS)
+def test_each_form_trains_in_two_processes(form: str, tmp_path: Path) -> None:
+    """From another folder than the checkout; the second process writes a log of its own."""
+    small = [one for one in SMALL if not one.startswith(("data.batch_size=", "trainer.max_epochs="))]
+    settings = ["data.batch_size=8", "trainer.max_epochs=1", f"hydra.run.dir={tmp_path / 'a run'}"]
+    found = subprocess.run(
+        [sys.executable, *FORMS[form], "trainer=ddp", *small, *settings],
+        cwd=tmp_path,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=250,
+        check=False,
+    )
+    assert found.returncode == 0, found.stdout + found.stderr
+    run = tmp_path / "a run"
+    assert {"train.log", "train_ddp_process_1.log"} <= {path.name for path in run.glob("*.log")}
+    assert (run / "metrics.json").is_file()
 
 
 def test_a_refused_configuration_has_no_traceback(tmp_path: Path) -> None:

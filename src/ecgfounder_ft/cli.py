@@ -1,4 +1,4 @@
-"""``ecgfounder-ft``: everything that is not training. Each command imports what it needs when it runs."""
+"""``ecgfounder-ft``: every command. Each imports what it needs when it runs."""
 
 import logging
 import os
@@ -15,7 +15,7 @@ from ecgfounder_ft.memory import keep_freed_memory
 
 app = typer.Typer(
     name="ecgfounder-ft",
-    help="Prepare data for, and work with the results of, fine-tuning ECGFounder. Training itself is train.py.",
+    help="Fine-tune ECGFounder, prepare data for it and work with its results.",
     no_args_is_help=True,
     pretty_exceptions_show_locals=False,
 )
@@ -42,6 +42,18 @@ def _main(
 ) -> None:
     handler = RichHandler(show_path=False, rich_tracebacks=False, log_time_format="%H:%M:%S")
     logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=[handler])
+
+
+@app.command(
+    add_help_option=False,
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+    options_metavar="",
+)
+def train(context: typer.Context) -> None:
+    """Fine-tune: group=choice key=value ...; `ecgfounder-ft train --help` lists them."""
+    from ecgfounder_ft.train import main_of_command
+
+    main_of_command(context.args)
 
 
 @app.command()

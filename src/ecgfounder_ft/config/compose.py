@@ -1,14 +1,23 @@
-"""How a configuration is composed: where its files are, and what a user adds to them. Imports no torch."""
+"""How a configuration is composed: where its files are, and what a user adds to them. Imports no torch.
 
+The files are those of the package. A folder ``configs`` in the current folder comes before them: a file there is one
+more choice of its group, or takes the place of the package's file of the same name.
+"""
+
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
+from hydra.core.config_search_path import ConfigSearchPath, SearchPathQuery
+from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import DictConfig, OmegaConf
 
 from ecgfounder_ft.config.schema import register_schemas
 from ecgfounder_ft.errors import ExplainedError
 from ecgfounder_ft.labels import LabelMap
+
+log = logging.getLogger(__name__)
 
 Settings = TypeVar("Settings")
 
@@ -18,21 +27,63 @@ class ConfigurationError(ExplainedError):
 
 
 def config_folder() -> Path:
-    """The folder of the YAML files: ``configs`` in the current folder, or in this package's checkout.
+    """The folder of the package's YAML files: in the installed package, or at the top of its checkout.
 
     Raises:
         ConfigurationError: if neither is there.
     """
-    candidates = [Path.cwd() / "configs", Path(__file__).parents[3] / "configs"]
+    candidates = [Path(__file__).parents[1] / "configs", Path(__file__).parents[3] / "configs"]
     for folder in candidates:
         if (folder / "train.yaml").is_file():
             return folder
     looked = " and ".join(str(folder) for folder in candidates)
-    raise ConfigurationError(f"no configuration files: looked for train.yaml in {looked}; run in the checkout")
+    raise ConfigurationError(f"no configuration files: looked for train.yaml in {looked}; install the package again")
+
+
+def own_config_folder() -> Path | None:
+    """The user's ``configs`` in the current folder; None without one, or where it is the package's folder itself.
+
+    Raises:
+        ConfigurationError: if the package's folder is not there.
+    """
+    folder = Path.cwd() / "configs"
+    return folder if folder.is_dir() and not folder.samefile(config_folder()) else None
+
+
+def log_own_config_folder() -> None:
+    """Say in the log which folder of the user's takes precedence, if there is one.
+
+    Raises:
+        ConfigurationError: if the package's folder is not there.
+    """
+    own = own_config_folder()
+    if own is not None:
+        log.info("Configurations: files of %s take precedence over those of the package", own)
+
+
+class OwnConfigFolder(SearchPathPlugin):
+    """Puts the user's folder before the package's, for ``hydra.main`` as for ``compose``.
+
+    Other searches of the same process, of an application that uses this package as a library, are left alone.
+    """
+
+    def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
+        """Called by Hydra after its own folder and the application's are in ``search_path``."""
+        own, packages = own_config_folder(), str(config_folder())
+        if own is not None and any(entry.path == packages for entry in search_path.get_path()):
+            search_path.prepend("own", f"file://{own}", anchor=SearchPathQuery(path=packages))
+
+
+def register_configurations() -> None:
+    """Make schemas and the user's folder known to Hydra; called before a configuration is composed."""
+    from hydra.core.plugins import Plugins
+
+    register_schemas()
+    Plugins.instance().register(OwnConfigFolder)
 
 
 def compose_config(overrides: Sequence[str] = ()) -> DictConfig:
-    """The configuration that ``python train.py <overrides>`` would run with, without Hydra's own part.
+    """The configuration that ``ecgfounder-ft train <overrides>`` would run with, without Hydra's own part.
 
     Raises:
         ConfigurationError: if an override names what does not exist.
@@ -40,7 +91,8 @@ def compose_config(overrides: Sequence[str] = ()) -> DictConfig:
     from hydra import compose, initialize_config_dir
     from hydra.errors import HydraException
 
-    register_schemas()
+    register_configurations()
+    log_own_config_folder()
     with initialize_config_dir(str(config_folder()), version_base="1.3"):
         try:
             config = compose("train", overrides=list(overrides), return_hydra_config=False)
@@ -58,13 +110,14 @@ def typed(settings: type[Settings], node: Any) -> Settings:
 
 
 def load_label_map(name: str) -> LabelMap:
-    """The label map ``configs/labels/<name>.yaml``.
+    """The label map ``labels/<name>.yaml`` of the user's folder or of the package's.
 
     Raises:
         ConfigurationError: if there is none of that name; the message lists those that are there.
     """
-    folder = config_folder() / "labels"
-    if not (folder / f"{name}.yaml").is_file():
-        there = ", ".join(sorted(path.stem for path in folder.glob("*.yaml")))
-        raise ConfigurationError(f"no label map '{name}' in {folder}; there are {there}")
+    folders = [folder / "labels" for folder in (own_config_folder(), config_folder()) if folder is not None]
+    if not any((folder / f"{name}.yaml").is_file() for folder in folders):
+        there = ", ".join(sorted({path.stem for folder in folders for path in folder.glob("*.yaml")}))
+        looked = " or ".join(str(folder) for folder in folders)
+        raise ConfigurationError(f"no label map '{name}' in {looked}; there are {there}")
     return typed(LabelMap, compose_config([f"labels={name}"]).labels)

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ecgfounder_ft.config.compose import config_folder
 from ecgfounder_ft.errors import ExplainedError
 from ecgfounder_ft.model.ecgfounder.net1d import Net1D
 
@@ -54,14 +55,17 @@ PUBLISHED: dict[str, PublishedCheckpoint] = {
 def find_weights(weights: str, folder: Path) -> Path:
     """The local file of a published checkpoint (downloaded once into ``folder``) or of a path.
 
+    A relative path is looked for in the current folder, then among the files that ship with the package.
+
     Raises:
         WeightsError: if there is no such file and it cannot be downloaded, or its sha256 is not the published one.
     """
     published = PUBLISHED.get(weights.removesuffix(".pth"))
     if published is None:
         path = Path(weights)
-        if path.is_file():
-            return path
+        shipped = config_folder().parent / path  # the demo models, which stand beside the package's configurations
+        if path.is_file() or shipped.is_file():
+            return path if path.is_file() else shipped
         raise WeightsError(
             f"model.weights={weights}: no such file (looked at {path.absolute()}). Expected a file, null for a random "
             f"start, or a published checkpoint: {', '.join(PUBLISHED)}"

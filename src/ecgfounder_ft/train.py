@@ -1,0 +1,92 @@
+"""The training command: compose the configuration, run the experiment, return the figure that a sweep optimises.
+
+``python train.py``, ``ecgfounder-ft train`` and ``python -m ecgfounder_ft train`` all end in ``main``. Hydra is
+imported only then: each process that preprocesses recordings imports this module first.
+"""
+
+import importlib.util
+import math
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from ecgfounder_ft.errors import run_or_explain
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+    from ecgfounder_ft.config.schema import Config
+
+
+def main() -> None:
+    """Train as ``sys.argv`` says; Hydra reads its overrides and flags from there.
+
+    Raises:
+        SystemExit: with status 1 or 2, if the configuration is refused or the run fails.
+    """
+    run_or_explain(_main)
+
+
+def main_of_command(arguments: Sequence[str]) -> None:
+    """Train as ``arguments`` say, in a program whose own arguments they are only a part of.
+
+    With several devices Lightning starts the program once more for each further device, and puts the command together
+    from ``__main__.__spec__`` and ``sys.argv[1:]``. For ``python -m ecgfounder_ft train ...`` that would be
+    ``-m ecgfounder_ft.__main__ ...``, for an installed ``ecgfounder-ft`` its path, which on some systems is no Python
+    file; and both lack the word ``train``. So both name this module, which takes ``arguments`` alone.
+
+    Raises:
+        SystemExit: with status 1 or 2, if the configuration is refused or the run fails.
+    """
+    import __main__
+
+    __main__.__spec__ = importlib.util.find_spec("ecgfounder_ft.train")
+    sys.argv = [__file__, *arguments]
+    main()
+
+
+def _main() -> None:
+    from ecgfounder_ft.config.compose import config_folder, own_config_folder, register_configurations
+
+    folder = config_folder()
+    if {"-h", "--help"} & set(sys.argv[1:]):
+        print((folder / "help.txt").read_text(encoding="utf-8"))  # Hydra's own help takes seconds to compose
+        return
+    import hydra
+
+    register_configurations()
+    train = hydra.main(config_path=str(folder), config_name="train", version_base="1.3")(_train)
+    try:
+        train()
+    except SystemExit as end:
+        own = own_config_folder()
+        if end.code == 1 and own is not None:  # a file there may be what Hydra refuses, and its message names no file
+            print(f"Files of {own} take precedence over those of the package.", file=sys.stderr)
+        raise
+
+
+def _train(config: "DictConfig") -> float | None:
+    from hydra.core.hydra_config import HydraConfig
+    from hydra.types import RunMode
+
+    figure = run_or_explain(lambda: _run(config), exit_on_error=HydraConfig.get().mode is not RunMode.MULTIRUN)
+    return math.nan if figure is None else figure  # a search takes NaN for a trial that failed
+
+
+def _run(config: "DictConfig") -> float | None:
+    from hydra.core.hydra_config import HydraConfig
+
+    from ecgfounder_ft.config.compose import log_own_config_folder
+    from ecgfounder_ft.training.resume import configuration_of
+
+    log_own_config_folder()
+    if config.resume is not None:
+        config = configuration_of(Path(config.resume), HydraConfig.get().overrides.task)
+    from ecgfounder_ft.training.experiment import run_experiment  # imports torch, which a refused resume never needs
+
+    return run_experiment(cast("Config", config))
+
+
+if __name__ == "__main__":
+    main()
