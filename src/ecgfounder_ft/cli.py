@@ -2,7 +2,6 @@
 
 import logging
 import os
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -21,11 +20,10 @@ app = typer.Typer(
 )
 
 
-class Dataset(StrEnum):
-    """Datasets that a catalog can be built of."""
-
-    MIMIC_IV_ECG = "mimic-iv-ecg"
-    PHYSIONET_2021 = "physionet2021"
+TRUST = Annotated[
+    list[str] | None,
+    typer.Option(help="Dotted name of a network of your own that the model may be of; may be given several times."),
+]
 
 
 def _show_version(wanted: bool) -> None:
@@ -96,7 +94,7 @@ def download(
 
 @app.command()
 def catalog(
-    dataset: Annotated[Dataset, typer.Argument(help="Which dataset.")],
+    dataset: Annotated[str, typer.Argument(help="Which dataset: mimic-iv-ecg or physionet2021.")],
     root: Annotated[Path, typer.Argument(help="Its folder, as downloaded from PhysioNet.")],
     output: Annotated[Path, typer.Option(help="Folder of the catalogs.")] = Path("outputs/catalogs"),
     labels: Annotated[str, typer.Option(help="Label map: a file of configs/labels, by its name.")] = "six_conditions",
@@ -111,14 +109,18 @@ def catalog(
         from ecgfounder_ft.config.compose import compose_config, load_label_map, typed
         from ecgfounder_ft.data.catalog import describe_counts
         from ecgfounder_ft.data.sources.downloaded import downloaded_datasets
+        from ecgfounder_ft.data.sources.source import NoDataError
 
         label_map = load_label_map(labels)
-        name = dataset.value.replace("-", "_")
+        name = dataset.replace("-", "_")
+        known = downloaded_datasets()
+        if name not in known:
+            raise NoDataError(f"dataset '{dataset}', expected one of: {', '.join(known)}")
         settings = compose_config([f"data={name}"]).data
         settings.root, settings.catalogs = str(root), str(output)
         if ptbxl_database is not None:
             settings.ptbxl_database = str(ptbxl_database)
-        found = typed(downloaded_datasets()[name], settings).read(label_map)
+        found = typed(known[name], settings).read(label_map)
         typer.echo(describe_counts(found.table, label_map))
         for note in found.notes:
             typer.echo(note)
@@ -204,26 +206,29 @@ def draw(
 @app.command()
 def predict(
     model: Annotated[Path, typer.Argument(help="A run's folder, its model.pth, or a checkpoint of it.")],
-    recordings: Annotated[list[Path], typer.Argument(help="WFDB headers (.hea), or folders of them.")],
+    recordings: Annotated[list[Path], typer.Argument(help="Recordings, or folders of them.")],
     output: Annotated[Path, typer.Option(help="The table of predictions.")] = Path("predictions.csv"),
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     bf16: Annotated[bool, typer.Option("--bf16", help="Compute in bfloat16: faster, less exact.")] = False,
     workers: Annotated[
-        int | None, typer.Option(help="Processes that read and filter; default: one a core beside a GPU, else 0.")
+        int | None, typer.Option(help="Processes that read and filter; default: one per core beside a GPU, else 0.")
     ] = None,
+    trust: TRUST = None,
 ) -> None:
-    """Predict recordings as they are stored; leads, rate and filters are the model's own affair."""
+    """Predict recordings as they are stored; leads, sampling rate and filters are the model's own affair."""
 
     def run() -> None:
         from ecgfounder_ft.ecg.formats import recordings_in
-        from ecgfounder_ft.inference.predict import load_model, predict_files
+        from ecgfounder_ft.files import write_csv
+        from ecgfounder_ft.inference.finished_model import load_model
+        from ecgfounder_ft.inference.predict import predict_files
 
         keep_freed_memory()
         paths = [file for path in recordings for file in (recordings_in(path) if path.is_dir() else [path])]
-        loaded = load_model(model, device, bf16)
+        loaded = load_model(model, device, bf16, trust or ())
         readers = workers if workers is not None else (os.cpu_count() or 1) if loaded.device.type == "cuda" else 0
         predictions, skipped = predict_files(loaded, paths, workers=readers, progress=True)
-        predictions.to_csv(output, index=False, float_format="%.6f")
+        write_csv(output, predictions, float_format="%.6f")
         for row in skipped.itertuples():
             typer.echo(f"skipped {row.path}: {row.reason}: {row.detail}", err=True)
         typer.echo(f"{len(predictions)} recordings in {output}, {len(skipped)} skipped")
@@ -236,7 +241,10 @@ def evaluate(
     run_folder: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a finished run.")],
     overrides: Annotated[
         list[str] | None,
-        typer.Argument(help="Other recordings to judge it by, as for train.py: data=physionet2021 data.root=..."),
+        typer.Argument(
+            help="Other recordings to judge it by, as for training: data=physionet2021 data.root=...; and settings of "
+            "the evaluation in place of the run's own: evaluation.seed=5"
+        ),
     ] = None,
     by: Annotated[str | None, typer.Option(help="Subgroups: source,constituent,sex,age,condition,signal.")] = None,
     calibration: Annotated[str | None, typer.Option(help="Fit anew: none, temperature or platt.")] = None,
@@ -244,45 +252,60 @@ def evaluate(
     sensitivity: Annotated[
         float | None, typer.Option(help="The least one wished, for --thresholds sensitivity.")
     ] = None,
-    resamples: Annotated[int, typer.Option(help="Bootstrap resamples of patients; 0: no intervals.")] = 1000,
-    attribution: Annotated[bool, typer.Option(help="Show what decisions rest on.")] = True,
+    resamples: Annotated[int | None, typer.Option(help="Bootstrap resamples of patients; 0: no intervals.")] = None,
+    attribution: Annotated[bool | None, typer.Option(help="Show what decisions rest on.")] = None,
     challenge_2021: Annotated[
         Path | None, typer.Option("--challenge-2021", help="Also write files for the Challenge's own scorer into it.")
     ] = None,
-    output: Annotated[Path | None, typer.Option(help="Folder for the results on other recordings.")] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="Folder for the results; by default a new one in the run's evaluations/.")
+    ] = None,
     device: Annotated[str, typer.Option(help="For other recordings: auto, cpu or cuda.")] = "auto",
     bf16: Annotated[bool, typer.Option("--bf16", help="For other recordings: compute in bfloat16.")] = False,
+    trust: TRUST = None,
 ) -> None:
-    """Evaluate a finished run: figures with intervals, calibration, subgroups, report.html."""
+    """Evaluate a finished run again, by its own settings where no other are given; the first evaluation stays."""
 
     def run() -> None:
-        from ecgfounder_ft.inference.predict import load_model
+        from ecgfounder_ft.inference.finished_model import load_model
         from ecgfounder_ft.runs.evaluate_elsewhere import evaluate_elsewhere
-        from ecgfounder_ft.runs.evaluation import BY, EvaluationSettings
-        from ecgfounder_ft.runs.report import REPORT_FILE, ReportOptions, report_run, write_scorer_files
+        from ecgfounder_ft.runs.folder import RunFolder
+        from ecgfounder_ft.runs.report import report_again, settings_of, write_scorer_files
 
-        settings = EvaluationSettings(
-            calibration=calibration or "temperature",
-            thresholds=thresholds or "f1",
-            sensitivity=sensitivity,
-            by=BY if by is None else tuple(by.split(",")),
-            resamples=resamples,
+        folder = RunFolder(run_folder)
+        given = {
+            "calibration": calibration,
+            "thresholds": thresholds,
+            "sensitivity": sensitivity,
+            "by": None if by is None else by.split(","),
+            "resamples": resamples,
+            "attribution": attribution,
+        }
+        chosen = [entry for entry in overrides or [] if entry.startswith("evaluation.")]
+        recordings = [entry for entry in overrides or [] if entry not in chosen]
+        settings = settings_of(folder, {name: value for name, value in given.items() if value is not None}, chosen)
+        own = settings_of(folder)
+        refit = (settings.calibration, settings.thresholds, settings.sensitivity) != (
+            own.calibration,
+            own.thresholds,
+            own.sensitivity,
         )
-        options = ReportOptions(attribution=attribution)
-        target = run_folder
-        if overrides:
-            target = output or run_folder / "evaluations" / "-".join(overrides[0].split("/")).replace("=", "-")
+        if recordings:
             keep_freed_memory()
-            model = load_model(run_folder, device, bf16)
-            evaluated = evaluate_elsewhere(run_folder, model, overrides, target, settings, options)
+            model = load_model(run_folder, device, bf16, trust or ())
+            name = recordings[0].replace("/", "-").replace("=", "-")
+            target = folder.new_evaluation(name, output)
+            evaluated = evaluate_elsewhere(folder, model, recordings, target, settings, refit=refit)
         else:
-            refit = calibration is not None or thresholds is not None
-            evaluated, _ = report_run(run_folder, settings, options, refit=refit)
+            model = load_model(run_folder, trusted=trust or ())
+            folder.predictions()  # refused before a folder is made for the results
+            target = folder.new_evaluation("own-test", output)
+            evaluated = report_again(folder, target, model, settings, refit=refit)
         if challenge_2021 is not None:
-            typer.echo(write_scorer_files(run_folder, evaluated, challenge_2021))
+            typer.echo(write_scorer_files(model.card.label_map, evaluated, challenge_2021))
         macro = evaluated.evaluation.macro["auroc"]
         value = "undefined" if macro.value is None else f"{macro.value:.3f}"
-        typer.echo(f"{evaluated.evaluation.n} recordings, macro AUROC {value}; report: {target / REPORT_FILE}")
+        typer.echo(f"{evaluated.evaluation.n} recordings, macro AUROC {value}; results: {target}")
 
     run_or_explain(run)
 
@@ -292,8 +315,10 @@ def compare(
     runs: Annotated[
         list[Path], typer.Argument(help="Folders of runs with the same test recordings, the first as reference.")
     ],
-    sort_by: Annotated[str, typer.Option(help="The macro figure that orders the table.")] = "auroc",
-    resamples: Annotated[int, typer.Option(help="Bootstrap resamples of patients.")] = 1000,
+    sort_by: Annotated[str, typer.Option(help="The macro metric that orders the table.")] = "auroc",
+    resamples: Annotated[
+        int | None, typer.Option(help="Bootstrap resamples of patients; by default as many as the first run has.")
+    ] = None,
     output: Annotated[Path, typer.Option(help="The page; a CSV stands beside it.")] = Path("comparison.html"),
 ) -> None:
     """Set runs side by side: paired differences with intervals, McNemar tests."""
@@ -301,13 +326,16 @@ def compare(
     def run() -> None:
         import time
 
-        from ecgfounder_ft.report.page import write_comparison
-        from ecgfounder_ft.runs.evaluation import EvaluationSettings, compare_runs, comparison_table
+        from ecgfounder_ft.evaluation.run_comparison import comparison_table
+        from ecgfounder_ft.files import write_csv, write_text
+        from ecgfounder_ft.report.page import render_comparison
+        from ecgfounder_ft.runs.compare import compare_runs
 
-        comparison = compare_runs(runs, EvaluationSettings(resamples=resamples), sort_by=sort_by)
+        comparison = compare_runs(runs, resamples=resamples, sort_by=sort_by)
         table = comparison_table(comparison)
-        table.to_csv(output.with_suffix(".csv"), index=False)
-        write_comparison(comparison, output, title="Comparison of runs", created=time.strftime("%Y-%m-%d %H:%M"))
+        write_csv(output.with_suffix(".csv"), table)
+        page = render_comparison(comparison, title="Comparison of runs", created=time.strftime("%Y-%m-%d %H:%M"))
+        write_text(output, page)
         shown = ["run", "recordings", f"macro_{sort_by}", "difference_value", "difference_low", "difference_high"]
         typer.echo(table[shown].to_string(index=False, float_format=lambda value: f"{value:.3f}", na_rep="-"))
         typer.echo(f"{output} and {output.with_suffix('.csv')}")

@@ -1,4 +1,4 @@
-"""The training command: compose the configuration, run the experiment, return the figure that a sweep optimises.
+"""The training command: compose the configuration, run the experiment, return the metric that a sweep optimises.
 
 ``python train.py``, ``ecgfounder-ft train`` and ``python -m ecgfounder_ft train`` all end in ``main``. Hydra is
 imported only then: each process that preprocesses recordings imports this module first.
@@ -70,19 +70,21 @@ def _train(config: "DictConfig") -> float | None:
     from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode
 
-    figure = run_or_explain(lambda: _run(config), exit_on_error=HydraConfig.get().mode is not RunMode.MULTIRUN)
-    return math.nan if figure is None else figure  # a search takes NaN for a trial that failed
+    metric = run_or_explain(lambda: _run(config), exit_on_error=HydraConfig.get().mode is not RunMode.MULTIRUN)
+    return math.nan if metric is None else metric  # a search takes NaN for a trial that failed
 
 
 def _run(config: "DictConfig") -> float | None:
     from hydra.core.hydra_config import HydraConfig
 
     from ecgfounder_ft.config.compose import log_own_config_folder
+    from ecgfounder_ft.runs.folder import RunFolder
     from ecgfounder_ft.training.resume import configuration_of
 
     log_own_config_folder()
     if config.resume is not None:
-        config = configuration_of(Path(config.resume), HydraConfig.get().overrides.task)
+        overrides = HydraConfig.get().overrides.task
+        config = configuration_of(RunFolder(Path(config.resume)), overrides, config.trusted_targets)
     from ecgfounder_ft.training.experiment import run_experiment  # imports torch, which a refused resume never needs
 
     return run_experiment(cast("Config", config))

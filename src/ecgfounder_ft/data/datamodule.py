@@ -25,11 +25,12 @@ class ECGDataModule(pl.LightningDataModule):
     task cannot use are left out on every side.
 
     Args:
-        stored: the preprocessed signals.
+        stored: the preprocessed signals, or stored outputs of frozen parts that are read in their place.
         split: side of each stored recording, (recordings,).
         targets: int8 (recordings, conditions): 1 present, 0 absent, -1 unknown.
         codes: the conditions, for messages.
         task: what the model is asked.
+        training_views: read in place of ``stored`` in training, one view per epoch.
         batch_size: recordings per batch and device.
         imbalance: ``none``; ``balanced_sampler``: every condition is drawn equally often (see
             :func:`balanced_weights`); ``pos_weight``: the loss weighs conditions, as the task says.
@@ -42,12 +43,13 @@ class ECGDataModule(pl.LightningDataModule):
 
     def __init__(
         self,
-        stored: StoredSignals,
+        stored: StoredSignals | StoredActivations,
         split: pd.Series | Sequence[str],
         targets: NDArray[np.int8],
         codes: Sequence[str],
         task: Task,
         *,
+        training_views: StoredViews | None = None,
         batch_size: int = 32,
         imbalance: str = "none",
         seed: int = 0,
@@ -62,9 +64,8 @@ class ECGDataModule(pl.LightningDataModule):
                 f"{len(stored)} stored recordings, {len(sides)} sides, targets {targets.shape}; "
                 f"expected ({len(stored)}, {len(codes)})"
             )
-        self.stored: StoredSignals | StoredActivations = stored
-        self.training_views: StoredViews | None = None
-        """Read in place of :attr:`stored` in training, one view per epoch."""
+        self.stored = stored
+        self.training_views = training_views
         self.targets = np.ascontiguousarray(targets, dtype=np.int8)
         self.codes = tuple(codes)
         self.task = task

@@ -9,7 +9,7 @@ import numpy as np
 from ecgfounder_ft.config.compose import compose_config, typed
 from ecgfounder_ft.data.catalog import targets
 from ecgfounder_ft.data.gather_and_split import SPLIT_COLUMNS, gather_recordings
-from ecgfounder_ft.data.sources.source import NoDataError, data_sources
+from ecgfounder_ft.data.sources.source import NoDataError, source_named
 from ecgfounder_ft.data.splits import EXCLUDED, TEST, TRAIN, VALIDATION
 from ecgfounder_ft.errors import ExplainedError
 from ecgfounder_ft.evaluation.predictions import predictions_table
@@ -61,7 +61,7 @@ def evaluate_elsewhere(
             f"{run} has the conditions {', '.join(own.codes)}, the chosen label map "
             f"{', '.join(map(str, config.labels.conditions))}: a model can only be judged by the conditions it knows"
         )
-    source = typed(data_sources()[config.data.source], config.data)
+    source = typed(source_named(config.data.source), config.data)
     gathered = gather_recordings(source, label_map, card.task, card.preprocessing, card.seed)
     output.write_skipped(gathered.skipped)
     gathered.require_any()

@@ -16,7 +16,10 @@ import pandas as pd
 import torch
 import yaml
 from matplotlib.figure import Figure
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
+from ecgfounder_ft.config.compose import typed
 from ecgfounder_ft.data.sources.source import data_sources
 from ecgfounder_ft.ecg.formats import read_recording
 from ecgfounder_ft.ecg.paper import overlay_from_window
@@ -25,7 +28,7 @@ from ecgfounder_ft.evaluation.challenge2021 import write_challenge_files
 from ecgfounder_ft.evaluation.evaluate import Evaluation
 from ecgfounder_ft.evaluation.recordings_to_inspect import Case, choose_cases
 from ecgfounder_ft.evaluation.run_evaluation import RunEvaluation, evaluate_predictions
-from ecgfounder_ft.evaluation.settings import EvaluationSettings
+from ecgfounder_ft.evaluation.settings import EvaluationSettings, EvaluationSettingsError
 from ecgfounder_ft.inference.finished_model import FinishedModel
 from ecgfounder_ft.labels import STATE_NAMES, LabelMap
 from ecgfounder_ft.report import plots
@@ -166,6 +169,28 @@ def write_evaluation(
     )
     output.write_report(render_report(content))
     return pictures
+
+
+def settings_of(
+    run: RunFolder, given: Mapping[str, Any] | None = None, overrides: Sequence[str] = ()
+) -> EvaluationSettings:
+    """The settings that a run was evaluated by, with others in their place where they are given.
+
+    Args:
+        run: finished.
+        given: name to value.
+        overrides: as typed, ``evaluation.<name>=<value>``.
+
+    Raises:
+        EvaluationSettingsError: if a setting is unknown or out of range.
+    """
+    chosen = run.configuration().evaluation
+    try:
+        if overrides:
+            chosen = OmegaConf.merge(chosen, OmegaConf.from_dotlist(list(overrides)).evaluation)
+        return typed(EvaluationSettings, OmegaConf.merge(chosen, dict(given or {})))
+    except OmegaConfBaseException as error:
+        raise EvaluationSettingsError(str(error).splitlines()[0]) from error
 
 
 def _source_of(run: RunFolder) -> str:

@@ -12,7 +12,7 @@ from omegaconf import DictConfig
 from ecgfounder_ft.config.compose import typed
 from ecgfounder_ft.config.schema import Config
 from ecgfounder_ft.data.gather_and_split import PreparedData, divide_recordings, gather_recordings
-from ecgfounder_ft.data.sources.source import data_sources
+from ecgfounder_ft.data.sources.source import source_named
 from ecgfounder_ft.data.split_settings import SplitSettings
 from ecgfounder_ft.ecg.preprocessing import Preprocessing
 from ecgfounder_ft.evaluation.settings import EvaluationSettings
@@ -93,7 +93,7 @@ def prepare_data(config: Config, folder: RunFolder) -> PreparedData:
         TooFewRecordingsError: if a side has too few recordings of a condition.
     """
     label_map = typed(LabelMap, config.labels)
-    source = typed(data_sources()[config.data.source], config.data)
+    source = typed(source_named(config.data.source), config.data)
     preprocessing = typed(Preprocessing, config.preprocessing)
     gathered = gather_recordings(source, label_map, task_named(config.task.name), preprocessing, config.seed)
     folder.write_skipped(gathered.skipped)
