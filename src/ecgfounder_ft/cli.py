@@ -71,7 +71,8 @@ def download(
     """Download a published ECGFounder checkpoint and check it."""
 
     def run() -> None:
-        from ecgfounder_ft.model.ecgfounder.weights import PUBLISHED, WeightsError, find_weights
+        from ecgfounder_ft.model.checkpoints import WeightsError
+        from ecgfounder_ft.model.ecgfounder.published import PUBLISHED, find_weights
 
         names = {f"{checkpoint.leads}lead": name for name, checkpoint in PUBLISHED.items()}
         if model not in names:

@@ -13,6 +13,7 @@ from omegaconf import MISSING, OmegaConf
 from ecgfounder_ft.data.split_settings import SplitSettings
 from ecgfounder_ft.ecg.preprocessing_settings import PreprocessingSettings
 from ecgfounder_ft.labels import LabelMap
+from ecgfounder_ft.model.ecgfounder.architecture import Net1DArchitecture
 
 
 @dataclass
@@ -132,19 +133,6 @@ class TaskConfig:
 
 
 @dataclass
-class Net1DConfig:
-    """Arguments of ``ecgfounder_ft.model.ecgfounder.net1d.Net1D``."""
-
-    base_filters: int = MISSING
-    filter_list: list[int] = MISSING
-    m_blocks: list[int] = MISSING
-    kernel_size: int = MISSING
-    stride: int = MISSING
-    groups_width: int = MISSING
-    ratio: float = MISSING
-
-
-@dataclass
 class ModelConfig:
     """The network and where it starts."""
 
@@ -152,7 +140,7 @@ class ModelConfig:
     weights: str | None = MISSING
     head: str = MISSING
     checkpoint_dir: str = MISSING
-    architecture: Net1DConfig = field(default_factory=Net1DConfig)
+    architecture: Any = MISSING
 
 
 @dataclass
@@ -481,6 +469,7 @@ SCHEMAS: dict[str, dict[str, Any]] = {
     "split": {"split_schema": SplitSettings},
     "preprocessing": {"preprocessing_schema": PreprocessingSettings},
     "model": {"model_schema": ModelConfig},
+    "model/architecture": {"net1d_schema": Net1DArchitecture},
     "finetune": {
         "full_schema": FullConfig,
         "linear_probe_schema": LinearProbeConfig,
@@ -516,6 +505,7 @@ def register_schemas() -> None:
     OmegaConf.register_new_resolver(
         "if_set", lambda value, then, otherwise: otherwise if value is None else then, replace=True
     )
+    OmegaConf.register_new_resolver("count", len, replace=True)
     store = ConfigStore.instance()
     for group, schemas in SCHEMAS.items():
         for name, node in schemas.items():

@@ -19,7 +19,7 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
-from ecgfounder_ft.model.ecgfounder.net1d import Net1D
+from ecgfounder_ft.model.network import Network
 from ecgfounder_ft.training.classifier import Classifier
 
 log = logging.getLogger(__name__)
@@ -60,11 +60,11 @@ class Strategy(ABC):
         """Whether a parameter of a training part trains, by its name in the network."""
         return True
 
-    def prepare(self, net: Net1D) -> None:  # noqa: B027 - most need none
+    def prepare(self, net: Network) -> None:  # noqa: B027 - most need none
         """Change the network before training, after its weights are loaded."""
 
-    def finish(self, net: Net1D) -> None:  # noqa: B027 - most need none
-        """Turn a trained network back into a plain Net1D."""
+    def finish(self, net: Network) -> None:  # noqa: B027 - most need none
+        """Turn a trained network back into what it was before :meth:`prepare`."""
 
     def observe(self, epoch: int, score: float) -> None:  # noqa: B027 - most need none
         """Take note of an epoch's monitored validation figure, the higher the better."""
@@ -99,12 +99,12 @@ def freeze(parts: Mapping[str, nn.Module], rates: Mapping[str, float], strategy:
 
 
 def digest_of(parts: Iterable[nn.Module]) -> str:
-    """Digest of the parameters of some parts, by their values."""
+    """Digest of the parameters and buffers (running means of batch norm) of some parts, by their values."""
     digest = hashlib.sha256()
     for part in parts:
-        for name, parameter in part.named_parameters():
-            digest.update(f"{name} {tuple(parameter.shape)} ".encode())
-            digest.update(parameter.detach().cpu().contiguous().numpy().data)
+        for name, tensor in [*part.named_parameters(), *part.named_buffers()]:
+            digest.update(f"{name} {tuple(tensor.shape)} ".encode())
+            digest.update(tensor.detach().cpu().contiguous().numpy().data)
     return digest.hexdigest()
 
 

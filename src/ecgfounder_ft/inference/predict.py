@@ -1,6 +1,6 @@
 """Predictions of a finished model on recordings as stored, through the preprocessing that it was trained with."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,8 +16,9 @@ from ecgfounder_ft.ecg.preprocessing import Preprocessing
 from ecgfounder_ft.ecg.recording import UnreadableRecordingError
 from ecgfounder_ft.errors import ExplainedError
 from ecgfounder_ft.evaluation.calibration import Calibration
-from ecgfounder_ft.model.card import CARD_KEY, ModelCard, probabilities_of
-from ecgfounder_ft.model.ecgfounder.net1d import Net1D
+from ecgfounder_ft.model.card import CARD_KEY, ModelCard
+from ecgfounder_ft.model.network import Network
+from ecgfounder_ft.task import DEFAULT_THRESHOLD
 
 WEIGHTS_FILE = "model.pth"
 """A run's best weights, in the form of the published checkpoints and without training state."""
@@ -31,7 +32,7 @@ class ModelFileError(ExplainedError):
 class Model:
     """A network and the record of what goes in and what comes out."""
 
-    net: Net1D
+    net: Network
     card: ModelCard
     bf16: bool = False
     """Compute in bfloat16: faster where the device has it, and exact to two or three digits of a logit."""
@@ -46,7 +47,7 @@ class Model:
         """Preprocessed signals (n, leads, samples) to probabilities (n, conditions) as the network gives them."""
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.bf16):
             logits = self.net(torch.from_numpy(signals).to(self.device)).float()
-        return probabilities_of(logits, self.card.task).double().cpu().numpy()
+        return self.card.task.probabilities(logits).double().cpu().numpy()
 
     def probabilities(self, signals: NDArray[np.float32]) -> NDArray[np.float64]:
         """As :meth:`uncalibrated`, then calibrated as the card says."""
@@ -58,16 +59,19 @@ class DeviceError(ExplainedError):
     """A device that is not there."""
 
 
-def load_model(path: Path, device: str = "cpu", bf16: bool = False) -> Model:
+def load_model(path: Path, device: str = "cpu", bf16: bool = False, trusted: Collection[str] = ()) -> Model:
     """A model from a run's folder, its ``model.pth`` or a Lightning checkpoint of it. No code from the file is run.
 
     Args:
         path: of the folder or file.
         device: ``cpu``, ``cuda``, or ``auto``: CUDA where there is one.
         bf16: compute in bfloat16.
+        trusted: dotted names of classes that its network may be built of, beside this package's and torch's own.
 
     Raises:
         ModelFileError: if there is no file, or it carries no record.
+        UntrustedTargetError: if its network is of a class that is not trusted.
+        NetworkError: if its network cannot be built.
         DeviceError: if the device is unknown or absent.
     """
     if device not in ("cpu", "cuda", "auto"):
@@ -83,9 +87,9 @@ def load_model(path: Path, device: str = "cpu", bf16: bool = False) -> Model:
             f"{file}: carries no record of its label map and preprocessing; was it written by train.py?"
         )
     card = ModelCard.from_dict(content[CARD_KEY])
-    net = card.build_net()
-    state = {key.removeprefix("net."): value for key, value in content["state_dict"].items()}
-    net.load_state_dict({key: value for key, value in state.items() if key in net.state_dict()})
+    net = card.build_network(trusted, where=str(file))
+    own = net.state_dict()
+    net.load_state_dict({key: value for key, value in net.own_tensors(content["state_dict"]).items() if key in own})
     chosen = "cuda" if device != "cpu" and torch.cuda.is_available() else "cpu"
     return Model(net.eval().to(chosen), card, bf16)
 
@@ -163,7 +167,6 @@ def predict_files(
 
 def decide(card: ModelCard, probabilities: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Probabilities (n, conditions) to decisions (n, conditions)."""
-    if card.task == "single_label":
-        return np.arange(len(card.label_map)) == probabilities.argmax(axis=1)[:, None]
-    thresholds = card.thresholds or {}
-    return probabilities >= np.array([thresholds.get(code, 0.5) for code in card.label_map.codes])
+    chosen = card.thresholds or {}
+    thresholds = np.array([chosen.get(code, DEFAULT_THRESHOLD) for code in card.label_map.codes])
+    return card.task.decisions(probabilities, thresholds)

@@ -69,7 +69,7 @@ def evaluate_elsewhere(
     OmegaConf.resolve(config)
     output.mkdir(parents=True, exist_ok=True)
     card = model.card
-    gathered = gather_recordings(config.data, label_map, card.task, card.preprocessing, card.seed, output)
+    gathered = gather_recordings(config.data, label_map, card.task.name, card.preprocessing, card.seed, output)
     table = gathered.table.assign(split=TEST, exclusion="")
     splits = pd.read_csv(run_folder / "splits.csv", dtype=str)
     learnt = splits[splits["split"].isin([TRAIN, VALIDATION])]

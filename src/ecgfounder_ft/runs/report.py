@@ -7,7 +7,7 @@ import json
 import logging
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
@@ -88,6 +88,7 @@ def report_run(
     options: ReportOptions,
     *,
     refit: bool = False,
+    trusted: Collection[str] = (),
 ) -> tuple[RunEvaluation, dict[str, Figure]]:
     """Evaluate a run on its own test recordings and write what it says into its folder.
 
@@ -100,6 +101,7 @@ def report_run(
         settings: of the evaluation.
         options: of the report.
         refit: fit calibration and thresholds anew.
+        trusted: as for :func:`~ecgfounder_ft.inference.predict.load_model`.
 
     Returns:
         The evaluation, and the pictures by file stem.
@@ -108,7 +110,7 @@ def report_run(
         RunFolderError: if the folder lacks something.
     """
     run = evaluate_run(folder, settings, refit=refit)
-    model = load_model(folder)
+    model = load_model(folder, trusted=trusted)
     model.card.calibration = run.calibration.to_dict()
     model.card.thresholds = None if run.thresholds is None else dict(run.thresholds.values)
     save_model(model, folder / WEIGHTS_FILE)
@@ -239,7 +241,7 @@ def provenance(model: Model, run_folder: Path) -> dict[str, str]:
     return {
         "run": run_folder.name,
         "label map": f"{card.label_map.name} ({', '.join(card.label_map.codes)})",
-        "task": card.task,
+        "task": card.task.name,
         "pretrained weights": str(pretrained.get("name") or "none: random start"),
         "their sha256": str(pretrained.get("sha256") or "-"),
         "last layer's start": card.head,

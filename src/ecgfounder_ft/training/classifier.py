@@ -1,7 +1,7 @@
-"""The LightningModule: a Net1D with its loss, its optimizer and the figures of each epoch."""
+"""The LightningModule: a network with its loss, its optimizer and the figures of each epoch."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -71,20 +71,27 @@ class Classifier(pl.LightningModule):
 
     Args:
         card: the model's record as plain containers.
-        entry: the part of the network that batches enter at; later than ``stem`` where the outputs of frozen parts
-            are computed once and stored.
+        entry: the part of the network that batches enter at; later than the first where the outputs of frozen parts
+            are computed once and stored. None: the first.
         training: None for a model that is only used.
+        trusted: dotted names of classes that the network may be built of, beside this package's and torch's own.
     """
 
-    def __init__(self, card: Mapping[str, Any], entry: str = "stem", training: Training | None = None) -> None:
+    def __init__(
+        self,
+        card: Mapping[str, Any],
+        entry: str | None = None,
+        training: Training | None = None,
+        trusted: Collection[str] = (),
+    ) -> None:
         super().__init__()
         self.save_hyperparameters({"card": dict(card)}, logger=False)
-        self.card = ModelCard.from_dict(dict(card))
-        self.net = self.card.build_net()
-        self.entry = entry
+        self.card = ModelCard.from_dict(card)
+        self.net = self.card.build_network(trusted)
+        self.entry = next(iter(self.net.parts())) if entry is None else entry
         self.training_plan = training
         self.loss = None if training is None else training.loss  # here too, so that it moves with the device
-        codes, task = self.card.label_map.codes, self.card.task
+        codes, task = self.card.label_map.codes, self.card.task.name
         self.predictions = nn.ModuleDict(
             {f"{stage}_predictions": EpochPredictions(codes, task) for stage in ("train", "validation", "test")}
         )

@@ -7,7 +7,7 @@ from torchmetrics.functional.classification import binary_auroc, binary_f1_score
 from torchmetrics.utilities import dim_zero_cat
 
 from ecgfounder_ft.labels import PRESENT, UNKNOWN
-from ecgfounder_ft.model.card import probabilities_of
+from ecgfounder_ft.task import task_named
 
 
 class EpochPredictions(Metric):
@@ -61,7 +61,7 @@ class EpochPredictions(Metric):
 
     def probabilities(self, logits: Tensor) -> Tensor:
         """Softmax or sigmoid, by the task."""
-        return probabilities_of(logits, self.task)
+        return task_named(self.task).probabilities(logits)
 
     def compute(self) -> dict[str, Tensor]:
         """``loss``, ``accuracy``, ``macro_f1``, ``macro_auroc`` and ``auroc/<code>``; NaN where undefined.

@@ -36,14 +36,18 @@ from ecgfounder_ft.data.store.frozen_outputs import store_activations
 from ecgfounder_ft.data.store.reading import StoredSignals
 from ecgfounder_ft.ecg.preprocessing import Preprocessing
 from ecgfounder_ft.errors import ExplainedError
+from ecgfounder_ft.files import sha256_of
 from ecgfounder_ft.finetune.strategy import FollowStrategy, Strategy, digest_of
 from ecgfounder_ft.labels import LabelMap
 from ecgfounder_ft.memory import keep_freed_memory
 from ecgfounder_ft.model.card import CARD_KEY, ModelCard
-from ecgfounder_ft.model.ecgfounder.weights import find_weights, load_weights, sha256_of
+from ecgfounder_ft.model.checkpoints import load_weights
+from ecgfounder_ft.model.ecgfounder.published import find_weights
 from ecgfounder_ft.report.finetuning_plots import lr_finder_figure, wise_ft_figure
 from ecgfounder_ft.report.plots import save_figure
 from ecgfounder_ft.runs.report import evaluation_settings, report_options, report_run
+from ecgfounder_ft.targets import targets_in
+from ecgfounder_ft.task import task_named
 from ecgfounder_ft.training import results
 from ecgfounder_ft.training.batch_size import SMALLEST, find_batch_size
 from ecgfounder_ft.training.classifier import CONFIG_KEY, Classifier, NonFiniteLossError, Training
@@ -144,7 +148,9 @@ def run_experiment(config: Config) -> float | None:
         if is_main_process():
             results.write_results(folder, classifier, data, history, start)
             chosen = config.evaluation
-            run, pictures = report_run(folder, evaluation_settings(chosen), report_options(chosen))
+            run, pictures = report_run(
+                folder, evaluation_settings(chosen), report_options(chosen), trusted=_network_classes(config)
+            )
             for logger in trainer.loggers:
                 results.log_results(logger, run.evaluation, pictures, config)
             results.print_summary(run.evaluation, start, folder)
@@ -164,7 +170,7 @@ def build_classifier(
     path = None if model.weights is None else find_weights(model.weights, Path(model.checkpoint_dir))
     card = ModelCard(
         label_map=label_map,
-        task=config.task.name,
+        task=task_named(config.task.name),
         preprocessing=preprocessing,
         architecture=cast(dict[str, Any], OmegaConf.to_container(cast(DictConfig, model.architecture), resolve=True)),
         pretrained=None if path is None else {"name": path.name, "sha256": sha256_of(path)},
@@ -184,7 +190,7 @@ def build_classifier(
         config=_plain(config),
     )
     torch.manual_seed(config.seed)  # so that the start does not depend on what was drawn while the data was prepared
-    classifier = Classifier(card.to_dict(), training=training)
+    classifier = Classifier(card.to_dict(), training=training, trusted=_network_classes(config))
     if path is not None:
         rows = [condition.tasks for condition in label_map.conditions.values()]
         load_weights(classifier.net, path, rows if model.head == "pretrained" else None)
@@ -260,6 +266,13 @@ def enter_at_stored_activations(
     plan = cast(Training, classifier.training_plan)
     augmentation = cast(Augmentation | None, plan.augment)
     wanted = strategy.store_activations == "auto" and config.trainer.max_epochs > 0
+    if wanted and prefix and not classifier.net.can_enter_between_parts:
+        log.info(
+            "Parts up to %s never train, but run in every epoch: batches cannot enter this network behind them, so no "
+            "output is stored",
+            prefix[-1],
+        )
+        return
     if not wanted or len(prefix) < 2:
         if augmentation is not None and augmentation.stored_views:
             log.info("augment.stored_views: no output of frozen parts is stored, signals change anew in every epoch")
@@ -293,6 +306,11 @@ def enter_at_stored_activations(
     log.info("Parts up to %s never train: batches enter at %s, from stored outputs", prefix[-1], classifier.entry)
     if views is not None:
         log.info("Epochs take %d stored views of each training recording in turn", len(views.views))
+
+
+def _network_classes(config: Config) -> list[str]:
+    """The classes that the network is built of; whoever started the run wrote their names."""
+    return [target for _, target in targets_in(OmegaConf.to_container(cast(DictConfig, config.model.architecture)))]
 
 
 def choose_batch_size(config: Config, classifier: Classifier, strategy: Strategy, datamodule: ECGDataModule) -> None:

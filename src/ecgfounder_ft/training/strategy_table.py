@@ -4,10 +4,10 @@ from rich.console import Console
 from rich.table import Table
 
 from ecgfounder_ft.finetune.strategy import Strategy
-from ecgfounder_ft.model.ecgfounder.net1d import Net1D
+from ecgfounder_ft.model.network import Network
 
 
-def strategy_rows(net: Net1D, strategy: Strategy, epochs: int, learning_rate: float) -> list[tuple[str, ...]]:
+def strategy_rows(net: Network, strategy: Strategy, epochs: int, learning_rate: float) -> list[tuple[str, ...]]:
     """A row a part of the network: part, parameters, trained at the start, trained later, and the learning rates.
 
     ``trained later`` names the first epoch (counted from 0) in which more of the part trains; the rates are those of
@@ -28,7 +28,7 @@ def strategy_rows(net: Net1D, strategy: Strategy, epochs: int, learning_rate: fl
     return rows
 
 
-def print_strategy(net: Net1D, strategy: Strategy, epochs: int, learning_rate: float) -> None:
+def print_strategy(net: Network, strategy: Strategy, epochs: int, learning_rate: float) -> None:
     """The rows of :func:`strategy_rows` on the terminal."""
     table = Table(title=f"What trains: {type(strategy).__name__}", title_justify="left")
     for name in ("part", "parameters", "trained now", "later", "learning rate"):
