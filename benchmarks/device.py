@@ -26,7 +26,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 from torch import Tensor, nn
 from torch.profiler import ProfilerActivity, profile
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -36,6 +35,7 @@ from torch.utils.flop_counter import FlopCounterMode
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks import machine
 from benchmarks.plain_net1d import PlainNet1D
+from ecgfounder_ft.model.ecgfounder.architecture import sizes_in
 from ecgfounder_ft.model.ecgfounder.net1d import Net1D
 
 VIEWS = (
@@ -156,7 +156,7 @@ def main() -> None:
     parser.add_argument("--architecture", type=Path, default=Path("configs/model/architecture/full.yaml"))
     options = parser.parse_args()
     device = torch.device(options.device)
-    architecture = yaml.safe_load(options.architecture.read_text())
+    architecture = sizes_in(options.architecture)
     on_gpu = device.type == "cuda"
     print(f"{machine.describe()}\n")
     rates = {

@@ -1,6 +1,7 @@
 """Net1D written the plain way, channels first with torch's own 1-D layers: what ours is measured and checked against.
 
-Written for comparison from the architecture's description; see ``ecgfounder_ft/model/net1d.py`` for the sources.
+Written for comparison from the architecture's description; see ``ecgfounder_ft/model/ecgfounder/net1d.py`` for the
+sources.
 """
 
 from collections.abc import Sequence

@@ -38,9 +38,11 @@ from ecgfounder_ft.ecg.leads import STANDARD_LEADS
 from ecgfounder_ft.ecg.preprocessing import Preprocessing
 from ecgfounder_ft.ecg.recording import UnreadableRecordingError
 from ecgfounder_ft.evaluation.evaluate import evaluate
+from ecgfounder_ft.files import sha256_of
 from ecgfounder_ft.labels import ABSENT, PRESENT, UNKNOWN, LabelMap
+from ecgfounder_ft.model.checkpoints import load_weights
+from ecgfounder_ft.model.ecgfounder.architecture import sizes_in
 from ecgfounder_ft.model.ecgfounder.net1d import Net1D
-from ecgfounder_ft.model.ecgfounder.weights import load_weights, sha256_of
 from ecgfounder_ft.training.wise_ft import copy_of_state, interpolate
 
 console = Console(width=130)
@@ -257,7 +259,7 @@ def main() -> None:
     content = yaml.safe_load(options.labels.read_text())
     content.pop("defaults", None)
     label_map = LabelMap.from_dict(content)
-    architecture = yaml.safe_load(options.architecture.read_text())
+    architecture = sizes_in(options.architecture)
     data = read_all(options.recordings, label_map, Preprocessing(leads=options.leads))
 
     def make() -> Net1D:

@@ -47,8 +47,9 @@ from ecgfounder_ft.finetune.lp_ft import LPFT
 from ecgfounder_ft.finetune.strategy import FollowStrategy, Strategy
 from ecgfounder_ft.labels import LabelMap
 from ecgfounder_ft.model.card import ModelCard
+from ecgfounder_ft.model.checkpoints import load_weights
+from ecgfounder_ft.model.ecgfounder.architecture import NET1D
 from ecgfounder_ft.model.ecgfounder.net1d import Net1D
-from ecgfounder_ft.model.ecgfounder.weights import load_weights
 from ecgfounder_ft.task import SINGLE_LABEL
 from ecgfounder_ft.training.classifier import Classifier, Training
 from ecgfounder_ft.training.losses import CrossEntropy
@@ -203,7 +204,8 @@ def main() -> None:
         path = Path(folder) / "pretrained.pth"
         pretrain(simulate(options.pretraining, 1, codes, population=True), label_map, path, options.pretraining_epochs)
         cases = simulate(largest + VALIDATION + TEST, 2, codes, population=False)
-        card = ModelCard(label_map, "single_label", PREPROCESSING, ARCHITECTURE)
+        whole = {"_target_": NET1D, "in_channels": len(STANDARD_LEADS), "num_classes": len(codes), **ARCHITECTURE}
+        card = ModelCard(label_map, SINGLE_LABEL, PREPROCESSING, whole)
         for size in options.sizes:
             split = ["train"] * size + ["excluded"] * (largest - size) + ["validation"] * VALIDATION + ["test"] * TEST
             epochs = EPOCHS.get(size, 6)

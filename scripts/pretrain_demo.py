@@ -34,17 +34,10 @@ from ecgfounder_ft.ecg.recording import Recording
 from ecgfounder_ft.ecg.simulator import FINDINGS, record, sample_physiology
 from ecgfounder_ft.ecg.simulator.population import draw_case, is_normal, is_sinus
 from ecgfounder_ft.labels import LabelMap
+from ecgfounder_ft.model.ecgfounder.architecture import sizes_in
 from ecgfounder_ft.model.ecgfounder.net1d import Net1D
 
-ARCHITECTURE = {
-    "base_filters": 32,
-    "filter_list": [32, 64, 128, 224],
-    "m_blocks": [2, 2, 3, 3],
-    "kernel_size": 8,
-    "stride": 4,
-    "groups_width": 16,
-    "ratio": 1,
-}
+ARCHITECTURE = sizes_in(Path(__file__).parents[1] / "configs" / "model" / "architecture" / "demo.yaml")
 TASKS = 150
 """Rows of the published last layer."""
 NORMAL_SINUS_RHYTHM, NORMAL_ECG, SINUS_RHYTHM = 1, 2, 3

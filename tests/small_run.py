@@ -27,7 +27,7 @@ SMALL = (
 )
 
 
-def only_figures(folder: Path, settings: Any, options: Any) -> Any:
+def only_figures(folder: Path, settings: Any, options: Any, *, trusted: Any = ()) -> Any:
     """In place of ``report_run``: its pictures and pages would be most of the time of so small a run."""
     from ecgfounder_ft.runs import report as run_report
 

@@ -13,6 +13,7 @@ from ecgfounder_ft.ecg.preprocessing import Preprocessing
 from ecgfounder_ft.finetune.strategy import FollowStrategy, Strategy
 from ecgfounder_ft.labels import LabelMap
 from ecgfounder_ft.model.card import ModelCard
+from ecgfounder_ft.model.ecgfounder.architecture import NET1D
 from ecgfounder_ft.task import SINGLE_LABEL
 from ecgfounder_ft.training.classifier import Classifier, Training
 from ecgfounder_ft.training.losses import CrossEntropy
@@ -45,7 +46,8 @@ def small_data(codes: Sequence[str], batch_size: int = 8) -> ECGDataModule:
 def small_classifier(label_map: LabelMap, **plan: Any) -> Classifier:
     """A small Net1D with AdamW at 1e-2; ``plan`` replaces fields of its Training."""
     torch.manual_seed(0)
-    card = ModelCard(label_map, "single_label", Preprocessing(), ARCHITECTURE)
+    architecture = {"_target_": NET1D, "in_channels": 12, "num_classes": len(label_map), **ARCHITECTURE}
+    card = ModelCard(label_map, SINGLE_LABEL, Preprocessing(), architecture)
     fields: dict[str, Any] = {
         "loss": CrossEntropy(),
         "optimizer": lambda groups: torch.optim.AdamW(groups, lr=1e-2),

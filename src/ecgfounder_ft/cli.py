@@ -81,7 +81,8 @@ def download(
     """Download a published ECGFounder checkpoint and check it."""
 
     def run() -> None:
-        from ecgfounder_ft.model.ecgfounder.weights import PUBLISHED, WeightsError, find_weights
+        from ecgfounder_ft.model.checkpoints import WeightsError
+        from ecgfounder_ft.model.ecgfounder.published import PUBLISHED, find_weights
 
         names = {f"{checkpoint.leads}lead": name for name, checkpoint in PUBLISHED.items()}
         if model not in names:
@@ -283,8 +284,9 @@ def evaluate(
         }
         chosen = [entry for entry in overrides or [] if entry.startswith("evaluation.")]
         recordings = [entry for entry in overrides or [] if entry not in chosen]
-        settings = settings_of(folder, {name: value for name, value in given.items() if value is not None}, chosen)
-        own = settings_of(folder)
+        given = {name: value for name, value in given.items() if value is not None}
+        settings = settings_of(folder, given, chosen, trust or ())
+        own = settings_of(folder, trusted=trust or ())
         refit = (settings.calibration, settings.thresholds, settings.sensitivity) != (
             own.calibration,
             own.thresholds,

@@ -50,4 +50,4 @@ def test_adapters_and_last_layer_train_and_nothing_else(label_map: LabelMap) -> 
 
 def test_settings_out_of_range_are_refused() -> None:
     with pytest.raises(ValueError, match="rank is 0"):
-        LoRA(rank=0)
+        LoRA(rank=0, alpha=16)

@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 import pytest
 import torch
+from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
 from ecgfounder_ft.config.compose import ConfigurationError, compose_config
@@ -41,9 +42,11 @@ def train(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Train:
 def pretrained(tmp_path: Path) -> Path:
     """A file in the published format for the small network, with 150 outputs."""
     torch.manual_seed(5)
-    architecture = compose_config([*SMALL]).model.architecture
+    architecture = compose_config([*SMALL, "model.architecture.num_classes=150"]).model.architecture
     path = tmp_path / "pretrained.pth"
-    torch.save({"state_dict": Net1D(12, 150, **architecture).state_dict()}, path)
+    net = instantiate(architecture, _convert_="all")
+    assert isinstance(net, Net1D)
+    torch.save({"state_dict": net.state_dict()}, path)
     return path
 
 

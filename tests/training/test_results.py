@@ -13,8 +13,8 @@ from ecgfounder_ft.evaluation.calibration import Calibration
 from ecgfounder_ft.inference.predict import DeviceError, load_model, predict_files
 from ecgfounder_ft.labels import LabelMap
 from ecgfounder_ft.model.card import CARD_KEY, ModelCard
+from ecgfounder_ft.model.checkpoints import load_weights
 from ecgfounder_ft.model.ecgfounder.net1d import Net1D
-from ecgfounder_ft.model.ecgfounder.weights import load_weights
 
 FILES = (
     "config.yaml",
@@ -81,7 +81,8 @@ def test_splits_hold_every_recording_once_and_no_patient_twice(finished_run: Pat
 def test_production_weights_are_a_checkpoint_of_the_published_form(finished_run: Path) -> None:
     content = torch.load(finished_run / "model.pth", weights_only=True)
     card = ModelCard.from_dict(content[CARD_KEY])
-    net = Net1D(12, 6, **card.architecture)
+    net = card.build_network()
+    assert isinstance(net, Net1D)
     load_weights(net, finished_run / "model.pth", [[row] for row in range(6)])
     assert torch.equal(net.dense.weight, content["state_dict"]["dense.weight"])
 

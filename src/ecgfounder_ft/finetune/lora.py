@@ -1,18 +1,27 @@
 """Low-rank adapters beside frozen weights, through peft."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-
-import torch
-from torch import nn
+from typing import TYPE_CHECKING
 
 from ecgfounder_ft.errors import ExplainedError
 from ecgfounder_ft.finetune.strategy import Strategy
-from ecgfounder_ft.model.ecgfounder.net1d import Conv1dSame, Net1D
+
+if TYPE_CHECKING:  # a configuration is refused before torch is imported
+    from torch import nn
+
+    from ecgfounder_ft.model.ecgfounder.net1d import Conv1dSame, Net1D
+    from ecgfounder_ft.model.network import Network
 
 
 class MissingPeftError(ExplainedError):
     """peft is not installed."""
+
+
+class NoBlocksError(ExplainedError):
+    """A network without the layers that the adapters are made for."""
 
 
 @dataclass
@@ -32,8 +41,8 @@ class LoRA(Strategy):
         ValueError: if either is below 1.
     """
 
-    rank: int = 8
-    alpha: int = 16
+    rank: int
+    alpha: int
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -49,17 +58,19 @@ class LoRA(Strategy):
         """Adapters, and all of the last layer, whose parameters stand in no block."""
         return "lora_" in parameter or "block_list" not in parameter
 
-    def prepare(self, net: Net1D) -> None:
+    def prepare(self, net: Network) -> None:
         """Add the adapters.
 
         Raises:
+            NoBlocksError: if the network is no Net1D.
             MissingPeftError: if peft is not installed.
         """
+        blocks = list(_blocks(_net1d(net)))
         try:
             from peft import LoraConfig, inject_adapter_in_model
         except ImportError as error:
             raise MissingPeftError('finetune=lora needs peft: pip install "ecgfounder-ft[lora]"') from error
-        for block in _blocks(net):
+        for block in blocks:
             for name in ("conv1", "conv3"):
                 setattr(block, name, _as_linear(getattr(block, name)))
         targets = ["conv1", "conv3", "se_fc1", "se_fc2"]
@@ -68,9 +79,9 @@ class LoRA(Strategy):
         # process group is set up would never be kept the same in all processes.
         net.requires_grad_(True)
 
-    def finish(self, net: Net1D) -> None:
+    def finish(self, net: Network) -> None:
         """Merge the adapters into the weights, and make convolutions of them again."""
-        for block in _blocks(net):
+        for block in _blocks(_net1d(net)):
             for name in ("conv1", "conv3", "se_fc1", "se_fc2"):
                 adapter = getattr(block, name)
                 adapter.merge(safe_merge=True)
@@ -79,12 +90,25 @@ class LoRA(Strategy):
         net.requires_grad_(True)
 
 
+def _net1d(net: Network) -> Net1D:
+    from ecgfounder_ft.model.ecgfounder.net1d import Net1D
+
+    if not isinstance(net, Net1D):
+        raise NoBlocksError(
+            f"finetune=lora adapts the blocks of Net1D, ECGFounder's network, and this one has the parts "
+            f"{', '.join(net.parts())}; choose another strategy, such as finetune=last_stages"
+        )
+    return net
+
+
 def _blocks(net: Net1D) -> Iterator[nn.Module]:
     for stage in net.stage_list:
         yield from stage.block_list  # type: ignore[misc]
 
 
 def _as_linear(pointwise: Conv1dSame) -> nn.Linear:
+    from torch import nn
+
     outputs, inputs, _ = pointwise.conv.weight.shape
     linear = nn.Linear(inputs, outputs, device="meta")
     linear.weight = nn.Parameter(pointwise.conv.weight.detach().squeeze(-1))
@@ -93,6 +117,11 @@ def _as_linear(pointwise: Conv1dSame) -> nn.Linear:
 
 
 def _as_convolution(linear: nn.Linear) -> Conv1dSame:
+    import torch
+    from torch import nn
+
+    from ecgfounder_ft.model.ecgfounder.net1d import Conv1dSame
+
     with torch.device("meta"):
         pointwise = Conv1dSame(linear.in_features, linear.out_features, kernel_size=1)
     pointwise.conv.weight = nn.Parameter(linear.weight.detach().unsqueeze(-1))

@@ -92,9 +92,9 @@ def load_model(path: Path, device: str = "cpu", bf16: bool = False, trusted: Col
             f"{file}: carries no record of its label map and preprocessing; was it written by train.py?"
         )
     card = ModelCard.from_dict(content[CARD_KEY])
-    net = card.build_network(trusted)
-    state = {key.removeprefix("net."): value for key, value in content["state_dict"].items()}
-    net.load_state_dict({key: value for key, value in state.items() if key in net.state_dict()})
+    net = card.build_network(trusted, where=str(file))
+    own = net.state_dict()
+    net.load_state_dict({key: value for key, value in net.own_tensors(content["state_dict"]).items() if key in own})
     chosen = "cuda" if device != "cpu" and torch.cuda.is_available() else "cpu"
     return FinishedModel(net.eval().to(chosen), card, bf16)
 

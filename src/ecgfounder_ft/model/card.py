@@ -1,37 +1,50 @@
 """What a checkpoint, an exported model and a run folder all carry about a model, as one record of plain containers."""
 
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from torch import Tensor
+import torch
+from hydra.errors import HydraException
+from hydra.utils import instantiate
+from omegaconf.errors import OmegaConfBaseException
+from torch import nn
 
 from ecgfounder_ft.ecg.preprocessing import Preprocessing
-from ecgfounder_ft.labels import TASKS, LabelMap
+from ecgfounder_ft.labels import LabelMap
+from ecgfounder_ft.model.ecgfounder.architecture import NET1D
 from ecgfounder_ft.model.ecgfounder.net1d import Net1D
+from ecgfounder_ft.model.network import Network, NetworkError, require_logits
+from ecgfounder_ft.model.plain import PlainNetwork
+from ecgfounder_ft.targets import UntrustedTargetError, refuse_untrusted, targets_in
+from ecgfounder_ft.task import Task, task_named
 
 CARD_KEY = "ecgfounder_ft"
 """Where the record stands in a checkpoint."""
 
-
-def probabilities_of(logits: Tensor, task: str) -> Tensor:
-    """Logits (N, conditions) to probabilities (N, conditions): softmax or sigmoid, by the task."""
-    return logits.softmax(dim=1) if task == "single_label" else logits.sigmoid()
+MOST_LEADS = 256
+"""The electrodes of a body-surface map; other recordings have far fewer."""
+MOST_SAMPLES = 1_000_000
+"""Over half an hour at 500 Hz."""
+MOST_CONDITIONS = 10_000
+"""Statements on ECGs in SNOMED CT or SCP-ECG are some hundreds."""
+LARGEST_NUMBER = 1_000_000
+"""Of an argument: the width of a layer that reads a recording of a minute without any pooling."""
+MOST_BLOCKS = 1_000
+"""Fifty times those of the published Net1D; each takes about a millisecond to build."""
+MOST_PARAMETERS = 1_000_000_000
+"""Thirty times those of the published Net1D, 4 GB in float32."""
 
 
 @dataclass
 class ModelCard:
-    """The meaning of a model's input and output, and where it came from.
-
-    Raises:
-        ValueError: if the task is unknown.
-    """
+    """The meaning of a model's input and output, and where it came from."""
 
     label_map: LabelMap
-    task: str
-    """``single_label`` (softmax, one condition a recording) or ``multi_label`` (a sigmoid a condition)."""
+    task: Task
     preprocessing: Preprocessing
     architecture: dict[str, Any]
-    """Arguments of :class:`Net1D` beside its numbers of leads and classes."""
+    """The network's class (``_target_``) and all of its arguments, as ``model.architecture`` has them."""
     pretrained: dict[str, str | None] | None = None
     """``name`` and ``sha256`` of the weights file that training started from; None for a random start."""
     head: str = "random"
@@ -42,29 +55,116 @@ class ModelCard:
     """Digest of the recordings, their labels and their split."""
     seed: int = 0
     thresholds: dict[str, float] | None = None
-    """Decision threshold a condition, chosen on validation."""
+    """Decision threshold of each condition, chosen on validation."""
     calibration: dict[str, Any] | None = None
     """What turns the network's outputs into calibrated probabilities, fitted on validation."""
 
-    def __post_init__(self) -> None:
-        if self.task not in TASKS:
-            raise ValueError(f"task is '{self.task}', expected one of: {', '.join(TASKS)}")
+    def build_network(self, trusted: Collection[str] = (), where: str = "the model's record") -> Network:
+        """The network with a random start.
 
-    def build_net(self) -> Net1D:
-        """The network with a random start."""
-        return Net1D(in_channels=len(self.preprocessing.leads), num_classes=len(self.label_map), **self.architecture)
+        What the record says is checked before any class is looked up. A network of this package's and torch's own
+        classes is then built without memory first, to learn how large it is.
+
+        Args:
+            trusted: dotted names of classes, beside those of this package and of ``torch.nn``, that may be run. What a
+                user typed is trusted, what stands in a file is not, unless the user names it.
+            where: the file that the record stands in, for messages.
+
+        Raises:
+            UntrustedTargetError: that names a class which is not trusted. It has not been imported.
+            NetworkError: if the network is implausibly large, cannot be built, or does not give one logit for each
+                condition.
+        """
+        self._refuse_implausible_shapes(where)
+        if "_target_" not in self.architecture:
+            raise NetworkError(f"{where}: architecture has no _target_, the dotted name of the network's class")
+        refuse_untrusted(self.architecture, own={NET1D}, trusted=trusted, where=where)
+        for path, target in targets_in(self.architecture):
+            if target != NET1D and target not in trusted and not target.startswith("torch.nn."):
+                raise UntrustedTargetError(f"{where}: {path or 'the top'} wants {target!r}, which is in no network")
+        for path, value in _leaves(self.architecture):
+            # An interpolation can make a mapping with a _target_ that was not there to be refused.
+            if isinstance(value, str) and "${" in value:
+                raise UntrustedTargetError(f"{where}: architecture.{path} is {value!r}; expected a plain value")
+        if all(target == NET1D or target.startswith("torch.nn.") for _, target in targets_in(self.architecture)):
+            self._refuse_implausible_size(where)
+        return self._build(where)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain containers only, so that loading needs no code."""
-        return asdict(self)
+        """Plain containers only, so that loading needs no code; the task by its name."""
+        return {**asdict(self), "task": self.task.name}
 
     @classmethod
-    def from_dict(cls, content: dict[str, Any]) -> "ModelCard":
-        """Inverse of :meth:`to_dict`."""
+    def from_dict(cls, content: Mapping[str, Any]) -> "ModelCard":
+        """Inverse of :meth:`to_dict`.
+
+        Raises:
+            ValueError: if the task is unknown.
+        """
         return cls(
             **{
                 **content,
                 "label_map": LabelMap.from_dict(content["label_map"]),
+                "task": task_named(content["task"]),
                 "preprocessing": Preprocessing.from_dict(content["preprocessing"]),
             }
         )
+
+    def _build(self, where: str) -> Network:
+        target = self.architecture["_target_"]
+        try:
+            module = instantiate(self.architecture, _convert_="all")
+        except (HydraException, OmegaConfBaseException) as error:
+            raise NetworkError(f"{where}: {target} cannot be built. {error}") from error
+        if not isinstance(module, nn.Module):
+            raise NetworkError(f"{where}: {target} gives a {type(module).__name__}, expected a torch.nn.Module")
+        net = module if isinstance(module, Network) else PlainNetwork(module)
+        if not isinstance(net, Net1D):  # whose shapes follow from its arguments, and a full-size trial takes a while
+            require_logits(net, len(self.preprocessing.leads), self.preprocessing.samples, len(self.label_map))
+        return net
+
+    def _refuse_implausible_shapes(self, where: str) -> None:
+        found = {
+            "leads": (len(self.preprocessing.leads), MOST_LEADS),
+            "samples of a recording": (
+                self.preprocessing.window.seconds * self.preprocessing.sampling_rate,  # which may be infinite
+                MOST_SAMPLES,
+            ),
+            "conditions": (len(self.label_map), MOST_CONDITIONS),
+        }
+        for name, (number, most) in found.items():
+            if number > most:
+                raise NetworkError(f"{where}: {number:,} {name}, expected {most:,} at most")
+        if self.architecture.get("_target_") == NET1D:
+            for argument, name in (("in_channels", "leads"), ("num_classes", "conditions")):
+                given, expected = self.architecture.get(argument), found[name][0]
+                if given != expected:
+                    raise NetworkError(f"{where}: architecture.{argument} is {given}, but there are {expected} {name}")
+
+    def _refuse_implausible_size(self, where: str) -> None:
+        for path, value in _leaves(self.architecture):
+            if isinstance(value, int | float) and not abs(value) <= LARGEST_NUMBER:
+                raise NetworkError(
+                    f"{where}: architecture.{path} is no number up to {LARGEST_NUMBER:,}, as a network of ECGs has"
+                )
+        depths = self.architecture.get("m_blocks", [])
+        if isinstance(depths, list) and sum(depth for depth in depths if isinstance(depth, int)) > MOST_BLOCKS:
+            raise NetworkError(f"{where}: architecture.m_blocks is {depths}, expected {MOST_BLOCKS:,} blocks at most")
+        with torch.device("meta"):
+            parameters = sum(parameter.numel() for parameter in self._build(where).parameters())
+        if parameters > MOST_PARAMETERS:
+            raise NetworkError(
+                f"{where}: the network would have {parameters:,} parameters, expected {MOST_PARAMETERS:,} at most"
+            )
+
+
+def _leaves(content: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Every value in nested containers that is no container, with its dotted path."""
+    if isinstance(content, Mapping):
+        for key, value in content.items():
+            yield from _leaves(value, f"{path}.{key}" if path else str(key))
+    elif isinstance(content, list | tuple):
+        for number, value in enumerate(content):
+            yield from _leaves(value, f"{path}[{number}]")
+    else:
+        yield path, content

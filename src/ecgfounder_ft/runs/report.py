@@ -6,7 +6,7 @@ through the same steps, so both say the same.
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -172,7 +172,10 @@ def write_evaluation(
 
 
 def settings_of(
-    run: RunFolder, given: Mapping[str, Any] | None = None, overrides: Sequence[str] = ()
+    run: RunFolder,
+    given: Mapping[str, Any] | None = None,
+    overrides: Sequence[str] = (),
+    trusted: Collection[str] = (),
 ) -> EvaluationSettings:
     """The settings that a run was evaluated by, with others in their place where they are given.
 
@@ -180,11 +183,12 @@ def settings_of(
         run: finished.
         given: name to value.
         overrides: as typed, ``evaluation.<name>=<value>``.
+        trusted: as for :meth:`RunFolder.configuration`.
 
     Raises:
         EvaluationSettingsError: if a setting is unknown or out of range.
     """
-    chosen = run.configuration().evaluation
+    chosen = run.configuration(trusted).evaluation
     try:
         if overrides:
             chosen = OmegaConf.merge(chosen, OmegaConf.from_dotlist(list(overrides)).evaluation)

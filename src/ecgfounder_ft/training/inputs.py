@@ -70,12 +70,17 @@ def choose_inputs(
     frozen = tuple(strategy.frozen_prefix(parts, epochs))
     plain = Inputs(data.signals, parts[0], frozen, augment=augmentation)
     views = augmentation.stored_views if augmentation is not None else 0
-    if strategy.store_activations != "auto" or epochs == 0 or len(frozen) < 2:
+    wanted = strategy.store_activations == "auto" and epochs > 0
+    if wanted and frozen and not net.can_enter_between_parts:
+        log.info(
+            "Parts up to %s never train, but run in every epoch: batches cannot enter this network behind them, so no "
+            "output is stored",
+            frozen[-1],
+        )
+        return plain
+    if not wanted or len(frozen) < 2:
         if views:
             log.info("augment.stored_views: no output of frozen parts is stored, signals change anew in every epoch")
-        return plain
-    if not net.can_enter_between_parts:
-        log.info("Parts up to %s never train, but run in every epoch: this network runs as a whole", frozen[-1])
         return plain
     if augmentation is not None and not views:
         log.info("Augmentation changes the signals: parts up to %s never train, but run in every epoch", frozen[-1])

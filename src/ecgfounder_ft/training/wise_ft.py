@@ -25,7 +25,10 @@ def interpolate(start: Mapping[str, Tensor], end: Mapping[str, Tensor], coeffici
     """(1 - ``coefficient``) of ``start`` and ``coefficient`` of ``end``; 0 and 1 are the two of them, bit for bit."""
     if coefficient in (0.0, 1.0):
         return dict(end if coefficient else start)
-    return {name: start[name].to(value.device).lerp(value, coefficient) for name, value in end.items()}
+    return {  # counts, such as that of batch norm's batches, have nothing in between
+        name: start[name].to(value.device).lerp(value, coefficient) if value.is_floating_point() else value
+        for name, value in end.items()
+    }
 
 
 def best_row(rows: Sequence[Mapping[str, float]], monitor: str, mode: str) -> Mapping[str, float]:

@@ -11,8 +11,9 @@ from ecgfounder_ft.ecg.leads import STANDARD_LEADS
 from ecgfounder_ft.ecg.preprocessing import Preprocessing
 from ecgfounder_ft.ecg.simulator import SIMULATED_CONDITIONS, simulate
 from ecgfounder_ft.labels import LabelMap
+from ecgfounder_ft.model.checkpoints import load_weights
+from ecgfounder_ft.model.ecgfounder.architecture import sizes_in
 from ecgfounder_ft.model.ecgfounder.net1d import Net1D
-from ecgfounder_ft.model.ecgfounder.weights import load_weights
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 CARD = (REPOSITORY / "checkpoint" / "demo_models.md").read_text()
@@ -44,3 +45,7 @@ def test_demo_checkpoints_have_the_published_layout() -> None:
         content = torch.load(path, map_location="cpu", weights_only=False)  # our own file
         assert set(content) == {"epoch", "step", "state_dict", "optimizer", "scheduler", "val_auroc"}
         assert content["state_dict"]["dense.weight"].shape[0] == 150
+
+
+def test_the_configured_architecture_is_theirs() -> None:
+    assert sizes_in(REPOSITORY / "configs" / "model" / "architecture" / "demo.yaml") == ARCHITECTURE

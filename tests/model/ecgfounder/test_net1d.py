@@ -9,8 +9,8 @@ import torch
 from torch import nn
 
 from benchmarks.plain_net1d import PlainNet1D
+from ecgfounder_ft.model.checkpoints import load_weights, read_tensors
 from ecgfounder_ft.model.ecgfounder.net1d import Conv1dSame, Net1D, same_padding
-from ecgfounder_ft.model.ecgfounder.weights import load_weights, read_state_dict
 
 SMALL = {"base_filters": 16, "filter_list": (16, 32, 32, 48, 48, 64, 64)}
 GOLDEN = Path(__file__).parents[2] / "golden"
@@ -117,5 +117,5 @@ def test_stage_widths_and_depths_must_match() -> None:
 
 
 def test_published_checkpoints_lose_only_their_unused_tensors(shared: Path) -> None:
-    tensors = read_state_dict(shared / "golden" / "net1d_small_12lead.pth")
-    assert set(tensors) == set(Net1D(12, 150, **SMALL).state_dict())
+    net = Net1D(12, 150, **SMALL)
+    assert set(read_tensors(net, shared / "golden" / "net1d_small_12lead.pth")) == set(net.state_dict())

@@ -9,15 +9,21 @@ matrix products, and grouped ones run as channels-last 2-D convolutions of heigh
 convolutions, so published files load unchanged.
 """
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ecgfounder_ft.model.network import Network
+
 STEM_CHANNEL_MULTIPLE = 16
 """The stem's input is padded to a multiple of this many channels with zeros. Results do not change, and oneDNN's
 bfloat16 convolution (3.12, AMX) computes wrong values for 8 or 12 input channels when it pads the length itself."""
+
+_UNUSED_BATCH_NORM = re.compile(r"(^|\.)(first_bn|bn[123])\.")
+"""Tensors that the published network owns but, with ``use_bn=False``, never uses."""
 
 
 def same_padding(length: int, kernel_size: int, stride: int) -> tuple[int, int]:
@@ -63,7 +69,7 @@ class BottleneckBlock(nn.Module):
         ratio: channels of the grouped convolution over ``out_channels``.
         kernel_size: of the grouped convolution.
         stride: of the grouped convolution; the shortcut is max-pooled to match.
-        groups_width: channels a group.
+        groups_width: channels of each group.
         activate_input: False for the network's first block, whose input the stem has activated already.
     """
 
@@ -122,18 +128,18 @@ class Stage(nn.Module):
         return x
 
 
-class Net1D(nn.Module):
+class Net1D(Network):
     """ECGFounder's network. The defaults are those of the published checkpoints.
 
     Args:
         in_channels: leads.
         num_classes: outputs of the last layer.
         base_filters: channels of the stem.
-        filter_list: channels a stage.
-        m_blocks: blocks a stage.
+        filter_list: channels of each stage.
+        m_blocks: blocks of each stage.
         kernel_size: samples of the stem's and the grouped convolutions' kernels.
         stride: of the stem and of each stage's first block.
-        groups_width: channels a group of the grouped convolutions.
+        groups_width: channels of each group of the grouped convolutions.
         ratio: bottleneck width over stage width.
 
     Raises:
@@ -196,24 +202,12 @@ class Net1D(nn.Module):
         x = self.parts()[name](x)
         return x.mean(dim=1) if name == f"stage{len(self.stage_list)}" else x
 
-    def run_from(self, first: str, x: Tensor) -> Tensor:
-        """Logits (N, num_classes) from the input of the part named ``first``."""
-        names = list(self.parts())
-        for name in names[names.index(first) :]:
-            x = self.run_part(name, x)
-        return x
+    def own_tensors(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """A checkpoint's tensors under this network's names, without the batch-norm tensors of published files."""
+        tensors = super().own_tensors(state)
+        return {key: value for key, value in tensors.items() if not _UNUSED_BATCH_NORM.search(key)}
 
-    def run_until(self, last: str, x: Tensor) -> Tensor:
-        """Output of the part named ``last`` from recordings (N, leads, samples)."""
-        names = list(self.parts())
-        for name in names[: names.index(last) + 1]:
-            x = self.run_part(name, x)
-        return x
-
-    def features(self, x: Tensor) -> Tensor:
-        """(N, leads, samples) to the (N, width) features that the last layer reads."""
-        return self.run_until(f"stage{len(self.stage_list)}", x)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, leads, samples) to logits (N, num_classes)."""
-        return self.run_from("stem", x)
+    def leads_of(self, tensors: Mapping[str, Tensor]) -> int | None:
+        """Input channels of the stem."""
+        stem = tensors.get("first_conv.conv.weight")
+        return None if stem is None else stem.shape[1]

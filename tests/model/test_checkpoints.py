@@ -1,6 +1,5 @@
 """Weights files: the published form is loaded, everything else is refused by name."""
 
-import hashlib
 import pickle
 from collections import OrderedDict
 from pathlib import Path
@@ -9,15 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from ecgfounder_ft.model.ecgfounder import weights
+from ecgfounder_ft.model.checkpoints import WeightsError, load_weights, read_state_dict, read_tensors
 from ecgfounder_ft.model.ecgfounder.net1d import Net1D
-from ecgfounder_ft.model.ecgfounder.weights import (
-    PublishedCheckpoint,
-    WeightsError,
-    find_weights,
-    load_weights,
-    read_state_dict,
-)
 
 TINY = {"base_filters": 16, "filter_list": (16, 32), "m_blocks": (1, 1)}
 ROWS = [[1, 2, 3], [5], [32], [79], [11], [20]]
@@ -98,7 +90,7 @@ def test_nan_is_refused_and_named(tmp_path: Path) -> None:
     content["state_dict"]["dense.bias"][3] = float("nan")
     torch.save(content, tmp_path / "nan.pth")
     with pytest.raises(WeightsError, match=r"NaN or infinity in dense\.bias"):
-        read_state_dict(tmp_path / "nan.pth")
+        read_tensors(Net1D(12, 6, **TINY), tmp_path / "nan.pth")
 
 
 def test_one_lead_file_is_refused_by_the_twelve_lead_model(tmp_path: Path) -> None:
@@ -129,38 +121,3 @@ def test_a_file_without_weights_says_what_it_holds(tmp_path: Path) -> None:
 def test_rows_beyond_the_head_are_refused(checkpoint: Path) -> None:
     with pytest.raises(WeightsError, match=r"has 150 tasks, the label map asks for rows \[150\]"):
         load_weights(Net1D(12, 1, **TINY), checkpoint, head_rows=[[150]])
-
-
-def test_without_network_and_file_one_error_says_which_file_to_put_where(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    with pytest.raises(WeightsError) as error:
-        find_weights("12_lead_ECGFounder", tmp_path)
-    assert str((tmp_path / "12_lead_ECGFounder.pth").absolute()) in str(error.value)
-    assert "https://huggingface.co/PKUDigitalHealth/ECGFounder" in str(error.value)
-    assert "experiment=demo" in str(error.value)
-
-
-def test_downloads_once_and_checks_the_digest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    calls = []
-
-    def serve(repository: str, file: str, local_dir: Path) -> str:
-        calls.append((repository, file))
-        (local_dir / file).write_bytes(b"weights")
-        return str(local_dir / file)
-
-    monkeypatch.setattr("huggingface_hub.hf_hub_download", serve)
-    digest = hashlib.sha256(b"weights").hexdigest()
-    monkeypatch.setitem(weights.PUBLISHED, "good", PublishedCheckpoint("good.pth", 12, digest))
-    monkeypatch.setitem(weights.PUBLISHED, "changed", PublishedCheckpoint("changed.pth", 12, "0" * 64))
-    for _ in range(2):
-        assert find_weights("good", tmp_path) == tmp_path / "good.pth"
-    assert calls == [("PKUDigitalHealth/ECGFounder", "good.pth")]
-    with pytest.raises(WeightsError, match=f"sha256 {digest}, expected 0000"):
-        find_weights("changed", tmp_path)
-
-
-def test_an_unknown_name_lists_the_published_ones(tmp_path: Path) -> None:
-    with pytest.raises(WeightsError, match="12_lead_ECGFounder, 1_lead_ECGFounder"):
-        find_weights(str(tmp_path / "nothing.pth"), tmp_path)

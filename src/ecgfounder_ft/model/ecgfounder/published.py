@@ -1,0 +1,112 @@
+"""Checkpoints known by name: those that ECGFounder's authors published, and the small ones that ship with this project.
+
+Source of the published files: https://huggingface.co/PKUDigitalHealth/ECGFounder (MIT). A file is a pickled dictionary
+with ``state_dict`` beside the training state it was saved with.
+"""
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+from ecgfounder_ft.files import sha256_of
+from ecgfounder_ft.model.checkpoints import WeightsError, first_line
+
+log = logging.getLogger(__name__)
+
+REPOSITORY = "PKUDigitalHealth/ECGFounder"
+
+
+@dataclass(frozen=True)
+class PublishedCheckpoint:
+    """A file of the published repository."""
+
+    file: str
+    leads: int
+    sha256: str | None
+    """None where the publisher's digest is not known."""
+
+
+PUBLISHED: dict[str, PublishedCheckpoint] = {
+    "12_lead_ECGFounder": PublishedCheckpoint(
+        "12_lead_ECGFounder.pth", 12, "ee199f3781f4ae1f732973267f003da0a759ea12bddb0dd28a77faa60aca7997"
+    ),
+    "1_lead_ECGFounder": PublishedCheckpoint("1_lead_ECGFounder.pth", 1, None),
+}
+"""Names that ``model.weights`` understands beside file paths."""
+
+SHIPPED = ("demo_12_lead", "demo_1_lead")
+"""Names of the checkpoints that come with this project; see ``checkpoint/demo_models.md``."""
+
+_PACKAGE = Path(__file__).parents[2]
+SHIPPED_FOLDERS = (_PACKAGE / "checkpoint", _PACKAGE.parents[1] / "checkpoint")
+"""Where they stand in an installed package, and in a checkout."""
+
+
+def find_weights(weights: str, folder: Path) -> Path:
+    """The local file of a checkpoint.
+
+    Args:
+        weights: the name of a published checkpoint, which is downloaded once into ``folder``, the name of one that
+            ships with the project, or a path.
+        folder: of the published checkpoints.
+
+    Raises:
+        WeightsError: if there is no such file and it cannot be downloaded, or its sha256 is not the published one.
+    """
+    published = PUBLISHED.get(weights.removesuffix(".pth"))
+    if published is None:
+        return _shipped(weights) if weights in SHIPPED else _file(weights)
+    path = folder / published.file
+    if not path.is_file():
+        download(published, folder)
+    if published.sha256 is not None:
+        found = sha256_of(path)
+        if found != published.sha256:
+            raise WeightsError(
+                f"{path}: sha256 {found}, expected {published.sha256}. The file is damaged or not the published one: "
+                "delete it, and it is downloaded again"
+            )
+    return path
+
+
+def download(published: PublishedCheckpoint, folder: Path) -> Path:
+    """Download a published checkpoint into ``folder``. huggingface_hub tries again and resumes what was interrupted.
+
+    Raises:
+        WeightsError: that says which file to put where, if the network does not serve it.
+    """
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    target = folder / published.file
+    log.info("Downloading %s from huggingface.co/%s to %s", published.file, REPOSITORY, target)
+    try:
+        return Path(hf_hub_download(REPOSITORY, published.file, local_dir=folder))
+    except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
+        raise WeightsError(
+            f"{published.file} is not at {target.absolute()} and could not be downloaded ({first_line(error)}). "
+            f"Download it from https://huggingface.co/{REPOSITORY} on a machine with a network and put it at "
+            f"{target.absolute()}, or start without it: model.weights=null, or experiment=demo"
+        ) from error
+
+
+def _shipped(name: str) -> Path:
+    candidates = [folder / f"{name}.pth" for folder in SHIPPED_FOLDERS]
+    for path in candidates:
+        if path.is_file():
+            return path
+    raise WeightsError(
+        f"model.weights={name}: ships with this project, but is not there (looked at "
+        f"{' and '.join(map(str, candidates))}). Install the package anew, or use the whole checkout"
+    )
+
+
+def _file(weights: str) -> Path:
+    path = Path(weights)
+    if path.is_file():
+        return path
+    raise WeightsError(
+        f"model.weights={weights}: no such file (looked at {path.absolute()}). Expected a file, null for a random "
+        f"start, a published checkpoint: {', '.join(PUBLISHED)}; or one that ships with this project: "
+        f"{', '.join(SHIPPED)}"
+    )

@@ -1,0 +1,69 @@
+"""Checkpoints by name: downloaded once and checked, shipped with the project, or a file."""
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from ecgfounder_ft.model.checkpoints import WeightsError
+from ecgfounder_ft.model.ecgfounder import published
+from ecgfounder_ft.model.ecgfounder.published import SHIPPED, PublishedCheckpoint, find_weights
+
+
+def test_without_network_and_file_one_error_says_which_file_to_put_where(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(WeightsError) as error:
+        find_weights("12_lead_ECGFounder", tmp_path)
+    assert str((tmp_path / "12_lead_ECGFounder.pth").absolute()) in str(error.value)
+    assert "https://huggingface.co/PKUDigitalHealth/ECGFounder" in str(error.value)
+    assert "experiment=demo" in str(error.value)
+
+
+def test_downloads_once_and_checks_the_digest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+
+    def serve(repository: str, file: str, local_dir: Path) -> str:
+        calls.append((repository, file))
+        (local_dir / file).write_bytes(b"weights")
+        return str(local_dir / file)
+
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", serve)
+    digest = hashlib.sha256(b"weights").hexdigest()
+    monkeypatch.setitem(published.PUBLISHED, "good", PublishedCheckpoint("good.pth", 12, digest))
+    monkeypatch.setitem(published.PUBLISHED, "changed", PublishedCheckpoint("changed.pth", 12, "0" * 64))
+    for _ in range(2):
+        assert find_weights("good", tmp_path) == tmp_path / "good.pth"
+    assert calls == [("PKUDigitalHealth/ECGFounder", "good.pth")]
+    with pytest.raises(WeightsError, match=f"sha256 {digest}, expected 0000"):
+        find_weights("changed", tmp_path)
+
+
+def test_an_unknown_name_lists_the_published_ones(tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match="12_lead_ECGFounder, 1_lead_ECGFounder"):
+        find_weights(str(tmp_path / "nothing.pth"), tmp_path)
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_a_shipped_checkpoint_is_found_from_anywhere(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert find_weights(name, tmp_path) == Path(__file__).parents[3] / "checkpoint" / f"{name}.pth"
+
+
+def test_an_installed_package_brings_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package, checkout = tmp_path / "package", tmp_path / "checkout"
+    monkeypatch.setattr(published, "SHIPPED_FOLDERS", (package, checkout))
+    with pytest.raises(WeightsError, match=rf"demo_1_lead: ships with this project.*{package}.*{checkout}"):
+        find_weights("demo_1_lead", tmp_path)
+    for folder in (checkout, package):
+        folder.mkdir()
+        (folder / "demo_1_lead.pth").touch()
+        assert find_weights("demo_1_lead", tmp_path) == folder / "demo_1_lead.pth"
+
+
+def test_a_path_goes_on_working(tmp_path: Path) -> None:
+    (tmp_path / "demo_12_lead.pth").touch()
+    assert find_weights(str(tmp_path / "demo_12_lead.pth"), tmp_path) == tmp_path / "demo_12_lead.pth"
