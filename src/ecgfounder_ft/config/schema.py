@@ -118,7 +118,7 @@ def with_target(settings: type) -> type:
 @functools.cache
 def schemas() -> Mapping[str, Mapping[str, type]]:
     """Configuration group to the schemas that its files name in their ``defaults``, ``<file>_schema`` as a rule."""
-    own = {
+    own: dict[str, Mapping[str, type]] = {
         "finetune": classes_in(finetune, Strategy),  # type: ignore[type-abstract]
         "task/loss": classes_in(losses, Loss),  # type: ignore[type-abstract]
         "scheduler": classes_in(schedules, Schedule),  # type: ignore[type-abstract]

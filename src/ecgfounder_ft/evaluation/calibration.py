@@ -26,8 +26,6 @@ from ecgfounder_ft.evaluation.settings import CALIBRATIONS
 from ecgfounder_ft.labels import PRESENT, UNKNOWN
 from ecgfounder_ft.task import TASKS, Task, task_named
 
-
-
 MIN_OF_EACH = 10
 """Fewest recordings with a condition, and without it, to fit its slope and intercept."""
 

@@ -24,7 +24,6 @@ from ecgfounder_ft.evaluation.subgroups import (
     evaluate_subgroups,
 )
 from ecgfounder_ft.evaluation.thresholds import Thresholds, choose_thresholds
-from ecgfounder_ft.labels import UNKNOWN
 
 UNTRAINED_START = "untrained start"
 """Name of the baseline that every run has."""
@@ -195,5 +194,3 @@ def _column(rows: pd.DataFrame, name: str) -> pd.Series:
 def _telling(groups: list[Subgroup]) -> list[Subgroup]:
     """No groups where all recordings are in one."""
     return groups if len(groups) > 1 else []
-
-

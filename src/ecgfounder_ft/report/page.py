@@ -23,13 +23,13 @@ from ecgfounder_ft.evaluation.evaluate import Evaluation
 from ecgfounder_ft.evaluation.inputs import EvaluationInput
 from ecgfounder_ft.evaluation.metrics import FIGURES, Estimate, count_patients, count_recordings
 from ecgfounder_ft.evaluation.recordings_to_inspect import CONFIDENT_ERROR, LEAST_CERTAIN, Case
+from ecgfounder_ft.evaluation.run_comparison import RunComparison
+from ecgfounder_ft.evaluation.run_evaluation import RunEvaluation
 from ecgfounder_ft.evaluation.subgroups import SubgroupEvaluation
 from ecgfounder_ft.evaluation.thresholds import Thresholds
 from ecgfounder_ft.labels import PRESENT, STATE_NAMES, UNKNOWN
 from ecgfounder_ft.report import plots as figures
 from ecgfounder_ft.report.checklist import Answer, answers
-from ecgfounder_ft.evaluation.run_comparison import RunComparison
-from ecgfounder_ft.evaluation.run_evaluation import RunEvaluation
 
 RANKING_FIGURES = ("auroc", "auprc", "brier", "ece")
 DECISION_FIGURES = ("sensitivity", "specificity", "ppv", "npv", "f1", "accuracy")

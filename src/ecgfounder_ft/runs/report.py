@@ -137,9 +137,7 @@ def write_evaluation(
         The pictures by file stem; none where the settings ask for no report.
     """
     output.write_fits(evaluated.calibration, evaluated.thresholds)
-    output.write_metrics(
-        metrics_of(evaluated, run.read_start(), counts), classification_report(evaluated.evaluation)
-    )
+    output.write_metrics(metrics_of(evaluated, run.read_start(), counts), classification_report(evaluated.evaluation))
     if not settings.report:
         return {}
     history = run.read_history()
@@ -298,7 +296,9 @@ def _draw_cases(
     for number, weights in zip(drawable, found.weights, strict=True):
         signal = drawings[number].signal
         assert signal is not None
-        overlay = overlay_from_window(signal, weights, tuple(preprocessing.leads), preprocessing.sampling_rate, position=position)
+        overlay = overlay_from_window(
+            signal, weights, tuple(preprocessing.leads), preprocessing.sampling_rate, position=position
+        )
         drawings[number] = replace(drawings[number], overlay=overlay)
     method = f"integrated gradients, {ATTRIBUTION_STEPS} steps, from a flat line"
     return drawings, AttributionNote(method, check.correlation, check.sane)

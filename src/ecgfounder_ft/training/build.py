@@ -107,7 +107,9 @@ def build_classifier(config: Config, model: Model, data: PreparedData, inputs: I
     return Classifier(model.card, model.net, training, inputs.entry)
 
 
-def build_data_module(config: Config, model: Model, data: PreparedData, inputs: Inputs, batch_size: int) -> ECGDataModule:
+def build_data_module(
+    config: Config, model: Model, data: PreparedData, inputs: Inputs, batch_size: int
+) -> ECGDataModule:
     """The batches that training reads."""
     return ECGDataModule(
         inputs.stored,

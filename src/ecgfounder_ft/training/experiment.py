@@ -133,9 +133,7 @@ def save_plan(settled: Settled, model: Model, folder: RunFolder) -> None:
     folder.write_plan(settled.plan.to_dict())
     found = settled.range_test
     if found is not None:
-        folder.write_lr_finder(
-            found.to_dict(), lr_finder_figure(found.learning_rates, found.losses, found.suggestion)
-        )
+        folder.write_lr_finder(found.to_dict(), lr_finder_figure(found.learning_rates, found.losses, found.suggestion))
     print_strategy(model.net, model.strategy, settled.plan.epochs, settled.plan.learning_rate)
 
 

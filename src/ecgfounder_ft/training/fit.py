@@ -12,7 +12,6 @@ import torch
 from hydra.utils import instantiate
 from pytorch_lightning.callbacks import ModelCheckpoint, WeightAveraging
 
-from ecgfounder_ft.config.schema import Config
 from ecgfounder_ft.data.datamodule import ECGDataModule
 from ecgfounder_ft.data.gather_and_split import PreparedData
 from ecgfounder_ft.errors import ExplainedError

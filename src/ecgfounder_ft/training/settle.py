@@ -184,9 +184,7 @@ def settle(config: Config, model: Model, data: PreparedData, earlier: TrainingPl
     if config.lr_finder.enabled and earlier is None:
         loader = build_data_module(config, model, data, inputs, batch_size).train_dataloader()
         finder = config.lr_finder
-        tried = range_test(
-            classifier, model.strategy, loader, finder.lowest, finder.highest, finder.steps, device
-        )
+        tried = range_test(classifier, model.strategy, loader, finder.lowest, finder.highest, finder.steps, device)
         if tried.suggestion is None:
             log.warning(
                 "The range test found no learning rate at which the loss falls; optimizer.lr stays %g", learning_rate

@@ -23,7 +23,9 @@ def strategy_rows(net: Network, strategy: Strategy, epochs: int, learning_rate: 
         now = trainable if begins == 0 else 0
         later = f"{trainable:,} from epoch {begins}" if begins else ""
         multipliers = [] if begins is None else [schedule[begins][name], schedule[-1][name]]
-        shown = " then ".join(dict.fromkeys(f"{multiplier * learning_rate:.2g}" for multiplier in multipliers)) or "frozen"
+        shown = (
+            " then ".join(dict.fromkeys(f"{multiplier * learning_rate:.2g}" for multiplier in multipliers)) or "frozen"
+        )
         rows.append((name, f"{sum(count for _, count in own):,}", f"{now:,}", later, shown))
     return rows
 

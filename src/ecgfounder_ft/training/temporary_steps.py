@@ -11,7 +11,9 @@ from ecgfounder_ft.training.classifier import Classifier
 
 
 @contextmanager
-def temporary_steps(classifier: Classifier, strategy: Strategy, epoch: int, device: torch.device) -> Iterator[dict[str, float]]:
+def temporary_steps(
+    classifier: Classifier, strategy: Strategy, epoch: int, device: torch.device
+) -> Iterator[dict[str, float]]:
     """Inside, the classifier is on ``device`` and frozen as in an epoch; afterwards it is on the CPU as it was before.
 
     So are torch's random numbers, from which dropout draws.
