@@ -388,7 +388,7 @@ def _number(entry: Any) -> float | None:
 
 
 def save_figure(figure: Figure, path: Path, *, dpi: int = 150) -> Path:
-    """Write a PNG (or what the suffix says) and return its path; the folder is created."""
+    """Write a PNG, whatever the suffix, and return its path; the folder is created."""
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, format="png", dpi=dpi, facecolor="white")
     return path
