@@ -79,7 +79,7 @@ except SystemExit as end:
 @pytest.mark.parametrize("form", FORMS)
 def test_each_form_passes_what_is_typed_on_to_hydra(form: str, tmp_path: Path) -> None:
     """From another folder; values with blanks, an equals sign, a minus."""
-    overrides = ["data.mimic_path=/a b/c=d", "~callbacks.progress_bar", "optimizer.lr=-1.0"]
+    overrides = ["data.mimic_path='/a b/c=d'", "~callbacks.progress_bar", "optimizer.lr=-1.0"]
     found = train("-c", "job", *overrides, cwd=tmp_path, form=form)
     assert found.returncode == 0, found.stderr
     config = yaml.safe_load(found.stdout)
@@ -90,7 +90,7 @@ def test_each_form_passes_what_is_typed_on_to_hydra(form: str, tmp_path: Path) -
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_each_form_goes_on_with_a_run_and_refuses_what_is_none(form: str, tmp_path: Path) -> None:
+def test_each_form_refuses_to_go_on_where_no_run_is(form: str, tmp_path: Path) -> None:
     found = train(f"resume={tmp_path / 'nothing'}", cwd=tmp_path, form=form)
     assert found.returncode == 2
     assert "no run there" in found.stderr
@@ -108,15 +108,16 @@ def test_each_form_runs_a_sweep(form: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("form", FORMS)
 def test_own_configurations_are_found_by_each_form_and_in_a_sweep(form: str, tmp_path: Path) -> None:
+    """Trials that are composed and then refused, for the same reason."""
     own = tmp_path / "configs" / "optimizer"
     own.mkdir(parents=True)
     (own / "mine.yaml").write_text("defaults: [adamw, _self_]\nlr: 0.125\n")
     (own / "adam.yaml").write_text("defaults: [adam_schema, _self_]\nlr: 0.25\n")
     (own / "slip.yaml").write_text("defaults: [adamw, _self_]\nlrr: 0.125\n")
     folder = tmp_path / "sweep"
-    train("-m", "optimizer=mine,adam", "data.mimic_path=/nowhere", f"hydra.sweep.dir={folder}", cwd=tmp_path, form=form)
-    rates = [yaml.safe_load((folder / trial / "config.yaml").read_text())["optimizer"]["lr"] for trial in ("0", "1")]
-    assert rates == [0.125, 0.25]
+    train("-m", "optimizer=mine,adam", "resume=nothing", f"hydra.sweep.dir={folder}", cwd=tmp_path, form=form)
+    composed = [folder / trial / ".hydra" / "resumed" / "config.yaml" for trial in ("0", "1")]
+    assert [yaml.safe_load(file.read_text())["optimizer"]["lr"] for file in composed] == [0.125, 0.25]
     assert f"{tmp_path / 'configs'} take precedence" in (folder / "0" / "train.log").read_text()
     refused = train("optimizer=slip", cwd=tmp_path, form=form)
     assert refused.returncode == 1
