@@ -57,7 +57,7 @@ def test_settings_out_of_range_are_refused() -> None:
 
 def test_a_network_without_blocks_is_refused_in_words() -> None:
     net = PlainNetwork(torch.nn.Sequential(torch.nn.Linear(3, 2), torch.nn.Linear(2, 1)))
-    with pytest.raises(NoBlocksError, match="blocks of Net1D.*this one has the parts 0, 1; choose another strategy"):
+    with pytest.raises(NoBlocksError, match=r"blocks of Net1D.*this one has the parts 0, 1; choose another strategy"):
         LoRA(rank=4, alpha=8).prepare(net)
 
 

@@ -29,11 +29,8 @@ NET: dict[str, Any] = {
 
 def linear(width: Any) -> dict[str, Any]:
     """A network of torch's own layers."""
-    layers = [{"_target_": "torch.nn.Flatten"}, {"_target_": "torch.nn.LazyLinear", "out_features": width}]
-    return {
-        "_target_": "torch.nn.Sequential",
-        "_args_": [*layers, {"_target_": "torch.nn.LazyLinear", "out_features": 6}],
-    }
+    layers = [{"_target_": "torch.nn.LazyLinear", "out_features": outputs} for outputs in (width, 6)]
+    return {"_target_": "torch.nn.Sequential", "_args_": [{"_target_": "torch.nn.Flatten"}, *layers]}
 
 
 @pytest.fixture
@@ -83,7 +80,7 @@ def test_layers_of_torch_are_built_without_trust(card: ModelCard) -> None:
         ({"base_filter": 3}, r"Net1D cannot be built.*base_filter"),
         ({"groups_width": 0}, r"Net1D cannot be built"),
         ({"_target_": "torch.nn.Linear"}, r"torch\.nn\.Linear cannot be built"),
-        ({"_partial_": True}, r"gives a partial, expected a torch\.nn\.Module"),
+        ({"_partial_": True}, r"gives a \w+, expected a torch\.nn\.Module"),
         (linear(100_000), r"parameters, expected 1,000,000,000 at most"),
         (linear(10**7), r"out_features is no number up to 1,000,000"),
         ({"_target_": "torch.nn.Sequential", "_args_": []}, r"named child module"),
@@ -92,7 +89,7 @@ def test_layers_of_torch_are_built_without_trust(card: ModelCard) -> None:
 def test_an_implausible_network_is_refused_at_once(card: ModelCard, changes: dict[str, Any], message: str) -> None:
     card.architecture = {**NET, **changes} if "_args_" not in changes else changes
     started = time.monotonic()
-    with pytest.raises(NetworkError, match=rf"model\.pth: .*{message}|{message}"):
+    with pytest.raises(NetworkError, match=rf"(?s)^model\.pth: .*{message}"):
         card.build_network(where="model.pth")
     assert time.monotonic() - started < 5
 
@@ -129,16 +126,7 @@ def test_a_record_without_a_class_is_refused(card: ModelCard) -> None:
         {"_target_": "pytorch_lightning.loggers.CSVLogger", "save_dir": "written"},
         {"_target_": "torch.optim.Adam", "params": []},
     ],
-    ids=[
-        "top",
-        "argument",
-        "layer",
-        "interpolated layer",
-        "interpolated argument",
-        "interpolated",
-        "logger",
-        "optimizer",
-    ],
+    ids=["top", "argument", "layer", "made layer", "made argument", "made class", "logger", "optimizer"],
 )
 def test_no_code_runs_that_is_not_trusted(
     card: ModelCard, architecture: dict[str, Any], capsys: pytest.CaptureFixture[str]
