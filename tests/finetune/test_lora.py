@@ -3,8 +3,10 @@ import torch
 
 pytest.importorskip("peft")
 
-from ecgfounder_ft.finetune.lora import LoRA
+from ecgfounder_ft.finetune import lora
+from ecgfounder_ft.finetune.lora import LoRA, NoBlocksError
 from ecgfounder_ft.labels import LabelMap
+from ecgfounder_ft.model.plain import PlainNetwork
 from ecgfounder_ft.training.strategy_table import strategy_rows
 from ecgfounder_ft.training.wise_ft import copy_of_state
 from tests.small_training import PARTS, small_classifier, small_data, small_trainer
@@ -51,3 +53,18 @@ def test_adapters_and_last_layer_train_and_nothing_else(label_map: LabelMap) -> 
 def test_settings_out_of_range_are_refused() -> None:
     with pytest.raises(ValueError, match="rank is 0"):
         LoRA(rank=0, alpha=16)
+
+
+def test_a_network_without_blocks_is_refused_in_words() -> None:
+    net = PlainNetwork(torch.nn.Sequential(torch.nn.Linear(3, 2), torch.nn.Linear(2, 1)))
+    with pytest.raises(NoBlocksError, match=r"blocks of Net1D.*this one has the parts 0, 1; choose another strategy"):
+        LoRA(rank=4, alpha=8).prepare(net)
+
+
+def test_rank_and_alpha_are_the_configurations_to_say() -> None:
+    with pytest.raises(TypeError, match="rank"):
+        LoRA()  # type: ignore[call-arg]
+
+
+def test_nothing_of_torch_stands_at_the_top_of_the_module() -> None:
+    assert not {"torch", "nn", "Net1D", "Conv1dSame", "Network"} & set(vars(lora))

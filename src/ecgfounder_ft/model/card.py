@@ -59,7 +59,7 @@ class ModelCard:
     calibration: dict[str, Any] | None = None
     """What turns the network's outputs into calibrated probabilities, fitted on validation."""
 
-    def build_network(self, trusted: Collection[str] = (), where: str = "the model's record") -> Network:
+    def build_network(self, trusted: Collection[str] = (), where: str = "the model") -> Network:
         """The network with a random start.
 
         What the record says is checked before any class is looked up. A network of this package's and torch's own
@@ -118,9 +118,13 @@ class ModelCard:
             raise NetworkError(f"{where}: {target} cannot be built. {error}") from error
         if not isinstance(module, nn.Module):
             raise NetworkError(f"{where}: {target} gives a {type(module).__name__}, expected a torch.nn.Module")
-        net = module if isinstance(module, Network) else PlainNetwork(module)
-        if not isinstance(net, Net1D):  # whose shapes follow from its arguments, and a full-size trial takes a while
+        if isinstance(module, Net1D):  # its shapes follow from its arguments, and to try it full-size takes a while
+            return module
+        try:
+            net = module if isinstance(module, Network) else PlainNetwork(module)
             require_logits(net, len(self.preprocessing.leads), self.preprocessing.samples, len(self.label_map))
+        except NetworkError as error:
+            raise NetworkError(f"{where}: {error}") from error
         return net
 
     def _refuse_implausible_shapes(self, where: str) -> None:

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from hydra.utils import instantiate
 
+from ecgfounder_ft.config.compose import compose_config
 from ecgfounder_ft.ecg.leads import STANDARD_LEADS
 from ecgfounder_ft.ecg.preprocessing import Preprocessing
 from ecgfounder_ft.ecg.simulator import SIMULATED_CONDITIONS, simulate
@@ -14,6 +16,7 @@ from ecgfounder_ft.labels import LabelMap
 from ecgfounder_ft.model.checkpoints import load_weights
 from ecgfounder_ft.model.ecgfounder.architecture import sizes_in
 from ecgfounder_ft.model.ecgfounder.net1d import Net1D
+from ecgfounder_ft.model.ecgfounder.published import find_weights
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 CARD = (REPOSITORY / "checkpoint" / "demo_models.md").read_text()
@@ -49,3 +52,9 @@ def test_demo_checkpoints_have_the_published_layout() -> None:
 
 def test_the_configured_architecture_is_theirs() -> None:
     assert sizes_in(REPOSITORY / "configs" / "model" / "architecture" / "demo.yaml") == ARCHITECTURE
+
+
+def test_the_demo_starts_from_a_shipped_checkpoint_that_fits_its_network(label_map: LabelMap, tmp_path: Path) -> None:
+    model = compose_config(["experiment=demo"]).model
+    net = instantiate(model.architecture, _convert_="all")
+    load_weights(net, find_weights(model.weights, tmp_path), [one.tasks for one in label_map.conditions.values()])

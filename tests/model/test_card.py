@@ -1,0 +1,152 @@
+"""A model's record: what it holds, and that it is refused before anything of a network stands in memory."""
+
+import math
+import time
+from typing import Any
+
+import pytest
+import torch
+
+from ecgfounder_ft.ecg.preprocessing import Preprocessing
+from ecgfounder_ft.labels import LabelMap
+from ecgfounder_ft.model.card import ModelCard
+from ecgfounder_ft.model.ecgfounder.architecture import NET1D
+from ecgfounder_ft.model.ecgfounder.net1d import Net1D
+from ecgfounder_ft.model.network import NetworkError
+from ecgfounder_ft.model.plain import PlainNetwork
+from ecgfounder_ft.targets import UntrustedTargetError
+from ecgfounder_ft.task import MULTI_LABEL, SINGLE_LABEL
+
+NET: dict[str, Any] = {
+    "_target_": NET1D,
+    "in_channels": 12,
+    "num_classes": 6,
+    "base_filters": 16,
+    "filter_list": [16, 32],
+    "m_blocks": [1, 1],
+}
+
+
+def linear(width: Any) -> dict[str, Any]:
+    """A network of torch's own layers."""
+    layers = [{"_target_": "torch.nn.LazyLinear", "out_features": outputs} for outputs in (width, 6)]
+    return {"_target_": "torch.nn.Sequential", "_args_": [{"_target_": "torch.nn.Flatten"}, *layers]}
+
+
+@pytest.fixture
+def card(label_map: LabelMap) -> ModelCard:
+    return ModelCard(label_map, MULTI_LABEL, Preprocessing(), dict(NET))
+
+
+def test_a_record_goes_through_plain_containers(card: ModelCard) -> None:
+    content = card.to_dict()
+    assert content["task"] == "multi_label"
+    assert content["architecture"] == NET
+    assert ModelCard.from_dict(content) == card
+    assert ModelCard.from_dict({**content, "task": "single_label"}).task is SINGLE_LABEL
+    with pytest.raises(ValueError, match="task is 'regression', expected one of: single_label, multi_label"):
+        ModelCard.from_dict({**content, "task": "regression"})
+
+
+def test_the_start_is_that_of_the_network_built_by_hand(card: ModelCard) -> None:
+    torch.manual_seed(4)
+    built = card.build_network()
+    torch.manual_seed(4)
+    expected = Net1D(**{key: value for key, value in NET.items() if key != "_target_"})
+    assert isinstance(built, Net1D)
+    for name, value in expected.state_dict().items():
+        assert torch.equal(built.state_dict()[name], value), name
+
+
+def test_layers_of_torch_are_built_without_trust(card: ModelCard) -> None:
+    card.architecture = linear(8)
+    net = card.build_network()
+    assert isinstance(net, PlainNetwork)
+    assert net.parts()["1"].weight.shape == (8, 12 * 5000)
+    assert net.parts()["1"].weight.device.type == "cpu"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"filter_list": [16, 900_000]}, r"parameters, expected 1,000,000,000 at most"),
+        ({"filter_list": [16, 10**9]}, r"architecture\.filter_list\[1\] is no number up to 1,000,000"),
+        ({"kernel_size": 10**5000}, r"architecture\.kernel_size is no number up to"),
+        ({"ratio": math.inf}, r"architecture\.ratio is no number up to"),
+        ({"ratio": math.nan}, r"architecture\.ratio is no number up to"),
+        ({"m_blocks": [1, 100_000]}, r"m_blocks is \[1, 100000\], expected 1,000 blocks at most"),
+        ({"in_channels": 10**9}, r"in_channels is 1000000000, but there are 12 leads"),
+        ({"num_classes": 150}, r"num_classes is 150, but there are 6 conditions"),
+        ({"base_filter": 3}, r"Net1D cannot be built.*base_filter"),
+        ({"groups_width": 0}, r"Net1D cannot be built"),
+        ({"_target_": "torch.nn.Linear"}, r"torch\.nn\.Linear cannot be built"),
+        ({"_partial_": True}, r"gives a \w+, expected a torch\.nn\.Module"),
+        (linear(100_000), r"parameters, expected 1,000,000,000 at most"),
+        (linear(10**7), r"out_features is no number up to 1,000,000"),
+        ({"_target_": "torch.nn.Sequential", "_args_": []}, r"named child module"),
+    ],
+)
+def test_an_implausible_network_is_refused_at_once(card: ModelCard, changes: dict[str, Any], message: str) -> None:
+    card.architecture = {**NET, **changes} if "_args_" not in changes else changes
+    started = time.monotonic()
+    with pytest.raises(NetworkError, match=rf"(?s)^model\.pth: .*{message}"):
+        card.build_network(where="model.pth")
+    assert time.monotonic() - started < 5
+
+
+def test_implausible_recordings_and_label_maps_are_refused(card: ModelCard, label_map: LabelMap) -> None:
+    card.preprocessing.window.seconds = math.inf
+    with pytest.raises(NetworkError, match="inf samples of a recording, expected 1,000,000 at most"):
+        card.build_network()
+    leads = [f"electrode {number}" for number in range(300)]
+    many = ModelCard(label_map, MULTI_LABEL, Preprocessing(leads=leads), {**NET, "in_channels": 300})
+    with pytest.raises(NetworkError, match="300 leads, expected 256 at most"):
+        many.build_network()
+    condition = next(iter(label_map.conditions.values()))
+    alike = LabelMap("many", {f"C{number}": type(condition)(name="one") for number in range(10_001)})
+    with pytest.raises(NetworkError, match="10,001 conditions, expected 10,000 at most"):
+        ModelCard(alike, MULTI_LABEL, Preprocessing(), NET).build_network()
+
+
+def test_a_record_without_a_class_is_refused(card: ModelCard) -> None:
+    del card.architecture["_target_"]
+    with pytest.raises(NetworkError, match="architecture has no _target_"):
+        card.build_network()
+
+
+@pytest.mark.parametrize(
+    "architecture",
+    [
+        {"_target_": "builtins.print", "_args_": ["code ran"]},
+        {**NET, "ratio": {"_target_": "builtins.print", "_args_": ["code ran"]}},
+        {"_target_": "torch.nn.Sequential", "_args_": [{"_target_": "builtins.print", "_args_": ["code ran"]}]},
+        {"_target_": "torch.nn.Sequential", "_args_": ["${oc.create:{_target_: builtins.print, _args_: [code ran]}}"]},
+        {**NET, "ratio": "${oc.create:{_target_: builtins.print, _args_: [code ran]}}"},
+        {"_target_": "${oc.decode:builtins.print}", "_args_": ["code ran"]},
+        {"_target_": "pytorch_lightning.loggers.CSVLogger", "save_dir": "written"},
+        {"_target_": "torch.optim.Adam", "params": []},
+    ],
+    ids=["top", "argument", "layer", "made layer", "made argument", "made class", "logger", "optimizer"],
+)
+def test_no_code_runs_that_is_not_trusted(
+    card: ModelCard, architecture: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    card.architecture = architecture
+    with pytest.raises(UntrustedTargetError, match=r"model\.pth"):
+        card.build_network(where="model.pth")
+    assert "code ran" not in capsys.readouterr().out
+
+
+def test_the_interpolations_refused_above_would_run_code(capsys: pytest.CaptureFixture[str]) -> None:
+    from hydra.utils import instantiate
+
+    layer = "${oc.create:{_target_: builtins.print, _args_: [code ran]}}"
+    instantiate({"_target_": "torch.nn.Sequential", "_args_": [layer]})
+    assert "code ran" in capsys.readouterr().out
+
+
+def test_what_the_user_trusts_is_run(card: ModelCard, capsys: pytest.CaptureFixture[str]) -> None:
+    card.architecture = {"_target_": "builtins.print", "_args_": ["code ran"]}
+    with pytest.raises(NetworkError, match=r"builtins\.print gives a NoneType, expected a torch\.nn\.Module"):
+        card.build_network(trusted=["builtins.print"])
+    assert "code ran" in capsys.readouterr().out
