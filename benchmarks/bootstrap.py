@@ -9,6 +9,7 @@ import time
 import numpy as np
 
 from ecgfounder_ft.evaluation.evaluate import evaluate
+from ecgfounder_ft.task import MULTI_LABEL
 
 
 def main() -> None:
@@ -27,7 +28,7 @@ def main() -> None:
     seconds = []
     for resamples in (0, options.resamples):
         start = time.perf_counter()
-        result = evaluate(targets, probabilities, patients, codes, task="multi_label", resamples=resamples)
+        result = evaluate(targets, probabilities, patients, codes, task=MULTI_LABEL, resamples=resamples)
         seconds.append(time.perf_counter() - start)
     auroc = result.macro["auroc"]
     print(

@@ -20,6 +20,7 @@ from rich.console import Console
 from rich.progress import track
 
 from benchmarks.store import in_a_new_process, peak_resident, seconds
+from ecgfounder_ft.task import MULTI_LABEL
 from ecgfounder_ft.config.compose import compose_config, load_label_map
 from ecgfounder_ft.ecg.formats.wfdb import write_recording
 from ecgfounder_ft.ecg.leads import STANDARD_LEADS
@@ -143,7 +144,7 @@ def evaluation(folder: Path) -> Measured:
     probabilities = 1 / (1 + np.exp(-(3 * (states == 1) - 2 + np.random.default_rng(0).normal(size=states.shape))))
     patients = table["patient"].to_numpy()
     return measured(
-        lambda: evaluate(states, probabilities, patients, label_map.codes, task="multi_label", resamples=1000)
+        lambda: evaluate(states, probabilities, patients, label_map.codes, task=MULTI_LABEL, resamples=1000)
     )
 
 

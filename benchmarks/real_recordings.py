@@ -43,6 +43,7 @@ from ecgfounder_ft.labels import ABSENT, PRESENT, UNKNOWN, LabelMap
 from ecgfounder_ft.model.checkpoints import load_weights
 from ecgfounder_ft.model.ecgfounder.architecture import sizes_in
 from ecgfounder_ft.model.ecgfounder.net1d import Net1D
+from ecgfounder_ft.task import MULTI_LABEL
 from ecgfounder_ft.training.wise_ft import copy_of_state, interpolate
 
 console = Console(width=130)
@@ -182,7 +183,7 @@ def auroc_rows(data: RealRecordings, logits: NDArray, label_map: LabelMap, optio
 
     def measure(name: str, rows: NDArray, states: NDArray, scores: NDArray, of: list[str]) -> None:
         found = evaluate(
-            states[rows], scores[rows], patients[rows], of, task="multi_label", resamples=options.resamples, seed=0
+            states[rows], scores[rows], patients[rows], of, task=MULTI_LABEL, resamples=options.resamples, seed=0
         )
         results[name] = {
             code: {
@@ -200,7 +201,7 @@ def auroc_rows(data: RealRecordings, logits: NDArray, label_map: LabelMap, optio
                 names = [of[index] for index in enough]
                 fewer = evaluate(
                     states[rows][:, enough], scores[rows][:, enough], patients[rows], names,
-                    task="multi_label", resamples=options.resamples, seed=0,
+                    task=MULTI_LABEL, resamples=options.resamples, seed=0,
                 ).macro["auroc"]  # fmt: skip
                 label = f"macro, {ENOUGH} or more"
                 results[name][label] = {"value": fewer.value, "low": fewer.low, "high": fewer.high}

@@ -29,41 +29,24 @@ def label_map() -> LabelMap:
 
 
 @pytest.fixture(scope="session")
-def simulated_folders(tmp_path_factory: pytest.TempPathFactory, label_map: LabelMap) -> tuple[Path, Path]:
-    """Simulated recordings in the folders of both datasets: 16 a condition."""
+def small_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the recordings and the signal store of small runs lie; made by the first of them, shared by all."""
+    return tmp_path_factory.mktemp("small")
+
+
+@pytest.fixture(scope="session")
+def simulated_folders(small_root: Path, label_map: LabelMap) -> tuple[Path, Path]:
+    """The simulated recordings of small runs, in the folders of both datasets: 12 per condition."""
     from ecgfounder_ft.data.sources.simulated import write_selected_folders
 
-    return write_selected_folders(tmp_path_factory.mktemp("simulated"), label_map, 16, seed=1)
+    return write_selected_folders(small_root / "simulated", label_map, 12, seed=0)
 
 
 @pytest.fixture(scope="session")
-def run_overrides(simulated_folders: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    """Overrides that make a run small: simulated recordings, a slim network, one epoch, one process."""
-    mimic, physionet = simulated_folders
-    store = tmp_path_factory.mktemp("store")
-    return [
-        f"data.mimic_path='{mimic}'",
-        f"data.physionet_path='{physionet}'",
-        f"data.store='{store}'",
-        "data.workers=1",
-        "model.weights=null",
-        "model/architecture=slim",
-        "trainer.max_epochs=1",
-        "trainer.enable_progress_bar=false",
-        "trainer.accelerator=cpu",
-        "evaluation.resamples=50",
-        "~callbacks.progress_bar",
-    ]
-
-
-@pytest.fixture(scope="session")
-def finished_run(run_overrides: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a finished run; read only."""
-    from ecgfounder_ft.config.compose import compose_config
-    from ecgfounder_ft.training.experiment import run_experiment
+def finished_run(small_root: Path, simulated_folders: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a finished run with its report; read only."""
+    from tests.small_run import train
 
     folder = tmp_path_factory.mktemp("run")
-    config = compose_config(run_overrides)
-    config.output_dir = str(folder)
-    run_experiment(config)  # type: ignore[arg-type]
-    return folder
+    report = ("evaluation.report=true", "evaluation.resamples=50")
+    return train(folder, small_root, "trainer.max_epochs=1", *report)

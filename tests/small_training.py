@@ -10,13 +10,14 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from ecgfounder_ft.data.datamodule import ECGDataModule
 from ecgfounder_ft.ecg.preprocessing import Preprocessing
-from ecgfounder_ft.finetune.strategy import FollowStrategy, Strategy
+from ecgfounder_ft.finetune.strategy import Strategy
 from ecgfounder_ft.labels import LabelMap
 from ecgfounder_ft.model.card import ModelCard
 from ecgfounder_ft.model.ecgfounder.architecture import NET1D
 from ecgfounder_ft.task import SINGLE_LABEL
+from ecgfounder_ft.training.callbacks import FollowStrategy
 from ecgfounder_ft.training.classifier import Classifier, Training
-from ecgfounder_ft.training.losses import CrossEntropy
+from ecgfounder_ft.training.losses.cross_entropy import CrossEntropy
 from tests.fake_store import FakeStore
 
 ARCHITECTURE: dict[str, Any] = {
@@ -43,18 +44,18 @@ def small_data(codes: Sequence[str], batch_size: int = 8) -> ECGDataModule:
     return ECGDataModule(FakeStore(signals), split, targets, codes, SINGLE_LABEL, batch_size=batch_size)  # type: ignore[arg-type]
 
 
-def small_classifier(label_map: LabelMap, **plan: Any) -> Classifier:
-    """A small Net1D with AdamW at 1e-2; ``plan`` replaces fields of its Training."""
+def small_classifier(label_map: LabelMap, **changes: Any) -> Classifier:
+    """A small Net1D with AdamW at 1e-2; ``changes`` replaces fields of its Training."""
     torch.manual_seed(0)
     architecture = {"_target_": NET1D, "in_channels": 12, "num_classes": len(label_map), **ARCHITECTURE}
     card = ModelCard(label_map, SINGLE_LABEL, Preprocessing(), architecture)
     fields: dict[str, Any] = {
-        "loss": CrossEntropy(),
+        "loss": CrossEntropy(label_smoothing=0.0),
         "optimizer": lambda groups: torch.optim.AdamW(groups, lr=1e-2),
         "scheduler": lambda optimizer, _: LambdaLR(optimizer, lambda step: 1.0),
         "monitor": "validation/loss",
     }
-    return Classifier(card.to_dict(), training=Training(**(fields | plan)))
+    return Classifier(card, card.build_network(), Training(**(fields | changes)))
 
 
 def small_trainer(

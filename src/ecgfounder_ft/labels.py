@@ -13,9 +13,6 @@ from typing import Any
 PRESENT, ABSENT, UNKNOWN = 1, 0, -1
 """Numeric states of a condition in a recording; unknown ones are left out of loss and evaluation."""
 
-TASKS = ("single_label", "multi_label")
-"""What a model may be asked: the one condition of a recording (softmax), or each condition by itself (sigmoid)."""
-
 STATE_NAMES: dict[int, str] = {PRESENT: "present", ABSENT: "absent", UNKNOWN: "unknown"}
 """How catalogs spell the states."""
 

@@ -10,6 +10,7 @@ from ecgfounder_ft.evaluation.bootstrap import bootstrap_figures, interval, resa
 from ecgfounder_ft.evaluation.evaluate import evaluate
 from ecgfounder_ft.evaluation.inputs import prepare
 from ecgfounder_ft.evaluation.metrics import FIGURES, Estimate
+from ecgfounder_ft.task import MULTI_LABEL
 
 NAMES = list(FIGURES)
 
@@ -21,7 +22,7 @@ def _case(seed=0, n=120, patients=40, decimals=2):
     targets[:7, 1] = -1
     probabilities[9, 0] = np.nan
     groups = np.append(np.arange(patients), generator.integers(0, patients, n - patients))
-    return prepare(targets, probabilities, groups, ("A", "B"), task="multi_label")
+    return prepare(targets, probabilities, groups, ("A", "B"), task=MULTI_LABEL)
 
 
 @pytest.mark.parametrize("decimals", [1, 8])
@@ -55,7 +56,7 @@ def test_weights_of_one_give_the_figures_of_the_whole_set(monkeypatch):
     data = _case()
     monkeypatch.setattr(bootstrap, "resample_counts", lambda patients, *_: iter([np.ones((patients, 1))]))
     drawn = bootstrap_figures(data, resamples=1)
-    whole = evaluate(data.targets, data.probabilities, data.groups, ("A", "B"), task="multi_label", resamples=0)
+    whole = evaluate(data.targets, data.probabilities, data.groups, ("A", "B"), task=MULTI_LABEL, resamples=0)
     for column, code in enumerate("AB"):
         values = [whole.conditions[code].figures[name].value for name in NAMES]
         np.testing.assert_allclose(drawn.conditions[0, column], values, atol=1e-12)
@@ -92,9 +93,7 @@ def _coverage(repeats, by_patient):
         patient = np.repeat(np.arange(200), generator.integers(1, 6, 200))
         score = centre[patient] + np.sqrt(0.2) * generator.normal(size=len(patient))
         groups = patient if by_patient else np.arange(len(patient))
-        data = prepare(
-            label[patient, None].astype(np.int8), norm.cdf(score)[:, None], groups, ("A",), task="multi_label"
-        )
+        data = prepare(label[patient, None].astype(np.int8), norm.cdf(score)[:, None], groups, ("A",), task=MULTI_LABEL)
         values = bootstrap_figures(data, resamples=200, seed=int(generator.integers(2**31))).conditions[:, 0, place]
         low, high = np.percentile(values, (2.5, 97.5))
         held.append(low <= truth <= high)
@@ -112,7 +111,7 @@ def test_interval_of_a_proportion_is_the_binomial_one():
     labels = np.ones((400, 1), dtype=np.int8)
     labels[200:] = 0
     probabilities = np.where(generator.random((400, 1)) < 0.8, 0.9, 0.1)
-    result = evaluate(labels, probabilities, np.arange(400), ("A",), task="multi_label", resamples=2000)
+    result = evaluate(labels, probabilities, np.arange(400), ("A",), task=MULTI_LABEL, resamples=2000)
     sensitivity = result.conditions["A"].figures["sensitivity"]
     half = 1.96 * np.sqrt(sensitivity.value * (1 - sensitivity.value) / 200)
     assert sensitivity.low == pytest.approx(sensitivity.value - half, abs=0.008)
@@ -124,7 +123,7 @@ def test_undefined_resamples_are_counted():
     targets[:5] = 1
     probabilities = np.linspace(0.9, 0.1, 40)[:, None].copy()
     probabilities[2] = 0.01
-    result = evaluate(targets, probabilities, np.arange(40), ("A",), task="multi_label", resamples=2000)
+    result = evaluate(targets, probabilities, np.arange(40), ("A",), task=MULTI_LABEL, resamples=2000)
     auroc = result.conditions["A"].figures["auroc"]
     assert auroc.undefined_resamples / 2000 == pytest.approx((1 - 5 / 40) ** 40, abs=0.005)
     assert auroc.low < auroc.value < auroc.high
@@ -142,7 +141,7 @@ def test_no_interval_where_a_bootstrap_knows_none():
         np.array([[0.9], [0.4], [0.3], [0.6], [0.1], [0.2], [0.3]]),
         range(7),
         ("A",),
-        task="multi_label",
+        task=MULTI_LABEL,
     ).conditions["A"]
     assert few.figures["auroc"].reason == "no interval: 2 patients with the condition"
     assert few.figures["specificity"].low is not None
@@ -150,7 +149,7 @@ def test_no_interval_where_a_bootstrap_knows_none():
 
 def test_one_patient_has_figures_and_no_interval():
     result = evaluate(
-        np.array([[1], [0], [1], [0]]), np.array([[0.9], [0.2], [0.3], [0.4]]), ["p"] * 4, ("A",), task="multi_label"
+        np.array([[1], [0], [1], [0]]), np.array([[0.9], [0.2], [0.3], [0.4]]), ["p"] * 4, ("A",), task=MULTI_LABEL
     )
     assert result.macro["auroc"].value == 0.75
     assert all(figure.low is None for figure in result.conditions["A"].figures.values())
@@ -171,6 +170,6 @@ def test_the_interval_of_the_calibration_error_holds_the_estimate():
     for _ in range(10):
         probabilities = generator.random((150, 1))
         targets = (generator.random((150, 1)) < probabilities).astype(np.int8)  # calibrated: all of the error is noise
-        result = evaluate(targets, probabilities, np.arange(150), ("A",), task="multi_label", resamples=200)
+        result = evaluate(targets, probabilities, np.arange(150), ("A",), task=MULTI_LABEL, resamples=200)
         for ece in (result.conditions["A"].figures["ece"], result.macro["ece"]):
             assert 0 <= ece.low < ece.value < ece.high

@@ -12,6 +12,7 @@ import pytest
 from ecgfounder_ft.evaluation.challenge2021 import write_challenge_files
 from ecgfounder_ft.evaluation.evaluate import evaluate_input
 from ecgfounder_ft.evaluation.inputs import prepare
+from ecgfounder_ft.task import MULTI_LABEL
 
 CODES = ("NORM", "RBBB", "LBBB")
 SNOMED = {"NORM": ["426783006"], "RBBB": ["59118001", "713427006"], "LBBB": ["164909002", "733534002"]}
@@ -50,7 +51,7 @@ def data():
     probabilities = np.clip(0.3 * targets + 0.7 * generator.random((80, 3)), 0, 1).round(2)  # with ties
     probabilities[6, 2] = np.nan
     return prepare(
-        targets, probabilities, np.arange(80), CODES, task="multi_label", thresholds={"NORM": 0.3, "LBBB": 0.6}
+        targets, probabilities, np.arange(80), CODES, task=MULTI_LABEL, thresholds={"NORM": 0.3, "LBBB": 0.6}
     )
 
 

@@ -6,6 +6,7 @@ from scipy.stats import binomtest
 
 from ecgfounder_ft.evaluation.comparison import NotComparableError, compare
 from ecgfounder_ft.evaluation.inputs import prepare
+from ecgfounder_ft.task import MULTI_LABEL, SINGLE_LABEL
 
 
 def _models(n=400, shift=0.6):
@@ -17,7 +18,7 @@ def _models(n=400, shift=0.6):
     return targets, first, second, generator.integers(0, 150, n)
 
 
-def _prepare(targets, probabilities, groups, codes=("A", "B"), task="multi_label"):
+def _prepare(targets, probabilities, groups, codes=("A", "B"), task=MULTI_LABEL):
     return prepare(targets, probabilities, groups, codes, task=task)
 
 
@@ -64,7 +65,7 @@ def test_only_recordings_that_both_models_answered_are_compared():
     first = generator.dirichlet(np.ones(2), 50)
     second = first.copy()
     second[:10] = np.nan
-    data = [_prepare(targets, probabilities, np.arange(50), task="single_label") for probabilities in (first, second)]
+    data = [_prepare(targets, probabilities, np.arange(50), task=SINGLE_LABEL) for probabilities in (first, second)]
     result = compare(*data, resamples=20)
     assert (result.n, result.left_out) == (40, 10)
     assert result.accuracy.value == 0
@@ -74,7 +75,7 @@ def test_only_recordings_that_both_models_answered_are_compared():
     ("change", "message"),
     [
         ({"codes": ("A", "C")}, "conditions A, B against A, C"),
-        ({"task": "single_label"}, "a multi_label model against a single_label model"),
+        ({"task": SINGLE_LABEL}, "a multi_label model against a single_label model"),
         ({"targets": 1}, "labels of the test recordings differ"),
         ({"groups": 1}, "patients of the test recordings differ"),
     ],

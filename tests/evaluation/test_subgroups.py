@@ -5,6 +5,7 @@ import numpy as np
 from ecgfounder_ft.evaluation.evaluate import evaluate
 from ecgfounder_ft.evaluation.inputs import prepare
 from ecgfounder_ft.evaluation.subgroups import by_age, by_condition, by_flag, by_value, evaluate_subgroups
+from ecgfounder_ft.task import MULTI_LABEL, SINGLE_LABEL
 
 
 def _case(n=200):
@@ -16,12 +17,12 @@ def _case(n=200):
 
 def test_figures_of_a_subgroup_are_those_of_its_recordings():
     targets, probabilities, groups = _case()
-    data = prepare(targets, probabilities, groups, ("A", "B"), task="multi_label", thresholds={"A": 0.4})
+    data = prepare(targets, probabilities, groups, ("A", "B"), task=MULTI_LABEL, thresholds={"A": 0.4})
     sources = np.where(np.arange(200) < 120, "x", "y")
     results = evaluate_subgroups(data, by_value("source", sources), resamples=50, seed=1)
     assert [(r.value, r.n, r.patients) for r in results] == [("x", 120, 60), ("y", 80, 40)]
     alone = evaluate(
-        targets[120:], probabilities[120:], groups[120:], ("A", "B"), task="multi_label", thresholds={"A": 0.4},
+        targets[120:], probabilities[120:], groups[120:], ("A", "B"), task=MULTI_LABEL, thresholds={"A": 0.4},
         resamples=50, seed=1,
     )  # fmt: skip
     assert results[1].evaluation.conditions == alone.conditions
@@ -31,7 +32,7 @@ def test_figures_of_a_subgroup_are_those_of_its_recordings():
 def test_masks_are_over_the_recordings_given_even_where_some_were_left_out():
     targets = np.eye(2, dtype=np.int8)[np.arange(60) % 2]
     targets[:20] = 1  # two conditions present: left out of a single-label evaluation
-    data = prepare(targets, np.full((60, 2), 0.5), np.arange(60), ("A", "B"), task="single_label")
+    data = prepare(targets, np.full((60, 2), 0.5), np.arange(60), ("A", "B"), task=SINGLE_LABEL)
     (result,) = evaluate_subgroups(data, by_value("source", ["x"] * 30 + ["y"] * 30)[:1], resamples=0)
     assert (result.value, result.n) == ("x", 10)
 
@@ -40,7 +41,7 @@ def test_groups_too_small_to_say_are_said_to_be():
     targets, probabilities, groups = _case()
     targets[:50, 1] = 0
     targets[[0, 2, 10, 12], 1] = 1
-    data = prepare(targets, probabilities, groups, ("A", "B"), task="multi_label")
+    data = prepare(targets, probabilities, groups, ("A", "B"), task=MULTI_LABEL)
     first, second = evaluate_subgroups(
         data, by_value("x", ["few"] * 8 + ["many"] * 42 + ["rest"] * 150)[:2], resamples=0
     )
@@ -72,7 +73,7 @@ def test_values_ages_company_and_flags():
 
 def test_in_its_own_company_a_condition_has_no_auroc():
     targets, probabilities, groups = _case()
-    data = prepare(targets, probabilities, groups, ("A", "B"), task="multi_label")
+    data = prepare(targets, probabilities, groups, ("A", "B"), task=MULTI_LABEL)
     result = evaluate_subgroups(data, by_condition(targets, ("A", "B"))[:1], resamples=0)[0]
     assert result.figure("A", "auroc").value is None
     assert result.figure("A", "sensitivity").value is not None

@@ -3,72 +3,69 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import EarlyStopping
 
-from ecgfounder_ft.finetune.discriminative import Discriminative
-from ecgfounder_ft.finetune.full import Full
-from ecgfounder_ft.finetune.gradual import Gradual
-from ecgfounder_ft.finetune.last_stages import LastStages
-from ecgfounder_ft.finetune.linear_probe import LinearProbe
 from ecgfounder_ft.finetune.lp_ft import LPFT
-from ecgfounder_ft.finetune.strategy import Strategy, freeze, set_rates
+from ecgfounder_ft.finetune.strategy import Strategy
 from ecgfounder_ft.labels import LabelMap
-from ecgfounder_ft.training.schedules import cosine, one_cycle
+from ecgfounder_ft.training.callbacks import freeze, set_multipliers
 from ecgfounder_ft.training.strategy_table import strategy_rows
 from ecgfounder_ft.training.wise_ft import copy_of_state
+from tests.settings import strategy
 from tests.small_training import PARTS, small_classifier, small_data, small_trainer
 
 NET1D = ("stem", *(f"stage{number}" for number in range(1, 8)), "head")
 
 
 @pytest.mark.parametrize(
-    ("strategy", "epoch", "expected"),
+    ("chosen", "epoch", "expected"),
     [
-        (Full(), 0, [1, 1, 1, 1, 1, 1, 1, 1, 1]),
-        (LinearProbe(), 9, [0, 0, 0, 0, 0, 0, 0, 0, 1]),
-        (LastStages(2), 0, [0, 0, 0, 0, 0, 0, 1, 1, 1]),
-        (LastStages(0), 0, [0, 0, 0, 0, 0, 0, 0, 0, 1]),
-        (LastStages(99), 0, [1, 1, 1, 1, 1, 1, 1, 1, 1]),
-        (Gradual(2), 1, [0, 0, 0, 0, 0, 0, 0, 0, 1]),
-        (Gradual(2), 2, [0, 0, 0, 0, 0, 0, 0, 1, 1]),
-        (Gradual(1, parts_per_step=3), 2, [0, 0, 1, 1, 1, 1, 1, 1, 1]),
-        (Gradual(1), 50, [1, 1, 1, 1, 1, 1, 1, 1, 1]),
-        (Discriminative(0.5), 0, [0.25, 0.25, 0.25, 0.25, 0.5, 0.5, 0.5, 0.5, 1]),
-        (LPFT(probe_epochs=3), 2, [0, 0, 0, 0, 0, 0, 0, 0, 1]),
-        (LPFT(probe_epochs=3, full_rate=0.2), 3, [0.2] * 9),
+        (strategy("full"), 0, [1, 1, 1, 1, 1, 1, 1, 1, 1]),
+        (strategy("linear_probe"), 9, [0, 0, 0, 0, 0, 0, 0, 0, 1]),
+        (strategy("last_stages", stages=2), 0, [0, 0, 0, 0, 0, 0, 1, 1, 1]),
+        (strategy("last_stages", stages=0), 0, [0, 0, 0, 0, 0, 0, 0, 0, 1]),
+        (strategy("last_stages", stages=99), 0, [1, 1, 1, 1, 1, 1, 1, 1, 1]),
+        (strategy("gradual", every_n_epochs=2), 1, [0, 0, 0, 0, 0, 0, 0, 0, 1]),
+        (strategy("gradual", every_n_epochs=2), 2, [0, 0, 0, 0, 0, 0, 0, 1, 1]),
+        (strategy("gradual", parts_per_step=3), 2, [0, 0, 1, 1, 1, 1, 1, 1, 1]),
+        (strategy("gradual", every_n_epochs=1), 50, [1, 1, 1, 1, 1, 1, 1, 1, 1]),
+        (strategy("discriminative", decay=0.5), 0, [0.25, 0.25, 0.25, 0.25, 0.5, 0.5, 0.5, 0.5, 1]),
+        (strategy("lp_ft", probe_epochs=3), 2, [0, 0, 0, 0, 0, 0, 0, 0, 1]),
+        (strategy("lp_ft", probe_epochs=3, full_multiplier=0.2), 3, [0.2] * 9),
     ],
 )
-def test_rates(strategy: Strategy, epoch: int, expected: list[float]) -> None:
-    assert list(strategy.rates(NET1D, epoch).values()) == expected
+def test_multipliers(chosen: Strategy, epoch: int, expected: list[float]) -> None:
+    assert list(chosen.multipliers(NET1D, epoch).values()) == expected
 
 
 def test_lp_ft_switches_where_the_probe_stops_improving_and_remembers_it() -> None:
-    strategy = LPFT(probe_epochs=10, patience=2)
+    probing = strategy("lp_ft", probe_epochs=10, patience=2)
+    assert isinstance(probing, LPFT)
     for epoch, score in enumerate([0.5, 0.6, 0.6, 0.55]):
-        strategy.observe(epoch, score)
-    assert strategy.switch_epoch == 4
-    strategy.observe(4, 0.1)  # the second phase changes nothing
-    restored = LPFT(probe_epochs=10, patience=2)
-    restored.load_state_dict(strategy.state_dict())
+        probing.observe(epoch, score)
+    assert probing.switch_epoch == 4
+    probing.observe(4, 0.1)  # the second phase changes nothing
+    restored = strategy("lp_ft", probe_epochs=10, patience=2)
+    assert isinstance(restored, LPFT)
+    restored.load_state_dict(probing.state_dict())
     assert restored.switch_epoch == 4
-    assert LPFT(probe_epochs=3).switch_epoch == 3
 
 
 def test_frozen_prefix() -> None:
-    assert LinearProbe().frozen_prefix(NET1D, 5) == list(NET1D[:-1])
-    assert LastStages(2).frozen_prefix(NET1D, 5) == list(NET1D[:6])
-    assert Gradual(2).frozen_prefix(NET1D, 5) == list(NET1D[:6])  # two stages join in epochs 2 and 4
-    assert Full().frozen_prefix(NET1D, 5) == []
-    assert LPFT(probe_epochs=10).frozen_prefix(NET1D, 5) == []  # the probe may end earlier
+    assert strategy("linear_probe").frozen_prefix(NET1D, 5) == list(NET1D[:-1])
+    assert strategy("last_stages", stages=2).frozen_prefix(NET1D, 5) == list(NET1D[:6])
+    assert strategy("gradual", every_n_epochs=2).frozen_prefix(NET1D, 5) == list(NET1D[:6])  # two stages join in epochs 2 and 4
+    assert strategy("full").frozen_prefix(NET1D, 5) == []
+    assert strategy("lp_ft", probe_epochs=10).frozen_prefix(NET1D, 5) == []  # the probe may end earlier
 
 
 @pytest.mark.parametrize(
     ("build", "word"),
     [
-        (lambda: LastStages(-1), "finetune.stages"),
-        (lambda: Gradual(0), "finetune.every_n_epochs"),
-        (lambda: Gradual(1, 0), "finetune.parts_per_step"),
-        (lambda: Discriminative(0.0), "finetune.decay"),
-        (lambda: LPFT(patience=0), "finetune.patience"),
-        (lambda: LPFT(full_rate=0.0), "finetune.full_rate"),
+        (lambda: strategy("last_stages", stages=-1), "finetune.stages"),
+        (lambda: strategy("gradual", every_n_epochs=0), "finetune.every_n_epochs"),
+        (lambda: strategy("gradual", parts_per_step=0), "finetune.parts_per_step"),
+        (lambda: strategy("discriminative", decay=0.0), "finetune.decay"),
+        (lambda: strategy("lp_ft", patience=0), "finetune.patience"),
+        (lambda: strategy("lp_ft", full_multiplier=0.0), "finetune.full_multiplier"),
     ],
 )
 def test_settings_out_of_range_are_refused_by_name(build: object, word: str) -> None:
@@ -79,7 +76,7 @@ def test_settings_out_of_range_are_refused_by_name(build: object, word: str) -> 
 def test_linear_probing_changes_nothing_but_the_last_layer(label_map: LabelMap) -> None:
     classifier = small_classifier(label_map)
     before = copy_of_state(classifier.net)
-    small_trainer(LinearProbe(), 2).fit(classifier, datamodule=small_data(label_map.codes))
+    small_trainer(strategy("linear_probe"), 2).fit(classifier, datamodule=small_data(label_map.codes))
     for name, value in classifier.net.state_dict().items():
         assert torch.equal(value, before[name]) != name.startswith("dense."), name
 
@@ -87,7 +84,7 @@ def test_linear_probing_changes_nothing_but_the_last_layer(label_map: LabelMap) 
 def test_full_fine_tuning_changes_every_part(label_map: LabelMap) -> None:
     classifier = small_classifier(label_map)
     before = copy_of_state(classifier.net)
-    small_trainer(Full(), 1).fit(classifier, datamodule=small_data(label_map.codes))
+    small_trainer(strategy("full"), 1).fit(classifier, datamodule=small_data(label_map.codes))
     for name, value in classifier.net.state_dict().items():
         assert not torch.equal(value, before[name]), name
 
@@ -117,7 +114,7 @@ def test_frozen_parts_are_in_eval_mode_and_hold_neither_gradient_nor_optimizer_s
     settings = {"momentum": 0.9} if optimizer is torch.optim.SGD else {}
     classifier = small_classifier(label_map, optimizer=lambda groups: optimizer(groups, lr=1e-2, **settings))
     watch = Watch()
-    small_trainer(Gradual(2), 5, [watch]).fit(classifier, datamodule=small_data(label_map.codes))
+    small_trainer(strategy("gradual", every_n_epochs=2), 5, [watch]).fit(classifier, datamodule=small_data(label_map.codes))
     for epoch, found in enumerate(watch.epochs):
         trained = set(PARTS[-1 - epoch // 2 :])
         assert found == dict.fromkeys(("trainable", "training", "gradient", "state"), trained), epoch
@@ -125,7 +122,7 @@ def test_frozen_parts_are_in_eval_mode_and_hold_neither_gradient_nor_optimizer_s
 
 def test_early_stopping_begins_anew_where_a_part_is_unfrozen(label_map: LabelMap) -> None:
     stopping = EarlyStopping("validation/loss", patience=3, min_delta=1e9, check_on_train_epoch_end=False)
-    trainer = small_trainer(Gradual(2), 20, [stopping])
+    trainer = small_trainer(strategy("gradual", every_n_epochs=2), 20, [stopping])
     trainer.fit(small_classifier(label_map), datamodule=small_data(label_map.codes))
     assert (
         trainer.current_epoch == 11
@@ -143,7 +140,7 @@ def test_rates_follow_a_schedule_times_the_part_s_own(schedule: str) -> None:
         scheduler = cosine(used, 10, warmup=0.2, floor=0.1) if schedule == "cosine" else one_cycle(used, 10, warmup=0.2)
         seen = []
         for step in range(9):
-            set_rates(used, strategy[step])
+            set_multipliers(used, strategy[step])
             if hasattr(scheduler, "base_lrs"):
                 scheduler.base_lrs = [group["initial_lr"] for group in used.param_groups]
             seen.append([group["lr"] for group in used.param_groups])
@@ -161,21 +158,21 @@ def test_rates_follow_a_schedule_times_the_part_s_own(schedule: str) -> None:
 def test_a_frozen_part_drops_its_gradient(label_map: LabelMap) -> None:
     net = small_classifier(label_map).net
     net(torch.ones(1, 12, 64)).sum().backward()
-    freeze(net.parts(), {part: float(part == "head") for part in PARTS}, LinearProbe())
+    freeze(net.parts(), {part: float(part == "head") for part in PARTS}, strategy("linear_probe"))
     assert net.first_conv.conv.weight.grad is None
     assert net.dense.weight.grad is not None
 
 
 def test_summary_says_what_trains_now_and_later(label_map: LabelMap) -> None:
-    rows = strategy_rows(small_classifier(label_map).net, LPFT(probe_epochs=2, full_rate=0.1), 5, 1e-2)
+    rows = strategy_rows(small_classifier(label_map).net, strategy("lp_ft", probe_epochs=2, full_multiplier=0.1), 5, 1e-2)
     assert rows[0] == ("stem", "784", "0", "784 from epoch 2", "0.001")
     assert rows[-1] == ("head", "198", "198", "", "0.01 then 0.001")
-    assert strategy_rows(small_classifier(label_map).net, LinearProbe(), 5, 1e-2)[0][-1] == "frozen"
+    assert strategy_rows(small_classifier(label_map).net, strategy("linear_probe"), 5, 1e-2)[0][-1] == "frozen"
 
 
 def test_every_strategy_knows_when_activations_are_stored() -> None:
-    for strategy in (Full, LinearProbe, LastStages, Gradual, Discriminative, LPFT):
-        assert strategy().store_activations == "auto"
-        assert strategy(store_activations="never").store_activations == "never"
+    for name in ("full", "linear_probe", "last_stages", "gradual", "discriminative", "lp_ft", "lora"):
+        assert strategy(name).store_activations == "auto"
+        assert strategy(name, store_activations="never").store_activations == "never"
         with pytest.raises(ValueError, match="expected one of: auto, never"):
-            strategy(store_activations="sometimes")
+            strategy(name, store_activations="sometimes")

@@ -22,11 +22,13 @@ from ecgfounder_ft.report.page import (
     ReportContent,
     content_of,
     flow_rows,
+    render_comparison,
     render_report,
-    write_comparison,
-    write_report,
 )
-from ecgfounder_ft.runs.evaluation import EvaluationSettings, compare_runs, evaluate_run
+from ecgfounder_ft.runs.compare import compare_runs
+from ecgfounder_ft.task import MULTI_LABEL, SINGLE_LABEL
+from tests.run_folders import evaluate, write_run
+from tests.settings import evaluation_settings
 
 CODES = ("NORM", "AFIB")
 NAMES = {"NORM": "normal sinus rhythm", "AFIB": "atrial fibrillation"}
@@ -66,9 +68,9 @@ class _Page(html.parser.HTMLParser):
         return re.sub(r"\s+", " ", " ".join(self.words))
 
 
-def _content(task="multi_label", n=60, **changes) -> ReportContent:
+def _content(task=MULTI_LABEL, n=60, **changes) -> ReportContent:
     generator = np.random.default_rng(0)
-    if task == "single_label":
+    if task == SINGLE_LABEL:
         targets = np.eye(2, dtype=np.int8)[generator.integers(0, 2, n)]
     else:
         targets = (generator.random((n, 2)) < 0.4).astype(np.int8)
@@ -103,7 +105,7 @@ def full():
         label_origin="SNOMED codes.",
         skipped={"signal file is truncated": 1234},
         thresholds=thresholds,
-        calibration=fit_calibration(data.targets, data.probabilities, CODES, task="multi_label", method="platt"),
+        calibration=fit_calibration(data.targets, data.probabilities, CODES, task=MULTI_LABEL, method="platt"),
         uncalibrated=data.probabilities**2,
         subgroups=evaluate_subgroups(data, by_value("sex", ["female", "male", ""] * 20), resamples=20),
         baselines={"random start": content.evaluation},
@@ -157,13 +159,13 @@ def test_an_attribution_that_fails_its_check_is_called_so(full):
 
 
 def test_single_label_has_one_matrix_and_no_thresholds():
-    page = _Page(render_report(_content("single_label")))
+    page = _Page(render_report(_content(SINGLE_LABEL)))
     assert "there are no thresholds" in page.text
     assert len(page.images) == 5  # bars, ROC, PR, confusion, reliability
     assert page.anchors == {"summary", "results", "decisions", "calibration", "checklist"}
 
 
-@pytest.mark.parametrize("task", ["single_label", "multi_label"])
+@pytest.mark.parametrize("task", [SINGLE_LABEL, MULTI_LABEL])
 def test_nothing_known_is_said_and_breaks_nothing(task):
     targets = np.full((4, 2), -1, dtype=np.int8)
     data = prepare(targets, np.full((4, 2), 0.5), ["p"] * 4, CODES, task=task)
@@ -176,7 +178,7 @@ def test_nothing_known_is_said_and_breaks_nothing(task):
 def test_an_absent_condition_one_patient_and_nan_are_explained():
     targets = np.array([[1, 0], [0, 0], [1, 0], [0, 0]], dtype=np.int8)
     probabilities = np.array([[0.9, 0.1], [0.2, 0.3], [np.nan, 0.2], [0.4, 0.2]])
-    data = prepare(targets, probabilities, ["p"] * 4, CODES, task="multi_label")
+    data = prepare(targets, probabilities, ["p"] * 4, CODES, task=MULTI_LABEL)
     text = _Page(render_report(_content(data=data, evaluation=evaluate_input(data)))).text
     assert "All recordings are of one patient" in text
     assert "No recording with the condition" in text
@@ -190,11 +192,6 @@ def test_flow_counts_by_split_and_source():
     assert [(row.split, row.recordings, row.patients) for row in rows] == [("train", 2, 1), ("test", 1, 1)]
     assert rows[0].positives == {"NORM": 1, "AFIB": 0}
     assert rows[0].unknown == {"NORM": 0, "AFIB": 1}
-
-
-def test_it_is_written_where_asked(full, tmp_path):
-    path = write_report(_content(), tmp_path / "new" / "report.html")
-    assert path.read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
 
 
 def test_a_run_folder_and_a_comparison_become_pages(tmp_path):
@@ -214,19 +211,16 @@ def test_a_run_folder_and_a_comparison_become_pages(tmp_path):
                 "probability_AFIB": generator.random(120),
             }
         )
-        folder = tmp_path / name
-        folder.mkdir()
-        table.to_csv(folder / "predictions.csv", index=False)
-        (folder / "config.yaml").write_text("labels: {conditions: {NORM: {}, AFIB: {}}}\ntask: {name: multi_label}\n")
-        folders.append(folder)
-    settings = EvaluationSettings(resamples=30)
-    content = content_of(evaluate_run(folders[0], settings), title="t", created="c", condition_names=NAMES)
+        folders.append(write_run(tmp_path / name, table, CODES))
+    content = content_of(
+        evaluate(folders[0], evaluation_settings(resamples=30)), title="t", created="c", condition_names=NAMES
+    )
     page = _Page(render_report(content))
     assert "One temperature" in page.text
     assert "for the best F1" in page.text
     assert "validation" in page.text
-    path = write_comparison(compare_runs(folders, settings), tmp_path / "c.html", title="Two", created="today")
-    page = _Page(path.read_text(encoding="utf-8"))
+    comparison = compare_runs([folder.path for folder in folders], resamples=30)
+    page = _Page(render_comparison(comparison, title="Two", created="today"))
     assert all(address.startswith(("data:", "#")) for address in page.addresses)
     assert "second minus first, 80 recordings of 40 patients" in page.text
     assert page.text.index("second") < page.text.index("first")

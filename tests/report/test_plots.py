@@ -7,6 +7,7 @@ from ecgfounder_ft.evaluation.evaluate import evaluate
 from ecgfounder_ft.evaluation.inputs import prepare
 from ecgfounder_ft.evaluation.subgroups import by_value, evaluate_subgroups
 from ecgfounder_ft.report import plots as figures
+from ecgfounder_ft.task import MULTI_LABEL
 
 CODES = ("NORM", "AFIB", "RBBB")
 
@@ -18,7 +19,7 @@ def case():
     targets[:, 2] = 0  # RBBB never occurs
     targets[:5, 1] = -1
     probabilities = np.clip(0.4 * targets + 0.6 * generator.random((80, 3)), 0, 1)
-    return targets, probabilities, evaluate(targets, probabilities, range(80), CODES, task="multi_label")
+    return targets, probabilities, evaluate(targets, probabilities, range(80), CODES, task=MULTI_LABEL)
 
 
 def _texts(figure):
@@ -89,7 +90,7 @@ def test_figures_go_to_png_data_address_and_tensorboard(case, tmp_path):
     from torch.utils.tensorboard import SummaryWriter
 
     targets, probabilities, evaluation = case
-    data = prepare(targets, probabilities, range(80), CODES, task="multi_label")
+    data = prepare(targets, probabilities, range(80), CODES, task=MULTI_LABEL)
     drawn = {
         "tables": figures.confusion_tables_figure({c: evaluation.conditions[c].confusion for c in CODES}),
         "cooccurrence": figures.cooccurrence_figure(figures.decision_cooccurrence(data.targets, data.decisions), CODES),
@@ -111,7 +112,7 @@ def test_the_same_figure_gives_the_same_bytes():
 
 def test_forest_has_a_row_a_subgroup_and_dashes_where_nothing_can_be_told(case):
     targets, probabilities, evaluation = case
-    data = prepare(targets, probabilities, range(80), CODES, task="multi_label")
+    data = prepare(targets, probabilities, range(80), CODES, task=MULTI_LABEL)
     groups = evaluate_subgroups(data, by_value("sex", ["f"] * 50 + ["m"] * 27 + ["x"] * 3), resamples=20)
     figure = figures.forest_figure(groups, evaluation, ["NORM", "AFIB"])
     assert [axes.get_title() for axes in figure.axes] == ["NORM", "AFIB"]

@@ -8,30 +8,28 @@ import pytest
 
 from ecgfounder_ft.evaluation.calibration import fit_calibration
 from ecgfounder_ft.evaluation.comparison import NotComparableError
+from ecgfounder_ft.evaluation.run_comparison import comparison_table
+from ecgfounder_ft.evaluation.run_evaluation import UNTRAINED_START, NoPredictionsError
 from ecgfounder_ft.evaluation.thresholds import fixed_thresholds
-from ecgfounder_ft.runs.evaluation import (
-    UNTRAINED_START,
-    EvaluationSettings,
-    RunFolderError,
-    compare_runs,
-    comparison_table,
-    evaluate_run,
-    read_run,
-)
+from ecgfounder_ft.runs.compare import compare_runs
+from ecgfounder_ft.runs.folder import RunFolder, RunFolderError
+from ecgfounder_ft.task import MULTI_LABEL, SINGLE_LABEL
+from tests.run_folders import evaluate, write_run
+from tests.settings import evaluation_settings
 
 CODES = ("NORM", "AFIB")
-FAST = EvaluationSettings(resamples=40)
+FAST = evaluation_settings(resamples=40)
 
 
-def _table(skill=1.5, n=240, seed=0, task="multi_label"):
+def _table(skill=1.5, n=240, seed=0, task=MULTI_LABEL):
     generator = np.random.default_rng(0)
-    if task == "single_label":
+    if task == SINGLE_LABEL:
         targets = np.eye(2, dtype=int)[generator.integers(0, 2, n)]
     else:
         targets = (generator.random((n, 2)) < 0.4).astype(int)
     noise = np.random.default_rng(seed).normal(size=(n, 2))
     probabilities = 1 / (1 + np.exp(-(skill * (2 * targets - 1) + noise)))
-    if task == "single_label":
+    if task == SINGLE_LABEL:
         probabilities /= probabilities.sum(axis=1, keepdims=True)
     table = pd.DataFrame(
         {
@@ -51,18 +49,14 @@ def _table(skill=1.5, n=240, seed=0, task="multi_label"):
     return table
 
 
-def _run(folder, table=None, codes=CODES, task="multi_label"):
-    folder.mkdir(parents=True)
-    (_table(task=task) if table is None else table).to_csv(folder / "predictions.csv", index=False)
-    conditions = "".join(f"    {code}: {{name: x}}\n" for code in codes)
-    (folder / "config.yaml").write_text(f"labels:\n  conditions:\n{conditions}task:\n  name: {task}\n")
-    return folder
+def _run(folder, table=None, codes=CODES, task=MULTI_LABEL):
+    return write_run(folder, _table(task=task) if table is None else table, codes, task)
 
 
 def test_a_run_is_evaluated_from_its_files(tmp_path):
     table = _table()
     table.loc[5, "label_AFIB"] = pd.NA
-    result = evaluate_run(_run(tmp_path / "run", table), FAST)
+    result = evaluate(_run(tmp_path / "run", table), FAST)
     assert result.evaluation.n == 160
     assert result.evaluation.conditions["AFIB"].unknown == 1
     assert result.evaluation.conditions["AFIB"].figures["auroc"].low is not None
@@ -75,11 +69,11 @@ def test_a_run_is_evaluated_from_its_files(tmp_path):
 
 def test_thresholds_and_calibration_come_from_validation_alone(tmp_path):
     table = _table()
-    first = evaluate_run(_run(tmp_path / "a", table), FAST)
+    first = evaluate(_run(tmp_path / "a", table), FAST)
     spoilt = table.copy()
     test = spoilt["split"] == "test"
     spoilt.loc[test, "probability_AFIB"] = 1 - spoilt.loc[test, "probability_AFIB"]
-    second = evaluate_run(_run(tmp_path / "b", spoilt), FAST)
+    second = evaluate(_run(tmp_path / "b", spoilt), FAST)
     assert second.thresholds == first.thresholds
     assert second.calibration == first.calibration
     assert second.evaluation.conditions["AFIB"].figures["auroc"].value == pytest.approx(
@@ -89,33 +83,37 @@ def test_thresholds_and_calibration_come_from_validation_alone(tmp_path):
 
 def test_what_was_stored_is_used_unless_a_refit_is_asked_for(tmp_path):
     folder = _run(tmp_path / "run")
-    stored = fit_calibration(np.zeros((0, 2)), np.zeros((0, 2)), CODES, task="multi_label", method="none")
-    (folder / "calibration.json").write_text(json.dumps(stored.to_dict()))
-    (folder / "thresholds.json").write_text(json.dumps(fixed_thresholds(CODES, 0.3).to_dict()))
-    result = evaluate_run(folder, FAST)
+    stored = fit_calibration(np.zeros((0, 2)), np.zeros((0, 2)), CODES, task=MULTI_LABEL, method="none")
+    (folder.path / "calibration.json").write_text(json.dumps(stored.to_dict()))
+    (folder.path / "thresholds.json").write_text(json.dumps(fixed_thresholds(CODES, 0.3).to_dict()))
+    result = evaluate(folder, FAST)
     assert result.calibration == stored
     assert result.evaluation.conditions["NORM"].threshold == 0.3
-    assert evaluate_run(folder, FAST, refit=True).calibration.method == "temperature"
+    assert evaluate(folder, FAST, refit=True).calibration.method == "temperature"
 
 
 def test_single_label_runs_have_no_thresholds(tmp_path):
-    result = evaluate_run(_run(tmp_path / "run", task="single_label"), FAST)
+    result = evaluate(_run(tmp_path / "run", task=SINGLE_LABEL), FAST)
     assert result.thresholds is None
     assert result.evaluation.confusion_matrix is not None
 
 
 def test_the_untrained_start_stands_beside_where_it_was_kept(tmp_path):
     folder = _run(tmp_path / "run")
-    _table(skill=0.1).to_csv(folder / "start_predictions.csv", index=False)
-    result = evaluate_run(folder, FAST)
+    _table(skill=0.1).to_csv(folder.path / "start_predictions.csv", index=False)
+    result = evaluate(folder, FAST)
     assert result.baselines[UNTRAINED_START].macro["auroc"].value < result.evaluation.macro["auroc"].value
 
 
 def test_signal_repairs_become_subgroups(tmp_path):
     table = _table()
     table["repairs"] = np.where(np.arange(240) % 4 == 0, "missing samples; flat lead", "")
-    groups = evaluate_run(_run(tmp_path / "run", table), EvaluationSettings(by=("signal",), resamples=0)).subgroups
+    groups = evaluate(_run(tmp_path / "run", table), evaluation_settings(by=["signal"], resamples=0)).subgroups
     assert [group.value for group in groups] == ["flat lead", "missing samples", "no flag"]
+
+
+def _compare(runs, **options):
+    return compare_runs([run.path for run in runs], resamples=40, **options)
 
 
 def _break(folder, how):
@@ -167,50 +165,50 @@ def _break(folder, how):
     ],
 )
 def test_a_folder_that_lacks_something_says_what(tmp_path, how, message):
-    with pytest.raises(RunFolderError, match=message):
-        evaluate_run(_break(_run(tmp_path / "run"), how), FAST)
+    with pytest.raises((RunFolderError, NoPredictionsError), match=message):
+        evaluate(RunFolder(_break(_run(tmp_path / "run").path, how)), FAST)
 
 
 def test_unknown_settings_are_refused():
     with pytest.raises(ValueError, match=r"evaluation.by: 'hospital', expected one of source"):
-        EvaluationSettings(by=("hospital",))
+        evaluation_settings(by=["hospital"])
 
 
 def test_runs_are_compared_best_first_whatever_the_order_of_their_rows(tmp_path):
     weak = _run(tmp_path / "weak", _table(skill=0.4, seed=1))
     strong = _run(tmp_path / "strong", _table(skill=2.0, seed=2).sample(frac=1, random_state=0))
-    comparison = compare_runs([weak, strong], FAST)
+    comparison = _compare([weak, strong])
     assert comparison.names == ["strong", "weak"]
     assert comparison.reference == "weak"
     assert comparison.differences["strong"].macro["auroc"].low > 0
     table = comparison_table(comparison)
     assert table["run"].tolist() == ["strong", "weak"]
     assert table.loc[0, "difference_value"] == pytest.approx(table.loc[0, "macro_auroc"] - table.loc[1, "macro_auroc"])
-    assert compare_runs([weak, strong], FAST, sort_by="brier").names == ["strong", "weak"]
+    assert _compare([weak, strong], sort_by="brier").names == ["strong", "weak"]
 
 
 def test_runs_of_one_name_are_told_apart(tmp_path):
     folders = [_run(tmp_path / part / "12-00-00") for part in ("a", "b")]
-    assert set(compare_runs(folders, FAST).runs) == {"a/12-00-00", "b/12-00-00"}
+    assert set(_compare(folders).runs) == {"a/12-00-00", "b/12-00-00"}
 
 
 def test_other_test_sets_are_refused(tmp_path):
     one = _run(tmp_path / "one")
     fewer = _run(tmp_path / "fewer", _table().drop(index=[1]))
     with pytest.raises(NotComparableError, match=r"1 only in the first, 0 only in the second, such as d1/r001"):
-        compare_runs([one, fewer], FAST)
+        _compare([one, fewer])
     relabelled = _table()
     relabelled.loc[1, "label_NORM"] = 1 - relabelled.loc[1, "label_NORM"]
     with pytest.raises(NotComparableError, match="one and other cannot be compared: the labels"):
-        compare_runs([one, _run(tmp_path / "other", relabelled)], FAST)
+        _compare([one, _run(tmp_path / "other", relabelled)])
     with pytest.raises(NotComparableError, match="a multi_label model against a single_label"):
-        compare_runs([one, _run(tmp_path / "single", _table(), task="single_label")], FAST)
+        _compare([one, _run(tmp_path / "single", _table(), task=SINGLE_LABEL)])
     with pytest.raises(RunFolderError, match="at least two"):
-        compare_runs([one, one], FAST)
+        _compare([one, one])
 
 
 def test_reading_keeps_the_probabilities_to_the_last_digit(tmp_path):
     table = _table()
-    predictions = read_run(_run(tmp_path / "run", table))
+    predictions = _run(tmp_path / "run", table).predictions()
     given = table[["probability_NORM", "probability_AFIB"]].to_numpy()
     np.testing.assert_allclose(predictions.probabilities(predictions.table), given, rtol=1e-15)

@@ -1,12 +1,11 @@
 import pytest
 import torch
 
-from ecgfounder_ft.finetune.gradual import Gradual
-from ecgfounder_ft.finetune.linear_probe import LinearProbe
 from ecgfounder_ft.labels import LabelMap
 from ecgfounder_ft.training import batch_size
 from ecgfounder_ft.training.batch_size import find_batch_size
 from ecgfounder_ft.training.wise_ft import copy_of_state
+from tests.settings import strategy
 from tests.small_training import small_classifier
 
 CPU = torch.device("cpu")
@@ -16,7 +15,7 @@ SHAPE = (12, 500)
 def test_the_network_and_the_random_numbers_stay_as_they_were(label_map: LabelMap) -> None:
     classifier = small_classifier(label_map)
     before, drawn = copy_of_state(classifier.net), torch.get_rng_state()
-    found = find_batch_size(classifier, LinearProbe(), SHAPE, 300, 1, CPU)
+    found = find_batch_size(classifier, strategy("linear_probe"), SHAPE, 300, 1, CPU)
     assert found.chosen in found.speed
     assert max(found.speed) <= 300 // 8  # an epoch keeps eight steps
     for name, value in classifier.net.state_dict().items():
@@ -43,7 +42,7 @@ def test_doubling_ends_where_it_gains_nothing_or_does_not_fit(
         return found
 
     monkeypatch.setattr(batch_size, "_speed", speed)
-    found = find_batch_size(small_classifier(label_map), LinearProbe(), SHAPE, 10_000, 1, CPU)
+    found = find_batch_size(small_classifier(label_map), strategy("linear_probe"), SHAPE, 10_000, 1, CPU)
     assert (found.chosen, max(found.speed)) == (chosen, tried)
     assert found.too_large == (32 if None in speeds.values() else None)
 
@@ -57,7 +56,7 @@ def test_the_most_expensive_epoch_is_measured(label_map: LabelMap, monkeypatch: 
         return 1.0
 
     monkeypatch.setattr(batch_size, "_speed", speed)
-    find_batch_size(classifier, Gradual(), SHAPE, 100, 20, CPU)
+    find_batch_size(classifier, strategy("gradual"), SHAPE, 100, 20, CPU)
     assert set(trained) == {len(list(classifier.net.parameters()))}
 
 
@@ -67,4 +66,4 @@ def test_not_even_the_smallest_fits(label_map: LabelMap, monkeypatch: pytest.Mon
 
     monkeypatch.setattr(batch_size, "_speed", full)
     with pytest.raises(torch.OutOfMemoryError):
-        find_batch_size(small_classifier(label_map), LinearProbe(), SHAPE, 100, 1, CPU)
+        find_batch_size(small_classifier(label_map), strategy("linear_probe"), SHAPE, 100, 1, CPU)

@@ -8,9 +8,9 @@ import torch
 from pytorch_lightning.callbacks import EMAWeightAveraging, ModelCheckpoint
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
-from ecgfounder_ft.finetune.full import Full
 from ecgfounder_ft.labels import LabelMap
-from ecgfounder_ft.training.classifier import Classifier, NonFiniteLossError
+from ecgfounder_ft.training.classifier import NonFiniteLossError
+from tests.settings import strategy
 from tests.small_training import small_classifier, small_data, small_trainer
 
 
@@ -18,30 +18,29 @@ def test_a_loss_that_is_not_finite_names_the_recordings(label_map: LabelMap) -> 
     data = small_data(label_map.codes)
     data.stored.signals[[3, 17]] = math.nan  # type: ignore[attr-defined]
     with pytest.raises(NonFiniteLossError) as caught:
-        small_trainer(Full(), 1, log_every_n_steps=50).fit(small_classifier(label_map), datamodule=data)
+        small_trainer(strategy("full"), 1, log_every_n_steps=50).fit(small_classifier(label_map), datamodule=data)
     # the first NaN spoils the weights, so recordings of later batches may follow; none before it can
     first = next(batch for batch in data.train_dataloader() if {3, 17} & set(batch["index"].tolist()))
     assert {3, 17} & set(first["index"].tolist()) <= set(caught.value.recordings)
     assert caught.value.epoch == 0
 
 
-def test_the_best_checkpoint_gives_back_the_logged_validation_figures(label_map: LabelMap, tmp_path: Path) -> None:
+def test_the_best_checkpoint_gives_back_the_logged_validation_metrics(label_map: LabelMap, tmp_path: Path) -> None:
     best = ModelCheckpoint(tmp_path, "best", monitor="validation/loss", save_on_train_epoch_end=False)
     seen: list[dict[str, float]] = []
 
     class Seen(pl.Callback):
         def on_validation_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-            seen.append({name: float(value) for name, value in module.figures["validation"].items()})  # type: ignore[union-attr, operator]
+            seen.append({name: float(value) for name, value in module.metrics["validation"].items()})  # type: ignore[union-attr, operator]
 
     data = small_data(label_map.codes)
-    trainer = small_trainer(Full(), 6, [best, Seen()], enable_checkpointing=True)
+    trainer = small_trainer(strategy("full"), 6, [best, Seen()], enable_checkpointing=True)
     trainer.fit(small_classifier(label_map), datamodule=data)
-    reloaded = Classifier.load_from_checkpoint(
-        best.best_model_path, training=small_classifier(label_map).training_plan, weights_only=True
-    )
-    small_trainer(Full(), 1).validate(reloaded, datamodule=data, verbose=False)
-    found = {name: float(value) for name, value in reloaded.figures["validation"].items()}
-    assert found == min(seen, key=lambda figures: figures["validation/loss"])
+    reloaded = small_classifier(label_map)
+    reloaded.load_state_dict(torch.load(best.best_model_path, weights_only=True)["state_dict"])
+    small_trainer(strategy("full"), 1).validate(reloaded, datamodule=data, verbose=False)
+    found = {name: float(value) for name, value in reloaded.metrics["validation"].items()}
+    assert found == min(seen, key=lambda metrics: metrics["validation/loss"])
     assert float(best.best_model_score) == found["validation/loss"]  # type: ignore[arg-type]
 
 
@@ -68,7 +67,7 @@ def test_a_plateau_schedule_falls_after_the_epochs_it_was_told(label_map: LabelM
             optimizer, factor=0.5, patience=1, threshold=1e9, threshold_mode="abs"
         ),
     )
-    small_trainer(Full(), 6, [Rates()]).fit(classifier, datamodule=small_data(label_map.codes))
+    small_trainer(strategy("full"), 6, [Rates()]).fit(classifier, datamodule=small_data(label_map.codes))
     assert rates == pytest.approx([0.01, 0.01, 0.01, 0.005, 0.005, 0.0025])
 
 
@@ -80,7 +79,7 @@ def test_steps_are_counted_from_the_data(label_map: LabelMap) -> None:
         return torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1.0)
 
     for settings in ({}, {"accumulate_grad_batches": 2}, {"limit_train_batches": 1}, {"limit_train_batches": 0.67}):
-        trainer = small_trainer(Full(), 2, **settings)
+        trainer = small_trainer(strategy("full"), 2, **settings)
         trainer.fit(small_classifier(label_map, scheduler=scheduler), datamodule=small_data(label_map.codes))
         assert told[-1] == trainer.global_step
     assert told == [6, 4, 2, 4]
@@ -93,11 +92,11 @@ def test_mixed_recordings_share_their_loss(label_map: LabelMap) -> None:
         return signal, (torch.arange(8).roll(1), share)
 
     classifier = small_classifier(label_map, augment=augment)
-    small_trainer(Full(), 1, limit_train_batches=1).fit(classifier, datamodule=small_data(label_map.codes))
-    mixed = classifier.figures["train"]["train/loss"]
+    small_trainer(strategy("full"), 1, limit_train_batches=1).fit(classifier, datamodule=small_data(label_map.codes))
+    mixed = classifier.metrics["train"]["train/loss"]
     plain = small_classifier(label_map)
     batch = next(iter(small_data(label_map.codes).train_dataloader()))
-    loss = plain.training_plan.loss  # type: ignore[union-attr]
+    loss = plain.losses
     logits = plain.net(batch["signal"])
     expected = share * loss(logits, batch["target"]) + (1 - share) * loss(logits, batch["target"].roll(1, dims=0))
     torch.testing.assert_close(mixed, expected.mean())
@@ -108,21 +107,14 @@ def test_an_average_is_what_is_validated_and_kept(label_map: LabelMap, tmp_path:
     average = EMAWeightAveraging(decay=0.9)
     data = small_data(label_map.codes)
     classifier = small_classifier(label_map)
-    trainer = small_trainer(Full(), 1, [average, best], enable_checkpointing=True)
+    trainer = small_trainer(strategy("full"), 1, [average, best], enable_checkpointing=True)
     trainer.fit(classifier, datamodule=data)
     content = torch.load(best.best_model_path, weights_only=True)
     assert not torch.equal(content["state_dict"]["net.dense.bias"], content["current_model_state"]["net.dense.bias"])
     plain = small_classifier(label_map)
     plain.load_state_dict(content["state_dict"])
-    small_trainer(Full(), 1).validate(plain, datamodule=data, verbose=False)
-    assert float(plain.figures["validation"]["validation/loss"]) == float(best.best_model_score)  # type: ignore[arg-type]
-
-
-def test_without_a_plan_it_only_predicts(label_map: LabelMap) -> None:
-    classifier = Classifier(small_classifier(label_map).card.to_dict())
-    assert classifier(torch.zeros(2, 12, 64)).shape == (2, 6)
-    with pytest.raises(RuntimeError, match="only predict"):
-        classifier.configure_optimizers()
+    small_trainer(strategy("full"), 1).validate(plain, datamodule=data, verbose=False)
+    assert float(plain.metrics["validation"]["validation/loss"]) == float(best.best_model_score)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -138,9 +130,9 @@ def test_training_in_half_precision_ends_near_float32(label_map: LabelMap, accel
     losses = []
     for chosen in ("32-true", precision):
         classifier = small_classifier(label_map)
-        trainer = small_trainer(Full(), 6, accelerator=accelerator, precision=chosen)
+        trainer = small_trainer(strategy("full"), 6, accelerator=accelerator, precision=chosen)
         trainer.fit(classifier, datamodule=data)
         assert all(parameter.dtype == torch.float32 for parameter in classifier.parameters())
-        losses.append(float(classifier.figures["train"]["train/loss"]))
+        losses.append(float(classifier.metrics["train"]["train/loss"]))
     assert losses[0] < 1.5  # of 1.79 for chance: something was learnt
     assert losses[1] == pytest.approx(losses[0], abs=0.1)

@@ -6,6 +6,7 @@ import torch
 from sklearn.metrics import f1_score, roc_auc_score
 
 from ecgfounder_ft.labels import ABSENT, PRESENT, UNKNOWN
+from ecgfounder_ft.task import MULTI_LABEL, SINGLE_LABEL
 from ecgfounder_ft.training.epoch_predictions import EpochPredictions
 
 CODES = ("a", "b", "c")
@@ -16,7 +17,7 @@ def test_figures_are_those_of_sklearn() -> None:
     classes = rng.integers(0, 3, 60)
     logits = rng.normal(size=(60, 3)).astype(np.float32)
     target = (classes[:, None] == np.arange(3)).astype(np.int8)
-    metric = EpochPredictions(CODES, "single_label")
+    metric = EpochPredictions(CODES, SINGLE_LABEL)
     for part in np.array_split(np.arange(60), 4):
         metric.update(torch.tensor(logits[part]), torch.tensor(target[part]), torch.ones(len(part)), torch.tensor(part))
     figures = metric.compute()
@@ -32,7 +33,7 @@ def test_in_a_single_label_task_what_is_not_stated_is_absent() -> None:
     unstated = torch.where(stated == PRESENT, PRESENT, UNKNOWN).to(torch.int8)
     figures = []
     for target in (stated, unstated):
-        metric = EpochPredictions(CODES, "single_label")
+        metric = EpochPredictions(CODES, SINGLE_LABEL)
         metric.update(logits, target, torch.ones(4), torch.arange(4))
         figures.append({name: float(value) for name, value in metric.compute().items()})
     assert figures[0] == figures[1]
@@ -40,7 +41,7 @@ def test_in_a_single_label_task_what_is_not_stated_is_absent() -> None:
 
 
 def test_unknown_labels_are_left_out_of_a_multi_label_task() -> None:
-    metric = EpochPredictions(CODES, "multi_label")
+    metric = EpochPredictions(CODES, MULTI_LABEL)
     target = torch.tensor(
         [[PRESENT, UNKNOWN, ABSENT], [ABSENT, UNKNOWN, ABSENT], [UNKNOWN, UNKNOWN, ABSENT]], dtype=torch.int8
     )
@@ -55,7 +56,7 @@ def test_unknown_labels_are_left_out_of_a_multi_label_task() -> None:
 
 
 def test_repeated_recordings_count_once_and_stand_in_order() -> None:
-    metric = EpochPredictions(CODES, "single_label")
+    metric = EpochPredictions(CODES, SINGLE_LABEL)
     target = torch.eye(3, dtype=torch.int8)
     metric.update(torch.eye(3)[[2, 0]], target[[2, 0]], torch.tensor([1.0, 2.0]), torch.tensor([2, 0]))
     metric.update(torch.eye(3)[[1, 2]], target[[1, 2]], torch.tensor([3.0, 4.0]), torch.tensor([1, 2]))

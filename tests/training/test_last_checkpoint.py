@@ -3,9 +3,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from ecgfounder_ft.finetune.full import Full
 from ecgfounder_ft.labels import LabelMap
-from ecgfounder_ft.training.last_checkpoint import LAST, LastCheckpoint
+from ecgfounder_ft.training.callbacks import LAST_CHECKPOINT, LastCheckpoint
+from tests.settings import strategy
 from tests.small_training import small_classifier, small_data, small_trainer
 
 
@@ -13,12 +13,12 @@ def _steps(
     folder: Path, label_map: LabelMap, monkeypatch: pytest.MonkeyPatch, every: int | None, **settings: int
 ) -> list[int]:
     """Optimizer steps after which the file was written, in two epochs of three batches."""
-    trainer = small_trainer(Full(), 2, [LastCheckpoint(str(folder), every)], enable_checkpointing=True, **settings)
+    trainer = small_trainer(strategy("full"), 2, [LastCheckpoint(str(folder), every)], enable_checkpointing=True, **settings)
     written: list[int] = []
     save = trainer.save_checkpoint
     monkeypatch.setattr(trainer, "save_checkpoint", lambda path: (written.append(trainer.global_step), save(path)))
     trainer.fit(small_classifier(label_map), datamodule=small_data(label_map.codes))
-    assert torch.load(folder / LAST, weights_only=True)["global_step"] == written[-1]
+    assert torch.load(folder / LAST_CHECKPOINT, weights_only=True)["global_step"] == written[-1]
     return written
 
 
@@ -37,10 +37,10 @@ def test_it_never_writes_between_two_optimizer_steps(
 
 
 def test_a_checkpoint_says_what_it_is_of(tmp_path: Path, label_map: LabelMap, monkeypatch: pytest.MonkeyPatch) -> None:
-    trainer = small_trainer(Full(), 1, [LastCheckpoint(str(tmp_path))], enable_checkpointing=True)
+    trainer = small_trainer(strategy("full"), 1, [LastCheckpoint(str(tmp_path))], enable_checkpointing=True)
     config = {"optimizer": {"lr": 1e-2}}
     trainer.fit(small_classifier(label_map, config=config), datamodule=small_data(label_map.codes))
-    content = torch.load(tmp_path / LAST, weights_only=True)
+    content = torch.load(tmp_path / LAST_CHECKPOINT, weights_only=True)
     assert content["ecgfounder_ft_config"] == config
     assert list(content["ecgfounder_ft"]["label_map"]["conditions"]) == list(label_map.codes)
     assert {"preprocessing", "versions", "data_fingerprint"} <= content["ecgfounder_ft"].keys()

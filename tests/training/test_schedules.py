@@ -1,12 +1,13 @@
 import pytest
 import torch
 
-from ecgfounder_ft.training.schedules import constant, cosine, one_cycle
+from ecgfounder_ft.training.schedules.schedule import Schedule
+from tests.settings import schedule
 
 
-def _rates(build: object, steps: int, **settings: float) -> list[float]:
+def _learning_rates(chosen: Schedule, steps: int, total_steps: int = 100) -> list[float]:
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.ones(1))], lr=1.0, momentum=0.9)
-    scheduler = build(optimizer, **settings)  # type: ignore[operator]
+    scheduler = chosen(optimizer, total_steps)
     rates = []
     for _ in range(steps):
         rates.append(optimizer.param_groups[0]["lr"])
@@ -16,19 +17,19 @@ def _rates(build: object, steps: int, **settings: float) -> list[float]:
 
 
 def test_cosine_rises_linearly_and_falls_to_its_floor() -> None:
-    rates = _rates(cosine, 101, total_steps=100, warmup=0.1, floor=0.05)
+    rates = _learning_rates(schedule("cosine", warmup=0.1, floor=0.05), 101)
     assert rates[:10] == pytest.approx([0.1 * step for step in range(1, 11)])
     assert rates[55] == pytest.approx(0.525)
     assert rates[100] == pytest.approx(0.05)
-    assert _rates(cosine, 1, total_steps=100, warmup=0.0, floor=0.0) == [1.0]
+    assert _learning_rates(schedule("cosine", warmup=0.0, floor=0.0), 1) == [1.0]
 
 
 def test_one_cycle_is_highest_after_its_warmup() -> None:
-    rates = _rates(one_cycle, 100, total_steps=101, warmup=0.3)
+    rates = _learning_rates(schedule("one_cycle", warmup=0.3), 100, total_steps=101)
     assert max(rates) == pytest.approx(1.0, abs=1e-2)
     assert rates.index(max(rates)) in (29, 30)
     assert rates[-1] < 1e-2
 
 
 def test_constant_stays() -> None:
-    assert _rates(constant, 5) == [1.0] * 5
+    assert _learning_rates(schedule("constant"), 5) == [1.0] * 5

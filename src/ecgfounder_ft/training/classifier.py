@@ -84,7 +84,6 @@ class Classifier(pl.LightningModule):
 
     def __init__(self, card: ModelCard, net: Network, training: Training, entry: str | None = None) -> None:
         super().__init__()
-        self.save_hyperparameters({"card": card.to_dict()}, logger=False)
         self.card = card
         self.net = net
         self.entry = next(iter(net.parts())) if entry is None else entry
