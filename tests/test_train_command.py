@@ -81,11 +81,15 @@ def test_each_form_passes_what_is_typed_on_to_hydra(form: str, tmp_path: Path) -
     """From another folder; values with blanks, an equals sign, a minus."""
     overrides = ["data.mimic_path='/a b/c=d'", "~callbacks.progress_bar", "optimizer.lr=-1.0"]
     found = train("-c", "job", *overrides, cwd=tmp_path, form=form)
+    assert found.stderr == ""
     assert found.returncode == 0, found.stderr
     config = yaml.safe_load(found.stdout)
     assert config["data"]["mimic_path"] == "/a b/c=d"
     assert config["optimizer"]["lr"] == -1.0
     assert "progress_bar" not in config["callbacks"]
+    about = train("--info", "searchpath", cwd=tmp_path, form=form).stdout
+    assert about == train("--info", "searchpath", cwd=tmp_path).stdout
+    assert str(ROOT / "configs") in about
     assert not list(tmp_path.iterdir())
 
 
