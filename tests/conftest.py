@@ -43,7 +43,9 @@ def simulated_folders(small_root: Path, label_map: LabelMap) -> tuple[Path, Path
 
 
 @pytest.fixture(scope="session")
-def finished_run(small_root: Path, simulated_folders: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def finished_run(
+    small_root: Path, simulated_folders: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
     """The folder of a finished run with its report; read only."""
     from tests.small_run import train
 

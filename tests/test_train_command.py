@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.small_run import SMALL
+from tests.small_run import SMALL, small_run
 
 ROOT = Path(__file__).parents[1]
 FORMS = {
@@ -158,12 +158,11 @@ def test_a_refused_configuration_has_no_traceback(tmp_path: Path) -> None:
     assert "Traceback" not in found.stderr
 
 
-def test_a_sweep_runs_all_trials_and_a_failed_one_shows(run_overrides: list[str], tmp_path: Path) -> None:
+def test_a_sweep_runs_all_trials_and_a_failed_one_shows(small_root: Path, tmp_path: Path) -> None:
     found = train(
         "-m",
-        *run_overrides,
+        *small_run(small_root, "trainer.max_epochs=1", "trainer.limit_train_batches=1"),
         "split.minimum=1,1000",
-        "trainer.limit_train_batches=1",
         f"hydra.sweep.dir={tmp_path}",
     )
     assert found.returncode == 1, found.stderr

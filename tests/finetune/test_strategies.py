@@ -7,9 +7,10 @@ from ecgfounder_ft.finetune.lp_ft import LPFT
 from ecgfounder_ft.finetune.strategy import Strategy
 from ecgfounder_ft.labels import LabelMap
 from ecgfounder_ft.training.callbacks import freeze, set_multipliers
+from ecgfounder_ft.training.schedules.schedule import Schedule
 from ecgfounder_ft.training.strategy_table import strategy_rows
 from ecgfounder_ft.training.wise_ft import copy_of_state
-from tests.settings import strategy
+from tests.settings import schedule, strategy
 from tests.small_training import PARTS, small_classifier, small_data, small_trainer
 
 NET1D = ("stem", *(f"stage{number}" for number in range(1, 8)), "head")
@@ -52,7 +53,9 @@ def test_lp_ft_switches_where_the_probe_stops_improving_and_remembers_it() -> No
 def test_frozen_prefix() -> None:
     assert strategy("linear_probe").frozen_prefix(NET1D, 5) == list(NET1D[:-1])
     assert strategy("last_stages", stages=2).frozen_prefix(NET1D, 5) == list(NET1D[:6])
-    assert strategy("gradual", every_n_epochs=2).frozen_prefix(NET1D, 5) == list(NET1D[:6])  # two stages join in epochs 2 and 4
+    assert strategy("gradual", every_n_epochs=2).frozen_prefix(NET1D, 5) == list(
+        NET1D[:6]
+    )  # two stages join in epochs 2 and 4
     assert strategy("full").frozen_prefix(NET1D, 5) == []
     assert strategy("lp_ft", probe_epochs=10).frozen_prefix(NET1D, 5) == []  # the probe may end earlier
 
@@ -114,7 +117,9 @@ def test_frozen_parts_are_in_eval_mode_and_hold_neither_gradient_nor_optimizer_s
     settings = {"momentum": 0.9} if optimizer is torch.optim.SGD else {}
     classifier = small_classifier(label_map, optimizer=lambda groups: optimizer(groups, lr=1e-2, **settings))
     watch = Watch()
-    small_trainer(strategy("gradual", every_n_epochs=2), 5, [watch]).fit(classifier, datamodule=small_data(label_map.codes))
+    small_trainer(strategy("gradual", every_n_epochs=2), 5, [watch]).fit(
+        classifier, datamodule=small_data(label_map.codes)
+    )
     for epoch, found in enumerate(watch.epochs):
         trained = set(PARTS[-1 - epoch // 2 :])
         assert found == dict.fromkeys(("trainable", "training", "gradient", "state"), trained), epoch
@@ -129,18 +134,20 @@ def test_early_stopping_begins_anew_where_a_part_is_unfrozen(label_map: LabelMap
     )  # the last part joins in epoch 8, which is the first of three without improvement
 
 
-@pytest.mark.parametrize("schedule", ["cosine", "one_cycle"])
-def test_rates_follow_a_schedule_times_the_part_s_own(schedule: str) -> None:
+@pytest.mark.parametrize("chosen", [schedule("cosine", warmup=0.2, floor=0.1), schedule("one_cycle", warmup=0.2)])
+def test_learning_rates_follow_a_schedule_times_the_part_s_multiplier(chosen: Schedule) -> None:
     def optimizer() -> torch.optim.Optimizer:
-        groups = [{"params": [torch.nn.Parameter(torch.ones(1))], "part": part, "rate": 1.0} for part in ("a", "b")]
+        groups = [
+            {"params": [torch.nn.Parameter(torch.ones(1))], "part": part, "multiplier": 1.0} for part in ("a", "b")
+        ]
         return torch.optim.SGD(groups, lr=0.1, momentum=0.9)
 
-    def rates(strategy: list[dict[str, float]]) -> list[list[float]]:
+    def learning_rates(multipliers: list[dict[str, float]]) -> list[list[float]]:
         used = optimizer()
-        scheduler = cosine(used, 10, warmup=0.2, floor=0.1) if schedule == "cosine" else one_cycle(used, 10, warmup=0.2)
+        scheduler = chosen(used, 10)
         seen = []
         for step in range(9):
-            set_multipliers(used, strategy[step])
+            set_multipliers(used, multipliers[step])
             if hasattr(scheduler, "base_lrs"):
                 scheduler.base_lrs = [group["initial_lr"] for group in used.param_groups]
             seen.append([group["lr"] for group in used.param_groups])
@@ -148,8 +155,8 @@ def test_rates_follow_a_schedule_times_the_part_s_own(schedule: str) -> None:
             scheduler.step()
         return seen
 
-    plain = rates([{"a": 1.0, "b": 1.0}] * 9)
-    changed = rates([{"a": 1.0, "b": 0.0}] * 3 + [{"a": 0.1, "b": 0.01}] * 6)
+    plain = learning_rates([{"a": 1.0, "b": 1.0}] * 9)
+    changed = learning_rates([{"a": 1.0, "b": 0.0}] * 3 + [{"a": 0.1, "b": 0.01}] * 6)
     for step in range(9):
         expected = [plain[step][0] * (1 if step < 3 else 0.1), plain[step][1] * (1 if step < 3 else 0.01)]
         assert changed[step] == pytest.approx(expected)
@@ -164,7 +171,9 @@ def test_a_frozen_part_drops_its_gradient(label_map: LabelMap) -> None:
 
 
 def test_summary_says_what_trains_now_and_later(label_map: LabelMap) -> None:
-    rows = strategy_rows(small_classifier(label_map).net, strategy("lp_ft", probe_epochs=2, full_multiplier=0.1), 5, 1e-2)
+    rows = strategy_rows(
+        small_classifier(label_map).net, strategy("lp_ft", probe_epochs=2, full_multiplier=0.1), 5, 1e-2
+    )
     assert rows[0] == ("stem", "784", "0", "784 from epoch 2", "0.001")
     assert rows[-1] == ("head", "198", "198", "", "0.01 then 0.001")
     assert strategy_rows(small_classifier(label_map).net, strategy("linear_probe"), 5, 1e-2)[0][-1] == "frozen"

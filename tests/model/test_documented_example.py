@@ -8,7 +8,6 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,11 +15,10 @@ import pytest
 import torch
 
 from ecgfounder_ft.config.compose import compose_config
-from ecgfounder_ft.inference.predict import load_model
+from ecgfounder_ft.inference.finished_model import load_model
 from ecgfounder_ft.model.plain import PlainNetwork
 from ecgfounder_ft.targets import UntrustedTargetError
-from ecgfounder_ft.training import experiment
-from tests.small_run import SMALL, only_figures
+from tests import small_run
 
 REPOSITORY = Path(__file__).parents[2]
 PAGE = (REPOSITORY / "docs" / "networks.md").read_text()
@@ -28,11 +26,6 @@ FILES = dict(re.findall(r"^`(\S+)`:\n\n```\w+\n(.*?)^```$", PAGE, re.MULTILINE |
 CLASS = "my_network.MyNetwork"
 
 Train = Callable[..., Path]
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("data")
 
 
 @pytest.fixture
@@ -48,15 +41,8 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 @pytest.fixture
-def train(data: Path, checkout: Path) -> Train:
-    def run(*overrides: str) -> Path:
-        small = [override for override in SMALL if "architecture" not in override]
-        places = [f"data.root={data / 'simulated'}", f"data.store={data / 'store'}", f"output_dir={checkout / 'run'}"]
-        config: Any = compose_config([*small, *places, "trainer.max_epochs=2", *overrides])
-        experiment.run_experiment(config)
-        return checkout / "run"
-
-    return run
+def train(small_root: Path, checkout: Path) -> Train:
+    return lambda *changes: small_run.train(checkout / "run", small_root, "trainer.max_epochs=2", *changes)
 
 
 def state_of(folder: Path) -> dict[str, torch.Tensor]:
@@ -85,7 +71,7 @@ def test_the_comparison_composes_for_each_network(checkout: Path) -> None:
 
 
 def test_it_trains_to_a_report_and_is_loaded_by_those_who_trust_it(train: Train) -> None:
-    folder = train("model/architecture=my_network", "finetune=full")
+    folder = train("model/architecture=my_network", "finetune=full", "evaluation.report=true")
     assert (folder / "report.html").stat().st_size
     assert json.loads((folder / "status.json").read_text())["state"] == "finished"
     model = load_model(folder, trusted=[CLASS])
@@ -101,10 +87,7 @@ def test_it_trains_to_a_report_and_is_loaded_by_those_who_trust_it(train: Train)
     np.testing.assert_allclose(model.uncalibrated(signals), expected, atol=1e-6)
 
 
-def test_without_trust_it_is_refused_by_name_and_no_code_runs(
-    train: Train, checkout: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(experiment, "report_run", only_figures)
+def test_without_trust_it_is_refused_by_name_and_no_code_runs(train: Train) -> None:
     folder = train("model/architecture=my_network", "trainer.max_epochs=0")
     for file in (folder / "model.pth", folder / "checkpoints" / "last.ckpt"):
         del sys.modules["my_network"]
@@ -117,9 +100,8 @@ def test_without_trust_it_is_refused_by_name_and_no_code_runs(
 
 
 def test_its_frozen_parts_stay_as_they_were_and_run_in_every_epoch(
-    train: Train, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path
+    train: Train, caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(experiment, "report_run", only_figures)
     from my_network import MyNetwork
 
     torch.manual_seed(3)
@@ -140,9 +122,8 @@ def test_its_frozen_parts_stay_as_they_were_and_run_in_every_epoch(
 
 
 def test_layers_named_in_yaml_train_from_stored_outputs_and_need_no_trust(
-    train: Train, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    train: Train, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(experiment, "report_run", only_figures)
     with caplog.at_level(logging.INFO):
         folder = train("model/architecture=layers", "finetune=linear_probe")
     assert "Parts up to 1 never train: batches enter at 2, from stored outputs" in caplog.text

@@ -8,6 +8,10 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import yaml
+
+from ecgfounder_ft.files import sha256_of
+from ecgfounder_ft.inference.finished_model import load_model
 
 ROOT = Path(__file__).parents[2]
 
@@ -23,16 +27,47 @@ def run(finished_run: Path, tmp_path: Path) -> Path:
     return tmp_path / "run"
 
 
-def test_evaluating_again_gives_the_figures_that_training_ended_with(run: Path, tmp_path: Path) -> None:
-    before = json.loads((run / "metrics.json").read_text())
-    (run / "report.html").unlink()
+def digests(folder: Path) -> dict[str, str]:
+    return {path.name: sha256_of(path) for path in folder.iterdir() if path.is_file()}
+
+
+def test_evaluating_again_says_what_training_ended_with_and_leaves_it_in_place(run: Path, tmp_path: Path) -> None:
+    before = digests(run)
     scores = tmp_path / "scores"
-    found = console("evaluate", str(run), "--resamples", "50", "--no-attribution", "--challenge-2021", str(scores))
+    found = console("evaluate", str(run), "--no-attribution", "--challenge-2021", str(scores))
     assert found.returncode == 0, found.stderr
-    after = json.loads((run / "metrics.json").read_text())
-    assert after["test"] == before["test"]
-    assert "<html" in (run / "report.html").read_text()
-    assert len(list((scores / "outputs").glob("*.csv"))) == after["test"]["n"]
+    assert digests(run) == before
+    again = run / "evaluations" / "own-test"
+    first, second = (json.loads((folder / "metrics.json").read_text()) for folder in (run, again))
+    assert second == first
+    assert "<html" in (again / "report.html").read_text()
+    assert not (again / "model.pth").exists()
+    assert len(list((scores / "outputs").glob("*.csv"))) == first["test"]["n"]
+
+
+def test_the_run_s_own_settings_hold_where_no_other_are_given(finished_run: Path, run: Path, tmp_path: Path) -> None:
+    file = run / "config.yaml"
+    content = yaml.safe_load(file.read_text())
+    content["evaluation"] |= {"resamples": 20, "seed": 5, "by": ["sex"], "report": False}
+    file.write_text(yaml.safe_dump(content))
+    output = tmp_path / "there"
+    found = console("evaluate", str(run), f"--output={output}")
+    assert found.returncode == 0, found.stderr
+    metrics = json.loads((output / "metrics.json").read_text())
+    assert (metrics["test"]["resamples"], metrics["test"]["seed"]) == (20, 5)
+    assert {group["attribute"] for group in metrics["subgroups"]} == {"sex"}
+    assert not (output / "report.html").exists()
+    found = console("evaluate", str(run), "evaluation.seed=6", "--resamples=30", "--calibration=none")
+    assert found.returncode == 0, found.stderr
+    other = run / "evaluations" / "own-test"
+    metrics = json.loads((other / "metrics.json").read_text())
+    assert (metrics["test"]["resamples"], metrics["test"]["seed"]) == (30, 6)
+    assert json.loads((other / "calibration.json").read_text())["method"] == "none"
+    assert load_model(other).card.calibration["method"] == "none"  # fitted anew, so that predictions can use it
+    assert load_model(run).card.calibration["method"] == "temperature"
+    refused = console("evaluate", str(run), f"--output={output}")
+    assert refused.returncode == 2
+    assert "holds an evaluation already" in refused.stderr
 
 
 def test_other_recordings_are_judged_without_those_the_run_learnt_from(

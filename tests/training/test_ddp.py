@@ -10,14 +10,11 @@ import pytest
 import torch
 
 from tests.conftest import REPOSITORY
-from tests.small_run import SMALL
 
 
 def _train(folder: Path, data: Path, *overrides: str) -> subprocess.CompletedProcess[str]:
-    small = [one for one in SMALL if one.partition("=")[0] not in {given.partition("=")[0] for given in overrides}]
-    places = [f"data.root={data / 'simulated'}", f"data.store={data / 'store'}", f"hydra.run.dir={folder}"]
     return subprocess.run(
-        [sys.executable, "train.py", *overrides, *small, *places],
+        [sys.executable, "train.py", *small_run(data, f"hydra.run.dir={folder}", *overrides)],
         cwd=REPOSITORY,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         capture_output=True,

@@ -12,37 +12,26 @@ from omegaconf import OmegaConf
 from ecgfounder_ft.config.compose import ConfigurationError, compose_config
 from ecgfounder_ft.labels import LabelMap
 from ecgfounder_ft.model.ecgfounder.net1d import Net1D
-from ecgfounder_ft.training import experiment
+from ecgfounder_ft.training import settle
 from ecgfounder_ft.training.classifier import CONFIG_KEY, Classifier
-from ecgfounder_ft.training.experiment import SeveralDevicesError, TrainingStoppedError, run_experiment
-from tests.small_run import SMALL, only_figures
+from ecgfounder_ft.training.fit import TrainingStoppedError
+from ecgfounder_ft.training.settle import OutOfMemoryError, SeveralDevicesError
+from tests import small_run
 
 Train = Callable[..., Path]
 
 
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("data")
-
-
 @pytest.fixture
-def train(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Train:
-    monkeypatch.setattr(experiment, "report_run", only_figures)
-
-    def run(name: str, *overrides: str) -> Path:
-        folder = tmp_path / name
-        places = [f"data.root={data / 'simulated'}", f"data.store={data / 'store'}", f"output_dir={folder}"]
-        run_experiment(compose_config([*SMALL, *places, *overrides]))  # type: ignore[arg-type]
-        return folder
-
-    return run
+def train(small_root: Path, tmp_path: Path) -> Train:
+    """Trains a small run into a folder of the test's own."""
+    return lambda name, *changes: small_run.train(tmp_path / name, small_root, *changes)
 
 
 @pytest.fixture
 def pretrained(tmp_path: Path) -> Path:
     """A file in the published format for the small network, with 150 outputs."""
     torch.manual_seed(5)
-    architecture = compose_config([*SMALL, "model.architecture.num_classes=150"]).model.architecture
+    architecture = compose_config([*small_run.SMALL, "model.architecture.num_classes=150"]).model.architecture
     path = tmp_path / "pretrained.pth"
     net = instantiate(architecture, _convert_="all")
     assert isinstance(net, Net1D)
@@ -144,7 +133,7 @@ def test_wise_ft_and_the_range_test_leave_their_tables_and_pictures(train: Train
     assert start["validation/loss"] == losses[0.0]
     best = pd.read_csv(folder / "training_history.csv")["validation/loss"].min()
     assert losses[1.0] == pytest.approx(best)
-    assert len(json.loads((folder / "lr_finder.json").read_text())["rates"]) > 10
+    assert len(json.loads((folder / "lr_finder.json").read_text())["learning_rates"]) > 10
     for name in ("wise_ft.png", "lr_finder.png"):
         assert (folder / name).stat().st_size > 5000
 
@@ -159,12 +148,12 @@ def test_the_tested_model_is_the_best_checkpoint(train: Train, callbacks: str) -
     assert averaged == (callbacks == "ema")
     history = pd.read_csv(folder / "training_history.csv")
     row = history.loc[history["validation/loss"].idxmin()]
-    figures = json.loads((folder / "metrics.json").read_text())["validation"]["macro"]
-    assert figures["auroc"]["value"] == pytest.approx(row["validation/macro_auroc"], abs=1e-6)
+    metrics = json.loads((folder / "metrics.json").read_text())["validation"]["macro"]
+    assert metrics["auroc"]["value"] == pytest.approx(row["validation/macro_auroc"], abs=1e-6)
 
 
 def test_the_range_test_takes_one_device(train: Train) -> None:
-    with pytest.raises(SeveralDevicesError, match="a rate of its own"):
+    with pytest.raises(SeveralDevicesError, match="a learning rate of its own"):
         train("two", "trainer=ddp", "lr_finder.enabled=true")
 
 
@@ -173,9 +162,9 @@ def test_a_full_gpu_ends_in_words(train: Train, monkeypatch: pytest.MonkeyPatch)
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     monkeypatch.setattr(Classifier, "training_step", full)
-    with pytest.raises(TrainingStoppedError, match=r"data.batch_size=8 trainer.accumulate_grad_batches=2"):
+    with pytest.raises(OutOfMemoryError, match=r"data.batch_size=8 trainer.accumulate_grad_batches=2"):
         train("full")
-    with pytest.raises(TrainingStoppedError, match="finetune=lora"):
+    with pytest.raises(OutOfMemoryError, match="finetune=lora"):
         train("one", "data.batch_size=1")
 
 
@@ -198,8 +187,8 @@ def test_a_gpu_too_small_for_the_smallest_batch_ends_in_words(train: Train, monk
     def full(*_: Any, **__: Any) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
 
-    monkeypatch.setattr(experiment, "find_batch_size", full)
-    with pytest.raises(TrainingStoppedError, match=r"too small for 8 recording.*linear_probe.*data.batch_size=1"):
+    monkeypatch.setattr(settle, "find_batch_size", full)
+    with pytest.raises(OutOfMemoryError, match=r"too small for 8 recording.*linear_probe.*data.batch_size=1"):
         train("tiny", "data.batch_size=auto")
 
 

@@ -13,7 +13,9 @@ def _steps(
     folder: Path, label_map: LabelMap, monkeypatch: pytest.MonkeyPatch, every: int | None, **settings: int
 ) -> list[int]:
     """Optimizer steps after which the file was written, in two epochs of three batches."""
-    trainer = small_trainer(strategy("full"), 2, [LastCheckpoint(str(folder), every)], enable_checkpointing=True, **settings)
+    trainer = small_trainer(
+        strategy("full"), 2, [LastCheckpoint(str(folder), every)], enable_checkpointing=True, **settings
+    )
     written: list[int] = []
     save = trainer.save_checkpoint
     monkeypatch.setattr(trainer, "save_checkpoint", lambda path: (written.append(trainer.global_step), save(path)))

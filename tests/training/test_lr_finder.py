@@ -11,7 +11,11 @@ from tests.small_training import small_classifier, small_data
 
 def test_the_suggestion_is_where_the_loss_falls_fastest() -> None:
     learning_rates = np.logspace(-6, 0, 61)
-    losses = 1 - 0.8 / (1 + np.exp(-4 * (np.log10(learning_rates) + 3))) + np.where(learning_rates > 1e-1, 5 * learning_rates, 0)
+    losses = (
+        1
+        - 0.8 / (1 + np.exp(-4 * (np.log10(learning_rates) + 3)))
+        + np.where(learning_rates > 1e-1, 5 * learning_rates, 0)
+    )
     assert suggest(learning_rates.tolist(), losses.tolist()) == pytest.approx(1e-3, rel=0.3)
     assert suggest(learning_rates.tolist(), np.linspace(1, 2, 61).tolist()) is None
 

@@ -10,7 +10,8 @@ import torch
 from sklearn.metrics import f1_score, roc_auc_score
 
 from ecgfounder_ft.evaluation.calibration import Calibration
-from ecgfounder_ft.inference.predict import DeviceError, load_model, predict_files
+from ecgfounder_ft.inference.finished_model import DeviceError, load_model
+from ecgfounder_ft.inference.predict import predict_files
 from ecgfounder_ft.labels import LabelMap
 from ecgfounder_ft.model.card import CARD_KEY, ModelCard
 from ecgfounder_ft.model.checkpoints import load_weights
@@ -18,6 +19,7 @@ from ecgfounder_ft.model.ecgfounder.net1d import Net1D
 
 FILES = (
     "config.yaml",
+    "plan.json",
     "status.json",
     "splits.csv",
     "leakage.csv",

@@ -5,15 +5,13 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
 
+from ecgfounder_ft.config.compose import ConfigurationError, compose_config
+from ecgfounder_ft.runs.folder import RunFolder
+from ecgfounder_ft.targets import UntrustedTargetError
 from ecgfounder_ft.training.resume import ResumeError, configuration_of, require_same_meaning, show_changes
 from tests.small_run import run
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("data")
-
 
 MID_EPOCH = "callbacks.last_checkpoint.every_n_steps=2"
 # 46 training recordings in batches of 16: an epoch has 3 steps. A kill at step 5 is two steps into the second one
@@ -58,13 +56,13 @@ ALL += [pytest.param(*case, id=name, marks=pytest.mark.slow) for name, case in S
 
 @pytest.mark.parametrize(("moment", "overrides"), ALL)
 def test_a_killed_run_ends_as_one_that_was_never_stopped(
-    moment: str, overrides: list[str], data: Path, tmp_path: Path
+    moment: str, overrides: list[str], small_root: Path, tmp_path: Path
 ) -> None:
     whole, killed = tmp_path / "whole", tmp_path / "killed"
-    assert run(whole, data, overrides) == 0
-    assert run(killed, data, overrides, kill_at=moment) == -9
+    assert run(whole, small_root, overrides) == 0
+    assert run(killed, small_root, overrides, kill_at=moment) == -9
     assert not (killed / "metrics.json").exists()
-    assert run(killed, data, resume=True) == 0
+    assert run(killed, small_root, resume=True) == 0
     for name in ("metrics.json", "predictions.csv", "training_history.csv"):
         assert (killed / name).read_text() == (whole / name).read_text(), name
     for name in ("model.pth", "checkpoints/best.ckpt", "checkpoints/last.ckpt"):
@@ -74,49 +72,77 @@ def test_a_killed_run_ends_as_one_that_was_never_stopped(
             assert torch.equal(value, after["state_dict"][key]), (name, key)
 
 
-def test_what_changes_the_meaning_is_refused_and_the_rest_can_be_changed(data: Path, tmp_path: Path) -> None:
+def test_what_changes_the_meaning_is_refused_and_the_rest_can_be_changed(small_root: Path, tmp_path: Path) -> None:
     folder = tmp_path / "run"
-    assert run(folder, data, ["trainer.max_epochs=1"], kill_at="end") == -9
-    assert run(folder, data, ["data.max_samples=8"], resume=True) == 1
+    assert run(folder, small_root, ["trainer.max_epochs=1"], kill_at="end") == -9
+    assert run(folder, small_root, ["data.max_samples=8"], resume=True) == 1
     assert "data_fingerprint was" in json.loads((folder / "status.json").read_text())["error"]
     file = folder / "config.yaml"
     original = file.read_text()
     assert "max_samples: 8" not in original  # a refused resume changes nothing
     file.write_text(original.replace("frequency: 50.0", "frequency: 60.0"))
-    assert run(folder, data, resume=True) == 1
+    assert run(folder, small_root, resume=True) == 1
     error = json.loads((folder / "status.json").read_text())["error"]
     assert "preprocessing.notch.frequency was 50.0 and is 60.0" in error
     file.write_text(original)
-    assert run(folder, data, ["trainer.max_epochs=2"], resume=True) == 0
+    assert run(folder, small_root, ["trainer.max_epochs=2"], resume=True) == 0
     assert len((folder / "training_history.csv").read_text().splitlines()) == 3
     assert "max_epochs: 2" in file.read_text()
 
 
+def _saved(folder: Path, *changes: str) -> RunFolder:
+    run = RunFolder(folder)
+    run.create()
+    run.write_configuration(compose_config([f"output_dir={folder}", *changes]))
+    return run
+
+
 def test_only_single_values_of_an_existing_run_can_be_changed(tmp_path: Path) -> None:
-    with pytest.raises(ResumeError, match="no run there"):
-        configuration_of(tmp_path, [])
-    (tmp_path / "config.yaml").write_text(
-        f"output_dir: {tmp_path}\ntrainer: {{max_epochs: 3}}\nresume: null\nscheduler: {{}}\n"
-    )
-    config = configuration_of(tmp_path, [f"resume={tmp_path}", "trainer.max_epochs=5"])
+    with pytest.raises(ResumeError, match=r"no run folder .*nowhere.*outputs/<date>/<time>"):
+        configuration_of(RunFolder(tmp_path / "nowhere"), [])
+    assert not (tmp_path / "nowhere").exists()
+    with pytest.raises(ResumeError, match="no config.yaml"):
+        configuration_of(RunFolder(tmp_path), [])
+    run = _saved(tmp_path / "run")
+    config = configuration_of(run, [f"resume={run}", "trainer.max_epochs=5"])
     assert config.trainer.max_epochs == 5
     with pytest.raises(ResumeError, match=r"finetune=full.*only single values"):
-        configuration_of(tmp_path, ["finetune=full"])
+        configuration_of(run, ["finetune=full"])
     with pytest.raises(ResumeError, match="no such value"):
-        configuration_of(tmp_path, ["trainer.max_epoch=5"])
+        configuration_of(run, ["trainer.max_epoch=5"])
+    with pytest.raises(ResumeError, match="no such value"):
+        configuration_of(run, ["trainer.max_epochs=many"])
     with pytest.raises(ResumeError, match="cannot be changed in the middle of a run"):
-        configuration_of(tmp_path, ["optimizer.lr=1e-4"])
+        configuration_of(run, ["optimizer.lr=1e-4"])
     with pytest.raises(ResumeError, match="move it back"):
-        configuration_of(tmp_path.rename(tmp_path.with_name("moved")), [])
+        configuration_of(RunFolder(run.path.rename(tmp_path / "moved")), [])
 
 
 def test_a_one_cycle_schedule_keeps_its_length(tmp_path: Path) -> None:
-    content = (
-        "scheduler: {_target_: ecgfounder_ft.training.schedules.one_cycle}\ntrainer: {max_epochs: 3}\nresume: null\n"
-    )
-    (tmp_path / "config.yaml").write_text(f"output_dir: {tmp_path}\n{content}")
     with pytest.raises(ResumeError, match="one_cycle ends"):
-        configuration_of(tmp_path, ["trainer.max_epochs=5"])
+        configuration_of(_saved(tmp_path / "run", "scheduler=one_cycle"), ["trainer.max_epochs=5"])
+
+
+def test_a_stranger_s_configuration_runs_nothing(tmp_path: Path) -> None:
+    run = _saved(tmp_path / "run")
+    file = run.path / "config.yaml"
+    content = yaml.safe_load(file.read_text())
+    trap = tmp_path / "ran"
+    for place in ("callbacks", "logger"):
+        bad = {**content, place: {**content[place], "trap": {"_target_": "pathlib.Path.touch", "self": str(trap)}}}
+        file.write_text(yaml.safe_dump(bad))
+        with pytest.raises(UntrustedTargetError, match=rf"config\.yaml: {place}\.trap wants 'pathlib\.Path\.touch'"):
+            configuration_of(run, [])
+    file.write_text(yaml.safe_dump({**content, "optimizer": {"_target_": "torch.optim.optimizer.torch.hub.load"}}))
+    with pytest.raises(UntrustedTargetError, match="optimizer wants"):
+        configuration_of(run, [])
+    file.write_text(yaml.safe_dump({**content, "optimizer": {**content["optimizer"], "lrr": 1}}))
+    with pytest.raises(ConfigurationError, match="lrr"):
+        configuration_of(run, [])
+    mine = {**content, "callbacks": {**content["callbacks"], "mine": {"_target_": "my_package.Mine", "a": 1}}}
+    file.write_text(yaml.safe_dump(mine))
+    assert configuration_of(run, [], ["my_package.Mine"]).callbacks.mine.a == 1
+    assert not trap.exists()
 
 
 def test_changed_values_are_shown(caplog: pytest.LogCaptureFixture) -> None:
@@ -129,7 +155,7 @@ def test_changed_values_are_shown(caplog: pytest.LogCaptureFixture) -> None:
 
 def test_other_versions_are_shown_and_taken(caplog: pytest.LogCaptureFixture, tmp_path: Path) -> None:
     before = {"task": "single_label", "versions": {"torch": "2.6"}}
-    require_same_meaning(before, {"task": "single_label", "versions": {"torch": "2.7"}}, tmp_path)
+    require_same_meaning(before, {"task": "single_label", "versions": {"torch": "2.7"}}, RunFolder(tmp_path))
     assert "versions.torch was" in caplog.text
     with pytest.raises(ResumeError, match='task was "single_label" and is "multi_label"'):
-        require_same_meaning(before, {"task": "multi_label"}, tmp_path)
+        require_same_meaning(before, {"task": "multi_label"}, RunFolder(tmp_path))
