@@ -33,7 +33,7 @@ def write_run(folder: Path, predictions: pd.DataFrame, codes: Sequence[str], tas
         "task": {"name": task.name, "loss": {}},
         "output_dir": str(folder),
     }
-    (folder / "config.yaml").write_text(yaml.safe_dump(content))
+    (folder / "config.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
     return RunFolder(folder)
 
 

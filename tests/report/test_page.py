@@ -186,10 +186,10 @@ def test_an_absent_condition_one_patient_and_nan_are_explained():
     assert "nan" not in text.lower().replace("finan", "")
 
 
-def test_flow_counts_by_split_and_source():
+def test_flow_counts_by_side_and_source():
     targets = np.array([[1, 0], [0, -1], [1, 1]], dtype=np.int8)
     rows = flow_rows(["train", "train", "test"], ["x", "x", "x"], ["p", "p", "q"], targets, CODES)
-    assert [(row.split, row.recordings, row.patients) for row in rows] == [("train", 2, 1), ("test", 1, 1)]
+    assert [(row.side, row.recordings, row.patients) for row in rows] == [("train", 2, 1), ("test", 1, 1)]
     assert rows[0].positives == {"NORM": 1, "AFIB": 0}
     assert rows[0].unknown == {"NORM": 0, "AFIB": 1}
 

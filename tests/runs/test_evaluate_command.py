@@ -49,7 +49,7 @@ def test_the_run_s_own_settings_hold_where_no_other_are_given(finished_run: Path
     file = run / "config.yaml"
     content = yaml.safe_load(file.read_text())
     content["evaluation"] |= {"resamples": 20, "seed": 5, "by": ["sex"], "report": False}
-    file.write_text(yaml.safe_dump(content))
+    file.write_text(yaml.safe_dump(content, sort_keys=False))
     output = tmp_path / "there"
     found = console("evaluate", str(run), f"--output={output}")
     assert found.returncode == 0, found.stderr

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from tests.conftest import REPOSITORY
+from tests.small_run import small_run
 
 
 def _train(folder: Path, data: Path, *overrides: str) -> subprocess.CompletedProcess[str]:

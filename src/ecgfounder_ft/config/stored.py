@@ -8,7 +8,14 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from ecgfounder_ft.config.compose import ConfigurationError
-from ecgfounder_ft.config.schema import Config, own_targets, register_schemas, schema_of_target
+from ecgfounder_ft.config.schema import (
+    Config,
+    ModelConfig,
+    TaskConfig,
+    own_targets,
+    register_schemas,
+    schema_of_target,
+)
 from ecgfounder_ft.data.sources.source import data_sources
 from ecgfounder_ft.targets import refuse_untrusted, targets_in
 
@@ -28,6 +35,7 @@ def stored_configuration(content: Mapping[str, Any], file: Path, trusted: Collec
     register_schemas()
     refuse_untrusted(content, own_targets(), trusted, str(file))
     config = OmegaConf.structured(Config)
+    config.task, config.model = TaskConfig(), ModelConfig()
     try:
         _type(config, "data", data_sources()[str(content["data"]["source"])])
         for path, target in targets_in(content):

@@ -24,7 +24,7 @@ class NoBlocksError(ExplainedError):
     """A network without the layers that the adapters are made for."""
 
 
-@dataclass
+@dataclass(kw_only=True)
 class LoRA(Strategy):
     """LoRA (Hu et al. 2021, https://arxiv.org/abs/2106.09685) on pointwise convolutions and squeeze-excitation layers.
 
@@ -50,7 +50,7 @@ class LoRA(Strategy):
             if getattr(self, name) < 1:
                 raise ValueError(f"finetune.{name} is {getattr(self, name)}, expected 1 or more")
 
-    def rates(self, parts: Sequence[str], epoch: int) -> dict[str, float]:
+    def multipliers(self, parts: Sequence[str], epoch: int) -> dict[str, float]:
         """1 for the stages (their adapters) and the head, 0 for the stem."""
         return {part: float(part != parts[0]) for part in parts}
 

@@ -55,7 +55,7 @@ class Strategy(ABC):
         """Change the network before training, after its weights are loaded."""
 
     def finish(self, net: Network) -> None:  # noqa: B027 - most need none
-        """Turn a trained network back into one of its own class."""
+        """Turn a trained network back into what it was before :meth:`prepare`."""
 
     def observe(self, epoch: int, score: float) -> None:  # noqa: B027 - most need none
         """Take note of an epoch's monitored validation metric, the higher the better."""

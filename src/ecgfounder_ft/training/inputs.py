@@ -109,10 +109,10 @@ def choose_inputs(
 
 
 def digest_of(parts: Iterable[nn.Module]) -> str:
-    """Digest of the parameters of some parts, by their values."""
+    """Digest of the parameters and buffers (running means of batch norm) of some parts, by their values."""
     digest = hashlib.sha256()
     for part in parts:
-        for name, parameter in part.named_parameters():
-            digest.update(f"{name} {tuple(parameter.shape)} ".encode())
-            digest.update(parameter.detach().cpu().contiguous().numpy().data)
+        for name, tensor in [*part.named_parameters(), *part.named_buffers()]:
+            digest.update(f"{name} {tuple(tensor.shape)} ".encode())
+            digest.update(tensor.detach().cpu().contiguous().numpy().data)
     return digest.hexdigest()
