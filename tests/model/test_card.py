@@ -150,3 +150,9 @@ def test_what_the_user_trusts_is_run(card: ModelCard, capsys: pytest.CaptureFixt
     with pytest.raises(NetworkError, match=r"builtins\.print gives a NoneType, expected a torch\.nn\.Module"):
         card.build_network(trusted=["builtins.print"])
     assert "code ran" in capsys.readouterr().out
+
+
+def test_a_class_that_is_not_there_says_what_python_missed(card: ModelCard) -> None:
+    card.architecture = {"_target_": "no_such_module.Network"}
+    with pytest.raises(NetworkError, match="No module named 'no_such_module'"):
+        card.build_network(trusted=["no_such_module.Network"])

@@ -115,7 +115,11 @@ class ModelCard:
         try:
             module = instantiate(self.architecture, _convert_="all")
         except (HydraException, OmegaConfBaseException) as error:
-            raise NetworkError(f"{where}: {target} cannot be built. {error}") from error
+            cause: BaseException = error
+            while cause.__cause__ is not None:
+                cause = cause.__cause__
+            told = "" if str(cause) in str(error) else f" ({type(cause).__name__}: {cause})"
+            raise NetworkError(f"{where}: {target} cannot be built. {error}{told}") from error
         if not isinstance(module, nn.Module):
             raise NetworkError(f"{where}: {target} gives a {type(module).__name__}, expected a torch.nn.Module")
         if isinstance(module, Net1D):  # its shapes follow from its arguments, and to try it full-size takes a while
