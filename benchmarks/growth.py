@@ -20,11 +20,12 @@ from rich.console import Console
 from rich.progress import track
 
 from benchmarks.store import in_a_new_process, peak_resident, seconds
-from ecgfounder_ft.task import MULTI_LABEL
-from ecgfounder_ft.config.compose import compose_config, load_label_map
+from ecgfounder_ft.config.compose import compose_config, load_label_map, typed
+from ecgfounder_ft.data.split_settings import SplitSettings
 from ecgfounder_ft.ecg.formats.wfdb import write_recording
 from ecgfounder_ft.ecg.leads import STANDARD_LEADS
 from ecgfounder_ft.ecg.preprocessing import Preprocessing
+from ecgfounder_ft.task import MULTI_LABEL
 
 DIFFERENT_SIGNALS = 64
 PROBE_EPOCHS = 5
@@ -84,16 +85,31 @@ def store(folder: Path) -> Measured:
     return measured(lambda: _store(folder, workers=2))
 
 
-def _data(folder: Path) -> Any:
+def _prepared(folder: Path) -> Any:
+    """The recordings divided; a twentieth each for validation and test."""
     from ecgfounder_ft.data.catalog import targets
+    from ecgfounder_ft.data.gather_and_split import PreparedData
+    from ecgfounder_ft.data.splits import leakage_report
+
+    label_map = load_label_map("six_conditions")
+    config = compose_config(["data=simulated"])
+    table, signals = _table(folder), _store(folder)
+    sides = [
+        "validation" if number % 20 == 0 else "test" if number % 20 == 1 else "train" for number in range(len(table))
+    ]
+    table = table.assign(split=sides, exclusion="")
+    leakage = leakage_report(table, table["split"], signals.rows["signal_hash"])
+    split = typed(SplitSettings, config.split)
+    states = targets(table, label_map)
+    return PreparedData(table, states, signals, signals.skipped, leakage, {}, label_map.codes, split)
+
+
+def _data(folder: Path) -> Any:
     from ecgfounder_ft.data.datamodule import ECGDataModule
     from ecgfounder_ft.task import MULTI_LABEL
 
-    label_map = load_label_map("six_conditions")
-    table = _table(folder)
-    states = targets(table, label_map)
-    sides = ["validation" if number % 20 == 0 else "train" for number in range(len(table))]
-    return ECGDataModule(_store(folder), sides, states, label_map.codes, MULTI_LABEL, batch_size=32)
+    data = _prepared(folder)
+    return ECGDataModule(data.signals, data.table["split"], data.targets, data.codes, MULTI_LABEL, batch_size=32)
 
 
 def epoch(folder: Path) -> Measured:
@@ -104,10 +120,11 @@ def epoch(folder: Path) -> Measured:
 
 def probe(folder: Path) -> Measured:
     """Embeddings computed and stored, then epochs of the last layer alone."""
-    from ecgfounder_ft.finetune.strategy import FollowStrategy
-    from ecgfounder_ft.training.experiment import build_classifier, build_trainer, enter_at_stored_activations
+    from ecgfounder_ft.training.build import build_model
+    from ecgfounder_ft.training.fit import fit
+    from ecgfounder_ft.training.settle import settle
 
-    data = _data(folder)
+    data = _prepared(folder)
     config: Any = compose_config(
         [
             "task=multi_label",
@@ -123,12 +140,10 @@ def probe(folder: Path) -> Measured:
             "~callbacks.early_stopping",
         ]
     )
-    classifier, strategy = build_classifier(config, load_label_map("six_conditions"), Preprocessing(), "", None)
-    trainer = build_trainer(config, [FollowStrategy(strategy, config.monitor.name, config.monitor.mode)])
+    model = build_model(config, data)
 
     def run() -> None:
-        enter_at_stored_activations(config, classifier, strategy, data)
-        trainer.fit(classifier, datamodule=data)
+        fit(settle(config, model, data), model, data, folder / "probe" / "last.ckpt")
 
     return measured(run)
 

@@ -25,34 +25,29 @@ import pandas as pd
 import pytorch_lightning as pl
 import torch
 import torch.nn.functional as F
+from hydra.utils import instantiate
 from numpy.typing import NDArray
 from pytorch_lightning.callbacks import ModelCheckpoint
 from rich.console import Console
 from rich.progress import track
 
-from ecgfounder_ft.config.compose import load_label_map
+from ecgfounder_ft.config.compose import compose_config, load_label_map
 from ecgfounder_ft.data.datamodule import ECGDataModule
 from ecgfounder_ft.ecg.leads import STANDARD_LEADS
 from ecgfounder_ft.ecg.preprocessing import Preprocessing
 from ecgfounder_ft.ecg.recording import Recording
 from ecgfounder_ft.ecg.simulator import record, sample_physiology
 from ecgfounder_ft.ecg.simulator.population import draw_case
-from ecgfounder_ft.finetune.discriminative import Discriminative
-from ecgfounder_ft.finetune.full import Full
-from ecgfounder_ft.finetune.gradual import Gradual
-from ecgfounder_ft.finetune.last_stages import LastStages
-from ecgfounder_ft.finetune.linear_probe import LinearProbe
-from ecgfounder_ft.finetune.lora import LoRA
-from ecgfounder_ft.finetune.lp_ft import LPFT
-from ecgfounder_ft.finetune.strategy import FollowStrategy, Strategy
+from ecgfounder_ft.finetune.strategy import Strategy
 from ecgfounder_ft.labels import LabelMap
 from ecgfounder_ft.model.card import ModelCard
 from ecgfounder_ft.model.checkpoints import load_weights
 from ecgfounder_ft.model.ecgfounder.architecture import NET1D
 from ecgfounder_ft.model.ecgfounder.net1d import Net1D
 from ecgfounder_ft.task import SINGLE_LABEL
+from ecgfounder_ft.training.callbacks import FollowStrategy
 from ecgfounder_ft.training.classifier import Classifier, Training
-from ecgfounder_ft.training.losses import CrossEntropy
+from ecgfounder_ft.training.losses.cross_entropy import CrossEntropy
 
 ARCHITECTURE: dict[str, Any] = {
     "base_filters": 16,
@@ -122,15 +117,22 @@ def pretrain(cases: Cases, label_map: LabelMap, path: Path, epochs: int) -> None
 def strategies(epochs: int) -> dict[str, tuple[Strategy, str, float]]:
     """Name to strategy, start of the last layer (``none``: all of the network starts at random), and learning rate."""
     return {
-        "random start, full": (Full(), "none", 3e-3),
-        "linear_probe": (LinearProbe(), "pretrained", 1e-2),
-        "last_stages (2)": (LastStages(2), "pretrained", 1e-3),
-        "full": (Full(), "pretrained", 1e-3),
-        "gradual": (Gradual(every_n_epochs=max(1, epochs // 12)), "pretrained", 1e-3),
-        "discriminative": (Discriminative(0.1), "pretrained", 3e-3),
-        "lp_ft": (LPFT(probe_epochs=epochs // 2, patience=2, full_rate=0.1), "pretrained", 1e-2),
-        "lora (rank 8)": (LoRA(8, 16), "pretrained", 1e-3),
+        "random start, full": (shipped("full"), "none", 3e-3),
+        "linear_probe": (shipped("linear_probe"), "pretrained", 1e-2),
+        "last_stages (2)": (shipped("last_stages"), "pretrained", 1e-3),
+        "full": (shipped("full"), "pretrained", 1e-3),
+        "gradual": (shipped("gradual", f"every_n_epochs={max(1, epochs // 12)}"), "pretrained", 1e-3),
+        "discriminative": (shipped("discriminative"), "pretrained", 3e-3),
+        "lp_ft": (shipped("lp_ft", f"probe_epochs={epochs // 2}"), "pretrained", 1e-2),
+        "lora (rank 8)": (shipped("lora"), "pretrained", 1e-3),
     }
+
+
+def shipped(name: str, *changes: str) -> Strategy:
+    """A strategy with the values of configs/finetune/<name>.yaml, and some of them changed."""
+    overrides = [f"finetune={name}", *(f"finetune.{change}" for change in changes)]
+    strategy: Strategy = instantiate(compose_config(overrides).finetune)
+    return strategy
 
 
 def fine_tune(
@@ -139,12 +141,12 @@ def fine_tune(
     """Train, take the best epoch by validation loss, and test it. ``epochs`` 0: the start."""
     pl.seed_everything(seed, verbose=False)
     training = Training(
-        loss=CrossEntropy(),
+        loss=CrossEntropy(label_smoothing=0.0),
         optimizer=lambda groups: torch.optim.AdamW(groups, lr=rate, weight_decay=1e-4),
         scheduler=lambda optimizer, _: torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, patience=3),
         monitor="validation/loss",
     )
-    classifier = Classifier(card.to_dict(), training=training)
+    classifier = Classifier(card, card.build_network(), training)
     if head != "none":
         rows = [condition.tasks for condition in card.label_map.conditions.values()]
         load_weights(classifier.net, path, rows if head == "pretrained" else None)
@@ -170,7 +172,7 @@ def fine_tune(
         if best.best_model_path:
             classifier.load_state_dict(torch.load(best.best_model_path, weights_only=True)["state_dict"])
     parts = classifier.net.parts()
-    trained = {part for epoch in range(epochs) for part, r in strategy.rates(list(parts), epoch).items() if r > 0}
+    trained = {part for epoch in range(epochs) for part, r in strategy.multipliers(list(parts), epoch).items() if r > 0}
     count = sum(
         parameter.numel()
         for part in trained
@@ -179,9 +181,9 @@ def fine_tune(
     )
     strategy.finish(classifier.net)
     trainer.test(classifier, datamodule=data, verbose=False)
-    figures: Mapping[str, torch.Tensor] = classifier.figures["test"]
+    metrics: Mapping[str, torch.Tensor] = classifier.metrics["test"]
     names = ("macro_auroc", "macro_f1", "accuracy")
-    return {name: float(figures[f"test/{name}"]) for name in names} | {"seconds": seconds, "trainable": count}
+    return {name: float(metrics[f"test/{name}"]) for name in names} | {"seconds": seconds, "trainable": count}
 
 
 def main() -> None:
@@ -212,7 +214,7 @@ def main() -> None:
             for seed in range(options.seeds):
                 data = ECGDataModule(cases, split, cases.targets, codes, SINGLE_LABEL, seed=seed)  # type: ignore[arg-type]
                 if seed == 0 and size == options.sizes[0]:
-                    found = fine_tune(Full(), "pretrained", 1e-3, data, card, path, 0, seed)
+                    found = fine_tune(shipped("full"), "pretrained", 1e-3, data, card, path, 0, seed)
                     rows.append({"strategy": "zero-shot (pretrained head)", "recordings": 0, "seed": 0, **found})
                 for name, (strategy, head, rate) in strategies(epochs).items():
                     found = fine_tune(strategy, head, rate, data, card, path, epochs, seed)

@@ -63,7 +63,7 @@ def configuration_of(folder: RunFolder, overrides: Sequence[str], trusted: Colle
         folder.require()
     except RunFolderError as error:
         raise ResumeError(
-            f"resume={folder}: {error}. Expected the folder of an earlier run, outputs/<date>/<time>"
+            f"resume={folder}: no run there ({error}). Expected the folder of an earlier run, outputs/<date>/<time>"
         ) from error
     config = folder.configuration(trusted)
     if Path(config.output_dir).resolve() != folder.path.resolve():
