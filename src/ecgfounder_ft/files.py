@@ -51,7 +51,7 @@ def write_json(path: Path, content: Any) -> None:
 
 
 def write_csv(path: Path, table: pd.DataFrame, **options: Any) -> None:
-    """Write a table as CSV, whole or not at all; ``options`` as for ``DataFrame.to_csv``, by default without an index."""
+    """Write a table as CSV, whole or not at all, without its index; ``options`` as for ``DataFrame.to_csv``."""
     with whole_file(path) as unfinished:
         table.to_csv(unfinished, **{"index": False, **options})
 

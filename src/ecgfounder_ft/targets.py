@@ -21,6 +21,18 @@ class UntrustedTargetError(ExplainedError):
     """A file that wants something instantiated which neither this package nor the user trusts."""
 
 
+def leaves_of(content: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Every value in nested containers that is no container, with its dotted path."""
+    if isinstance(content, Mapping):
+        for key, value in content.items():
+            yield from leaves_of(value, f"{path}.{key}" if path else str(key))
+    elif isinstance(content, Sequence) and not isinstance(content, str | bytes):
+        for number, value in enumerate(content):
+            yield from leaves_of(value, f"{path}[{number}]")
+    else:
+        yield path, content
+
+
 def targets_in(content: Any, path: str = "") -> Iterator[tuple[str, Any]]:
     """Every ``_target_`` in nested containers, with the dotted path of the mapping that it stands in."""
     if isinstance(content, Mapping):
@@ -34,7 +46,10 @@ def targets_in(content: Any, path: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def refuse_untrusted(content: Any, own: Collection[str], trusted: Collection[str], where: str) -> None:
-    """Refuse containers that name a target which is not trusted.
+    """Refuse containers that name a target which is not trusted, or that could come to name one.
+
+    An interpolation, ``${...}``, can make a mapping with a ``_target_`` where none stands. What this package saves is
+    resolved and holds none.
 
     Args:
         content: nested containers, as read from a file.
@@ -53,3 +68,6 @@ def refuse_untrusted(content: Any, own: Collection[str], trusted: Collection[str
             "Lightning that belongs there. If you trust the file and wrote or know that class, name it: "
             f"trusted_targets=[{target}]"
         )
+    for path, value in leaves_of(content):
+        if isinstance(value, str) and "${" in value:
+            raise UntrustedTargetError(f"{where}: {path} is {value!r}; expected a plain value, without ${{...}}")

@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ecgfounder_ft.training.inputs import digest_of
 from ecgfounder_ft.model.checkpoints import WeightsError, load_weights
 from ecgfounder_ft.model.network import Network, NetworkError, require_logits
 from ecgfounder_ft.model.plain import PlainNetwork
+from ecgfounder_ft.training.inputs import digest_of
 from ecgfounder_ft.training.wise_ft import copy_of_state, interpolate
 
 LEADS, SAMPLES, CONDITIONS = 3, 40, 4

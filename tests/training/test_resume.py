@@ -101,7 +101,7 @@ def test_only_single_values_of_an_existing_run_can_be_changed(tmp_path: Path) ->
     with pytest.raises(ResumeError, match=r"no run folder .*nowhere.*outputs/<date>/<time>"):
         configuration_of(RunFolder(tmp_path / "nowhere"), [])
     assert not (tmp_path / "nowhere").exists()
-    with pytest.raises(ResumeError, match="no config.yaml"):
+    with pytest.raises(ResumeError, match=r"no config\.yaml"):
         configuration_of(RunFolder(tmp_path), [])
     run = _saved(tmp_path / "run")
     config = configuration_of(run, [f"resume={run}", "trainer.max_epochs=5"])
@@ -135,6 +135,10 @@ def test_a_stranger_s_configuration_runs_nothing(tmp_path: Path) -> None:
             configuration_of(run, [])
     file.write_text(yaml.safe_dump({**content, "optimizer": {"_target_": "torch.optim.optimizer.torch.hub.load"}}))
     with pytest.raises(UntrustedTargetError, match="optimizer wants"):
+        configuration_of(run, [])
+    made = "${oc.create:{_target_:pathlib.Path.touch,self:" + str(trap) + "}}"
+    file.write_text(yaml.safe_dump({**content, "callbacks": {"trap": made}}))
+    with pytest.raises(UntrustedTargetError, match=r"callbacks\.trap is .*expected a plain value"):
         configuration_of(run, [])
     file.write_text(yaml.safe_dump({**content, "optimizer": {**content["optimizer"], "lrr": 1}}))
     with pytest.raises(ConfigurationError, match="lrr"):

@@ -1,8 +1,8 @@
 """The typed schema of a whole configuration. A misspelt key is refused wherever it stands, experiments included.
 
 The values, and a comment with the unit of each, are in ``configs/``. Classes of this package are their own schema: data
-sources, strategies, losses, schedules, augmentation, preprocessing, label map, split and evaluation are found where they
-are defined. Mirrored here is only what is not ours (``third_party.py``) or has no class of its own. Nothing here imports
+sources, strategies, losses, schedules, augmentation, preprocessing, label map, split and evaluation are found where
+they are defined. Mirrored is only what is not ours (``third_party.py``) or has no class of its own. Nothing here imports
 torch or numpy, so that ``--help`` and a refused configuration answer at once.
 """
 

@@ -1,4 +1,4 @@
-"""Everything that a run's predictions say: calibrated and decided by validation, then judged on one side of its split."""
+"""Everything that a run's predictions say: calibrated and decided by validation, then judged on a side of its split."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

@@ -1,12 +1,12 @@
-"""How test recordings are evaluated, as settings. Apart from what follows them, so that a configuration is checked without
-importing numpy."""
+"""How test recordings are evaluated, as settings. Apart from what follows them, so that a configuration is checked
+without importing numpy."""
 
 from dataclasses import dataclass
 
 from ecgfounder_ft.errors import ExplainedError
 
 CALIBRATIONS = ("none", "temperature", "platt")
-"""Nothing; one temperature for all conditions (Guo et al. 2017); a slope and an intercept per condition (Platt 1999)."""
+"""Nothing; one temperature for all (Guo et al. 2017); a slope and an intercept per condition (Platt 1999)."""
 
 THRESHOLD_RULES = ("fixed", "f1", "youden", "sensitivity")
 """0.5 for all; the best F1; the best sensitivity + specificity - 1 (Youden 1950); a wished sensitivity."""
@@ -40,7 +40,7 @@ class EvaluationSettings:
     seed: int
     """Of the bootstrap."""
     report: bool
-    """Draw the pictures and write ``report.html``; without them a run of many short ones ends in a fraction of the time."""
+    """Draw the pictures and write ``report.html``; for one of many short runs that is most of its time."""
     cases: bool
     """Draw errors and uncertain recordings in the report, where their files are still at hand."""
     attribution: bool
@@ -59,7 +59,7 @@ class EvaluationSettings:
                 )
         if self.thresholds == "sensitivity" and not (self.sensitivity is not None and 0 < self.sensitivity <= 1):
             raise EvaluationSettingsError(
-                f"evaluation.sensitivity is {self.sensitivity}; thresholds=sensitivity needs a number over 0 and up to 1"
+                f"evaluation.sensitivity is {self.sensitivity}: thresholds=sensitivity needs one over 0 and up to 1"
             )
         if self.resamples < 0:
             raise EvaluationSettingsError(f"evaluation.resamples is {self.resamples}, expected 0 or more")

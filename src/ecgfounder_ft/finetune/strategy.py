@@ -4,8 +4,8 @@ A strategy says for an epoch which parts of the network (stem, stage1 ... stage7
 the learning rate. What is applied follows from the epoch's number and from the little a strategy remembers, which
 stands in the checkpoint; so a resumed run continues as it would have gone on, on either side of an unfreeze.
 
-A strategy's fields are its settings and their schema; their values are in ``configs/finetune/<module>.yaml``. No strategy
-imports torch at its top, so that a configuration is checked without it.
+A strategy's fields are its settings and their schema; their values are in ``configs/finetune/<module>.yaml``. No
+strategy imports torch at its top, so that a configuration is checked without it.
 """
 
 from __future__ import annotations

@@ -45,9 +45,9 @@ def predict_files(
         progress: show a progress bar.
 
     Returns:
-        One row per recording: ``path``, ``probability_<code>`` and ``decision_<code>`` (the most probable condition in a
-        single-label task, else by the card's thresholds, 0.5 where it has none); and the recordings that could not be
-        used: path, reason, detail.
+        One row per recording: ``path``, ``probability_<code>`` and ``decision_<code>`` (the most probable condition in
+        a single-label task, else by the card's thresholds, 0.5 where it has none); and the recordings that could not
+        be used: path, reason, detail.
     """
     codes = model.card.label_map.codes
     rows, skipped = [], []

@@ -1,6 +1,6 @@
 """What a checkpoint, an exported model and a run folder all carry about a model, as one record of plain containers."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -16,7 +16,7 @@ from ecgfounder_ft.model.ecgfounder.architecture import NET1D
 from ecgfounder_ft.model.ecgfounder.net1d import Net1D
 from ecgfounder_ft.model.network import Network, NetworkError, require_logits
 from ecgfounder_ft.model.plain import PlainNetwork
-from ecgfounder_ft.targets import UntrustedTargetError, refuse_untrusted, targets_in
+from ecgfounder_ft.targets import UntrustedTargetError, leaves_of, refuse_untrusted, targets_in
 from ecgfounder_ft.task import Task, task_named
 
 CARD_KEY = "ecgfounder_ft"
@@ -82,10 +82,6 @@ class ModelCard:
         for path, target in targets_in(self.architecture):
             if target != NET1D and target not in trusted and not target.startswith("torch.nn."):
                 raise UntrustedTargetError(f"{where}: {path or 'the top'} wants {target!r}, which is in no network")
-        for path, value in _leaves(self.architecture):
-            # An interpolation can make a mapping with a _target_ that was not there to be refused.
-            if isinstance(value, str) and "${" in value:
-                raise UntrustedTargetError(f"{where}: architecture.{path} is {value!r}; expected a plain value")
         if all(target == NET1D or target.startswith("torch.nn.") for _, target in targets_in(self.architecture)):
             self._refuse_implausible_size(where)
         return self._build(where)
@@ -150,7 +146,7 @@ class ModelCard:
                     raise NetworkError(f"{where}: architecture.{argument} is {given}, but there are {expected} {name}")
 
     def _refuse_implausible_size(self, where: str) -> None:
-        for path, value in _leaves(self.architecture):
+        for path, value in leaves_of(self.architecture):
             if isinstance(value, int | float) and not abs(value) <= LARGEST_NUMBER:
                 raise NetworkError(
                     f"{where}: architecture.{path} is no number up to {LARGEST_NUMBER:,}, as a network of ECGs has"
@@ -164,15 +160,3 @@ class ModelCard:
             raise NetworkError(
                 f"{where}: the network would have {parameters:,} parameters, expected {MOST_PARAMETERS:,} at most"
             )
-
-
-def _leaves(content: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    """Every value in nested containers that is no container, with its dotted path."""
-    if isinstance(content, Mapping):
-        for key, value in content.items():
-            yield from _leaves(value, f"{path}.{key}" if path else str(key))
-    elif isinstance(content, list | tuple):
-        for number, value in enumerate(content):
-            yield from _leaves(value, f"{path}[{number}]")
-    else:
-        yield path, content

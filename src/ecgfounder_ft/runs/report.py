@@ -47,8 +47,8 @@ def report_first_evaluation(
 ) -> tuple[RunEvaluation, FinishedModel, dict[str, Figure]]:
     """Evaluate a run that has just been trained, and write what that says into its folder.
 
-    Calibration and thresholds are fitted on its validation recordings, and go into ``model.pth``, so that predictions use
-    them.
+    Calibration and thresholds are fitted on its validation recordings, and go into ``model.pth``, so that predictions
+    use them.
 
     Args:
         run: with its predictions written.

@@ -1,4 +1,4 @@
-"""From a configuration to what trains: the network with its start, its record, its strategy, and the module around it."""
+"""From a configuration to what trains: network, start, record and strategy, and the module around them."""
 
 import importlib.metadata
 import inspect

@@ -35,7 +35,7 @@ def freeze(parts: Mapping[str, nn.Module], multipliers: Mapping[str, float], str
 
 
 def set_multipliers(optimizer: Optimizer, multipliers: Mapping[str, float]) -> None:
-    """Scale the learning rate of each parameter group by its part's multiplier, keeping what a scheduler has done to it.
+    """Scale each parameter group's learning rate by its part's multiplier, keeping what a scheduler has done to it.
 
     A frozen group keeps its learning rate: without a gradient the optimizer leaves it alone.
     """
@@ -67,7 +67,7 @@ class FollowStrategy(pl.Callback):
         self._apply(trainer, pl_module)
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Apply this epoch's multipliers; where a part begins to train, patience with the validation metric begins anew."""
+        """Apply this epoch's multipliers; where a part begins to train, patience with validation begins anew."""
         begun = self._apply(trainer, pl_module)
         if begun and trainer.current_epoch:
             log.info("Epoch %d: %s begin(s) to train", trainer.current_epoch, ", ".join(begun))

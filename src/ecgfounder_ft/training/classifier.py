@@ -56,7 +56,7 @@ class Training:
 
     loss: Loss
     optimizer: Callable[[list[dict[str, Any]]], Optimizer]
-    """Parameter groups to an optimizer; each group names its part and the multiplier that its learning rate has in it."""
+    """Parameter groups to an optimizer; each group names its part and the multiplier in its learning rate."""
     scheduler: Callable[[Optimizer, int], Any]
     """Optimizer and number of optimizer steps to a learning-rate scheduler."""
     monitor: str

@@ -42,9 +42,9 @@ def range_test(
     steps: int,
     device: torch.device,
 ) -> RangeTest:
-    """Train with a learning rate that grows from ``lowest`` to ``highest``, as in the first epoch; the network stays as it was.
+    """Train as in the first epoch, with a learning rate that grows from ``lowest`` to ``highest``.
 
-    The test ends early where the loss exceeds four times its smallest value. It runs in float32 and without
+    The network stays as it was. The test ends early where the loss exceeds four times its smallest value. It runs in float32 and without
     augmentation. A strategy's multipliers hold here too, so the suggestion is for ``optimizer.lr``.
 
     Args:

@@ -10,8 +10,8 @@ from ecgfounder_ft.model.network import Network
 def strategy_rows(net: Network, strategy: Strategy, epochs: int, learning_rate: float) -> list[tuple[str, ...]]:
     """One row per part of the network: part, parameters, trained at the start, trained later, and the learning rates.
 
-    ``trained later`` names the first epoch (counted from 0) in which more of the part trains; the learning rates are those of
-    the first epoch in which it trains and, where it differs, of the last.
+    ``trained later`` names the first epoch (counted from 0) in which more of the part trains; the learning rates are
+    those of the first epoch in which it trains and, where it differs, of the last.
     """
     parts = net.parts()
     schedule = [strategy.multipliers(list(parts), epoch) for epoch in range(max(epochs, 1))]

@@ -1,7 +1,7 @@
 """The protocol of a loss: one value per recording, so that a recording that breaks training can be named.
 
-A loss's fields are its settings and their schema; their values are in ``configs/task/loss/<module>.yaml``. No loss imports
-torch at its top, so that a configuration is checked without it.
+A loss's fields are its settings and their schema; their values are in ``configs/task/loss/<module>.yaml``. No loss
+imports torch at its top, so that a configuration is checked without it.
 """
 
 from __future__ import annotations

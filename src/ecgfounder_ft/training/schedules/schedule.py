@@ -1,7 +1,7 @@
 """The protocol of a schedule that is told its number of optimizer steps.
 
-A schedule's fields are its settings and their schema; their values are in ``configs/scheduler/<module>.yaml``. No schedule
-imports torch at its top, so that a configuration is checked without it.
+A schedule's fields are its settings and their schema; their values are in ``configs/scheduler/<module>.yaml``. No
+schedule imports torch at its top, so that a configuration is checked without it.
 """
 
 from __future__ import annotations
