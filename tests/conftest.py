@@ -1,8 +1,10 @@
 """Fixtures for the whole suite."""
 
+import os
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from ecgfounder_ft.labels import LabelMap
 
@@ -29,26 +31,39 @@ def label_map() -> LabelMap:
 
 
 @pytest.fixture(scope="session")
-def small_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the recordings and the signal store of small runs lie; made by the first of them, shared by all."""
-    return tmp_path_factory.mktemp("small")
+def shared_by_workers(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that all processes of this test run share, whether there are several or one."""
+    base = tmp_path_factory.getbasetemp()
+    return base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
 
 
 @pytest.fixture(scope="session")
-def simulated_folders(small_root: Path, label_map: LabelMap) -> tuple[Path, Path]:
-    """The simulated recordings of small runs, in the folders of both datasets: 12 per condition."""
+def small_root(shared_by_workers: Path, label_map: LabelMap) -> Path:
+    """Where the recordings and the signal store of small runs lie; simulated and preprocessed once."""
     from ecgfounder_ft.data.sources.simulated import write_selected_folders
 
-    return write_selected_folders(small_root / "simulated", label_map, 12, seed=0)
+    root = shared_by_workers / "small"
+    root.mkdir(exist_ok=True)
+    with FileLock(root / "lock"):
+        write_selected_folders(root / "simulated", label_map, 12, seed=0)
+    return root
 
 
 @pytest.fixture(scope="session")
-def finished_run(
-    small_root: Path, simulated_folders: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory
-) -> Path:
+def simulated_folders(small_root: Path) -> tuple[Path, Path]:
+    """The simulated recordings of small runs, in the folders of both datasets: 12 per condition."""
+    simulated = small_root / "simulated"
+    return simulated / "MIMIC IV Selected", simulated / "Physionet 2021 Selected"
+
+
+@pytest.fixture(scope="session")
+def finished_run(small_root: Path) -> Path:
     """The folder of a finished run with its report; read only."""
     from tests.small_run import train
 
-    folder = tmp_path_factory.mktemp("run")
-    report = ("evaluation.report=true", "evaluation.resamples=50")
-    return train(folder, small_root, "trainer.max_epochs=1", *report)
+    folder = small_root / "finished-run"
+    with FileLock(small_root / "finished-run.lock"):
+        if not (folder / "report.html").exists():
+            report = ("evaluation.report=true", "evaluation.resamples=50")
+            train(folder, small_root, "trainer.max_epochs=1", *report)
+    return folder

@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 from ecgfounder_ft import __version__
+from ecgfounder_ft.train import help_text
 
 ROOT = Path(__file__).resolve().parents[1]
 RECORDINGS = 12
@@ -130,7 +131,7 @@ def test_the_console_command_knows_its_version(binaries: Path, folder: Path) -> 
 @pytest.mark.parametrize("command", [["ecgfounder-ft", "train"], ["python", "-m", "ecgfounder_ft", "train"]])
 def test_the_help_is_that_of_training(command: list[str], binaries: Path, folder: Path) -> None:
     found = _run([binaries / command[0], *command[1:], "--help"], folder)
-    assert found.stdout.strip() == (ROOT / "configs" / "help.txt").read_text(encoding="utf-8").strip()
+    assert found.stdout.strip() == help_text().strip()
 
 
 def test_it_trains_and_writes_where_it_was_started(run_folder: Path, folder: Path) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from ecgfounder_ft.train import help_text
 from tests.small_run import SMALL, small_run
 
 ROOT = Path(__file__).parents[1]
@@ -25,11 +26,6 @@ def train(*arguments: str, cwd: Path = ROOT, form: str = "train.py") -> subproce
     return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=240, check=False)
 
 
-def console(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "ecgfounder_ft.cli", *arguments]
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=240, check=False)
-
-
 def test_without_data_it_says_what_to_download_and_names_the_demo(tmp_path: Path) -> None:
     found = train("data.mimic_path=/nowhere/mimic", f"hydra.run.dir={tmp_path}")
     assert found.returncode == 2
@@ -43,7 +39,7 @@ def test_without_data_it_says_what_to_download_and_names_the_demo(tmp_path: Path
 def test_help_says_what_can_be_done(form: str) -> None:
     found = train("--help", form=form)
     assert found.returncode == 0
-    assert found.stdout.strip() == (ROOT / "configs" / "help.txt").read_text(encoding="utf-8").strip()
+    assert found.stdout.strip() == help_text().strip()
     for word in ("experiment=demo", "data.max_samples=500", "tensorboard --logdir outputs", "finetune"):
         assert word in found.stdout
     for usage in ("python train.py [", "ecgfounder-ft train [", "python -m ecgfounder_ft train ["):
@@ -172,35 +168,3 @@ def test_a_sweep_runs_all_trials_and_a_failed_one_shows(small_root: Path, tmp_pa
     assert float(rows[0]["metric"]) > 0
     assert "too few recordings" in rows[1]["error"]
     assert (tmp_path / "0" / "model.pth").is_file()
-
-
-def test_the_console_command_simulates_catalogs_draws_and_predicts(finished_run: Path, tmp_path: Path) -> None:
-    made = console("simulate", str(tmp_path / "sim"), "--recordings", "2")
-    assert made.returncode == 0, made.stderr
-    assert 'data.mimic_path="' in made.stdout
-    physionet = tmp_path / "sim" / "Physionet 2021 Selected"
-    listed = console("catalog", "physionet2021", str(physionet), "--output", str(tmp_path / "catalogs"))
-    assert listed.returncode == 0, listed.stderr
-    assert (tmp_path / "catalogs" / "physionet2021.parquet").is_file()
-    header = next(physionet.rglob("*.hea"))
-    drawn = console("draw", str(header), "--output", str(tmp_path / "ecg.png"))
-    assert drawn.returncode == 0, drawn.stderr
-    assert (tmp_path / "ecg.png").read_bytes().startswith(b"\x89PNG")
-    output = tmp_path / "p.csv"
-    predicted = console("predict", str(finished_run), str(physionet), "--output", str(output))
-    assert predicted.returncode == 0, predicted.stderr
-    assert len(output.read_text().splitlines()) == 1 + len(list(physionet.rglob("*.hea")))
-
-
-def test_the_console_command_explains_errors_without_a_traceback(tmp_path: Path) -> None:
-    for arguments, words in (
-        (("predict", str(tmp_path), str(tmp_path)), "no such file"),
-        (("catalog", "physionet2021", "/nowhere"), "/nowhere"),
-        (("draw", "/nowhere/x.hea"), "header cannot be read"),
-        (("simulate", str(tmp_path), "--labels", "seven"), "no label map 'seven'"),
-        (("download", "13lead"), "expected one of 12lead, 1lead"),
-    ):
-        found = console(*arguments)
-        assert found.returncode == 2, found.stdout + found.stderr
-        assert words in found.stderr
-        assert "Traceback" not in found.stderr

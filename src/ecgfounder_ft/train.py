@@ -7,6 +7,7 @@ imported only then: each process that preprocesses recordings imports this modul
 import importlib.util
 import math
 import sys
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -46,12 +47,32 @@ def main_of_command(arguments: Sequence[str]) -> None:
     main()
 
 
+def help_text() -> str:
+    """What ``--help`` prints: the shipped text, with the choices that there are, the user's own among them."""
+    from ecgfounder_ft.config.compose import choices, config_folder
+
+    groups = choices()
+    width = max(map(len, groups)) + 2
+    lines = [
+        textwrap.fill(
+            f"{group:<{width}}{', '.join(names)}",
+            width=100,
+            initial_indent="  ",
+            subsequent_indent=" " * (width + 2),
+            break_on_hyphens=False,
+        )
+        for group, names in groups.items()
+    ]
+    text = (config_folder() / "help.txt").read_text(encoding="utf-8")
+    return text.replace("{groups}", "\n".join(lines))
+
+
 def _main() -> None:
     from ecgfounder_ft.config.compose import config_folder, own_config_folder, register_configurations
 
     folder = config_folder()
     if {"-h", "--help"} & set(sys.argv[1:]):
-        print((folder / "help.txt").read_text(encoding="utf-8"))  # Hydra's own help takes seconds to compose
+        print(help_text())  # Hydra's own takes seconds to compose
         return
     import hydra
 

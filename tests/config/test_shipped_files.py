@@ -1,18 +1,31 @@
 """Every shipped YAML file composes and instantiates, and a misspelt key is refused wherever it stands."""
 
+import functools
 import inspect
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 from hydra import compose, initialize_config_dir
 from hydra.errors import HydraException
 from hydra.utils import get_object, instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from ecgfounder_ft.config.compose import ConfigurationError, compose_config, load_label_map
+from ecgfounder_ft.config.compose import ConfigurationError, compose_config, load_label_map, typed
 from ecgfounder_ft.config.schema import register_schemas, schemas
+from ecgfounder_ft.data.augmentation import Augmentation
+from ecgfounder_ft.data.sources.source import DataSource, source_named
+from ecgfounder_ft.data.split_settings import SplitSettings
+from ecgfounder_ft.ecg.preprocessing_settings import PreprocessingSettings
+from ecgfounder_ft.evaluation.settings import EvaluationSettings
+from ecgfounder_ft.finetune.strategy import Strategy
+from ecgfounder_ft.labels import LabelMap
+from ecgfounder_ft.train import help_text
+from ecgfounder_ft.training.build import _scheduler
+from ecgfounder_ft.training.losses.loss import Loss
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 GROUPS = {
@@ -20,22 +33,39 @@ GROUPS = {
     for folder in sorted(CONFIGS.rglob("*"))
     if folder.is_dir() and not folder.is_relative_to(CONFIGS / "hydra")
 }
-CHOICES = [(group, name) for group, names in GROUPS.items() for name in names]
-REQUIRED = {  # what a choice leaves to the user
-    ("data", "physionet2021"): ["data.root=somewhere"],
-    ("data", "mimic_iv_ecg"): ["data.root=somewhere"],
-    ("data", "table"): ["data.path=table.csv"],
-    ("split", "external"): ["split.train_sources=[mimic_iv_ecg]"],
-    ("split", "leave_one_source_out"): ["split.held_out=georgia"],
-}
 FRAGMENTS = {("data", "common")}
 """Parts of other files, not choices of their own."""
+CHOICES = [(group, name) for group, names in GROUPS.items() for name in names if (group, name) not in FRAGMENTS]
+NEEDED = {  # what a choice leaves to the user
+    "external": ["split.train_sources=[mimic_iv_ecg]"],
+    "leave_one_source_out": ["split.held_out=georgia"],
+}
 
 
-def composed(overrides: list[str]) -> DictConfig:
+def rounds() -> list[list[str]]:
+    """Overrides of a few configurations that have every choice of every group among them."""
+    groups: dict[str, list[str]] = {}
+    for group, name in CHOICES:
+        if group != "experiment":
+            groups.setdefault(group, []).append(name)
+    longest = max(map(len, groups.values()))
+    together = [[f"{group}={names[turn % len(names)]}" for group, names in groups.items()] for turn in range(longest)]
+    return together + [[f"experiment={name}"] for name in GROUPS["experiment"]]
+
+
+def composed(overrides: Sequence[str] = ()) -> DictConfig:
+    """Composed and resolved; what is left to the user is filled in."""
+    return _composed(tuple(overrides)).copy()
+
+
+@functools.cache
+def _composed(overrides: tuple[str, ...]) -> DictConfig:
     register_schemas()
+    needed = [more for override in overrides for more in NEEDED.get(override.partition("=")[2], [])]
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):
-        config = compose("train", overrides=[*overrides, "output_dir=/tmp/run"])
+        config = compose("train", overrides=[*overrides, *needed, "output_dir=/tmp/run"])
+    for key in OmegaConf.missing_keys(config):
+        OmegaConf.update(config, key, "somewhere")
     OmegaConf.resolve(config)
     return config
 
@@ -49,9 +79,14 @@ def targets(node: object, path: str = "") -> list[tuple[str, DictConfig]]:
     return found
 
 
-@pytest.mark.parametrize(("group", "name"), [choice for choice in CHOICES if choice not in FRAGMENTS])
-def test_every_choice_composes_and_binds_to_what_it_instantiates(group: str, name: str) -> None:
-    config = composed([f"{group}={name}", *REQUIRED.get((group, name), [])])
+def test_every_choice_is_in_one_of_the_rounds() -> None:
+    given = {override for overrides in rounds() for override in overrides}
+    assert {f"{group}={name}" for group, name in CHOICES} <= given
+
+
+@pytest.mark.parametrize("overrides", rounds(), ids=" ".join)
+def test_every_choice_composes_and_binds_to_what_it_instantiates(overrides: list[str]) -> None:
+    config = composed(overrides)
     assert not OmegaConf.missing_keys(config)
     for path, node in targets(config):
         target = get_object(node["_target_"])
@@ -62,32 +97,24 @@ def test_every_choice_composes_and_binds_to_what_it_instantiates(group: str, nam
         assert set(given) <= set(parameters), f"{path}: {sorted(set(given) - set(parameters))} are no arguments"
 
 
-@pytest.mark.parametrize("group", ["labels", "preprocessing", "split"])
-def test_every_choice_of_settings_becomes_its_class(group: str) -> None:
-    for name in GROUPS[group]:
-        node = composed([f"{group}={name}", *REQUIRED.get((group, name), [])])[group]
-        settings = OmegaConf.to_object(node)
-        assert type(settings).__name__ in {"LabelMap", "PreprocessingSettings", "SplitSettings"}
-
-
-def test_every_target_that_stands_alone_is_instantiated() -> None:
-    for group in ("finetune", "callbacks", "logger"):
-        for name in GROUPS[group]:
-            config = composed([f"{group}={name}"])
-            nodes = [config[group]] if "_target_" in config[group] else config[group].values()
-            for node in nodes:
-                if node is not None:
-                    assert instantiate(node) is not None
-
-
-@pytest.mark.parametrize("name", ["adam", "adamw", "sgd"])
-def test_every_optimizer_takes_its_settings(name: str) -> None:
-    import torch
-
-    config = composed([f"optimizer={name}"]).optimizer
-    optimizer = instantiate(config, _partial_=True, _convert_="all")([torch.nn.Parameter(torch.zeros(2))])
-    assert optimizer.param_groups[0]["lr"] == config.lr
-    assert optimizer.param_groups[0]["weight_decay"] == config.weight_decay
+@pytest.mark.parametrize("overrides", rounds(), ids=" ".join)
+def test_every_choice_becomes_its_class(overrides: list[str]) -> None:
+    config = composed(overrides)
+    assert isinstance(typed(LabelMap, config.labels), LabelMap)
+    assert isinstance(typed(PreprocessingSettings, config.preprocessing), PreprocessingSettings)
+    assert isinstance(typed(SplitSettings, config.split), SplitSettings)
+    assert isinstance(typed(EvaluationSettings, config.evaluation), EvaluationSettings)
+    assert isinstance(typed(source_named(config.data.source), config.data), DataSource)
+    assert isinstance(instantiate(config.finetune), Strategy)
+    assert isinstance(instantiate(config.task.loss), Loss)
+    assert isinstance(instantiate(config.augment), Augmentation)
+    for node in (*config.callbacks.values(), *config.logger.values()):
+        assert node is None or instantiate(node) is not None
+    optimizer = instantiate(config.optimizer, _partial_=True, _convert_="all")([torch.nn.Parameter(torch.zeros(2))])
+    assert optimizer.param_groups[0]["lr"] == config.optimizer.lr
+    assert optimizer.param_groups[0]["weight_decay"] == config.optimizer.weight_decay
+    scheduler = _scheduler(config.scheduler)(optimizer, 10)
+    assert scheduler.optimizer is optimizer
 
 
 @pytest.mark.parametrize(
@@ -143,12 +170,10 @@ def test_the_one_lead_model_gets_lead_i_or_any_other() -> None:
 
 
 def test_help_lists_every_choice() -> None:
-    text = (CONFIGS / "help.txt").read_text()
+    text = help_text()
     for group, name in CHOICES:
-        if (group, name) in FRAGMENTS or group in ("callbacks/parts",):
-            continue
         line = next((line for line in text.splitlines() if re.match(rf"\s+{group}\s{{2,}}", line)), "")
-        assert re.search(rf"(^|[\s,]){name}($|[\s,(])", line), f"{group}={name} is not in the help"
+        assert re.search(rf"(^|[\s,]){name}\*?($|[\s,])", line), f"{group}={name} is not in the help"
 
 
 def test_every_schema_is_used_by_a_file() -> None:

@@ -50,6 +50,37 @@ def own_config_folder() -> Path | None:
     return folder if folder.is_dir() and not folder.samefile(config_folder()) else None
 
 
+def choices() -> dict[str, list[str]]:
+    """Configuration group to the names of its files, the default first and marked by ``*``; a user's own among them.
+
+    Files whose names are not choices but parts of other files say so in their first line (``# part:``).
+    """
+    import yaml
+
+    defaults = {}
+    for entry in yaml.safe_load((config_folder() / "train.yaml").read_text(encoding="utf-8"))["defaults"]:
+        if isinstance(entry, dict):
+            defaults.update(entry)
+    found: dict[str, set[str]] = {}
+    for folder in (config_folder(), own_config_folder()):
+        for file in [] if folder is None else folder.rglob("*.yaml"):
+            group = file.parent.relative_to(folder).as_posix()
+            if group != "." and not group.startswith("hydra") and not _is_part(file):
+                found.setdefault(group, set()).add(file.stem)
+    return {
+        group: sorted(
+            (f"{name}*" if defaults.get(group) == name else name for name in found[group]),
+            key=lambda name: (not name.endswith("*"), name),
+        )
+        for group in sorted(found)
+    }
+
+
+def _is_part(file: Path) -> bool:
+    with file.open(encoding="utf-8") as stream:
+        return stream.readline().startswith("# part:")
+
+
 def log_own_config_folder() -> None:
     """Say in the log which folder of the user's takes precedence, if there is one.
 

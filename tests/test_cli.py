@@ -1,0 +1,36 @@
+"""The commands beside training, as a user types them."""
+
+from pathlib import Path
+
+from tests.console import console
+
+
+def test_the_console_command_simulates_catalogs_draws_and_predicts(finished_run: Path, tmp_path: Path) -> None:
+    made = console("simulate", str(tmp_path / "sim"), "--recordings", "2")
+    assert made.exit_code == 0, made.stderr
+    assert 'data.mimic_path="' in made.stdout
+    physionet = tmp_path / "sim" / "Physionet 2021 Selected"
+    listed = console("catalog", "physionet2021", str(physionet), "--output", str(tmp_path / "catalogs"))
+    assert listed.exit_code == 0, listed.stderr
+    assert (tmp_path / "catalogs" / "physionet2021.parquet").is_file()
+    header = next(physionet.rglob("*.hea"))
+    drawn = console("draw", str(header), "--output", str(tmp_path / "ecg.png"))
+    assert drawn.exit_code == 0, drawn.stderr
+    assert (tmp_path / "ecg.png").read_bytes().startswith(b"\x89PNG")
+    output = tmp_path / "p.csv"
+    predicted = console("predict", str(finished_run), str(physionet), "--output", str(output))
+    assert predicted.exit_code == 0, predicted.stderr
+    assert len(output.read_text().splitlines()) == 1 + len(list(physionet.rglob("*.hea")))
+
+
+def test_the_console_command_explains_errors_in_words(tmp_path: Path) -> None:
+    for arguments, words in (
+        (("predict", str(tmp_path), str(tmp_path)), "no such file"),
+        (("catalog", "physionet2021", "/nowhere"), "/nowhere"),
+        (("draw", "/nowhere/x.hea"), "header cannot be read"),
+        (("simulate", str(tmp_path), "--labels", "seven"), "no label map 'seven'"),
+        (("download", "13lead"), "expected one of 12lead, 1lead"),
+    ):
+        found = console(*arguments)
+        assert found.exit_code == 2, found.stdout + found.stderr
+        assert words in found.stderr
