@@ -40,6 +40,7 @@ from ecgfounder_ft.ecg.simulator import record, sample_physiology
 from ecgfounder_ft.ecg.simulator.population import draw_case
 from ecgfounder_ft.finetune.strategy import Strategy
 from ecgfounder_ft.labels import LabelMap
+from ecgfounder_ft.losses.cross_entropy import CrossEntropy
 from ecgfounder_ft.model.card import ModelCard
 from ecgfounder_ft.model.checkpoints import load_weights
 from ecgfounder_ft.model.ecgfounder.architecture import NET1D
@@ -47,7 +48,6 @@ from ecgfounder_ft.model.ecgfounder.net1d import Net1D
 from ecgfounder_ft.task import SINGLE_LABEL
 from ecgfounder_ft.training.callbacks import FollowStrategy
 from ecgfounder_ft.training.classifier import Classifier, Training
-from ecgfounder_ft.training.losses.cross_entropy import CrossEntropy
 
 ARCHITECTURE: dict[str, Any] = {
     "base_filters": 16,

@@ -5,15 +5,14 @@ from typing import Any
 
 import yaml
 
-from ecgfounder_ft import finetune
+from ecgfounder_ft import finetune, losses, schedules
 from ecgfounder_ft.data.augmentation import Augmentation
 from ecgfounder_ft.data.split_settings import SplitSettings
 from ecgfounder_ft.discovery import classes_in
 from ecgfounder_ft.evaluation.settings import EvaluationSettings
 from ecgfounder_ft.finetune.strategy import Strategy
-from ecgfounder_ft.training import losses, schedules
-from ecgfounder_ft.training.losses.loss import Loss
-from ecgfounder_ft.training.schedules.schedule import Schedule
+from ecgfounder_ft.losses.loss import Loss
+from ecgfounder_ft.schedules.schedule import Schedule
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 

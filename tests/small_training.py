@@ -12,12 +12,12 @@ from ecgfounder_ft.data.datamodule import ECGDataModule
 from ecgfounder_ft.ecg.preprocessing import Preprocessing
 from ecgfounder_ft.finetune.strategy import Strategy
 from ecgfounder_ft.labels import LabelMap
+from ecgfounder_ft.losses.cross_entropy import CrossEntropy
 from ecgfounder_ft.model.card import ModelCard
 from ecgfounder_ft.model.ecgfounder.architecture import NET1D
 from ecgfounder_ft.task import SINGLE_LABEL
 from ecgfounder_ft.training.callbacks import FollowStrategy
 from ecgfounder_ft.training.classifier import Classifier, Training
-from ecgfounder_ft.training.losses.cross_entropy import CrossEntropy
 from tests.fake_store import FakeStore
 
 ARCHITECTURE: dict[str, Any] = {

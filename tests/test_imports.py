@@ -56,7 +56,7 @@ def place_of(module: str) -> str:
 def directions() -> dict[str, set[str]]:
     """Place to the places that it may import, from the table in CONTRIBUTING.md."""
     text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
-    rows = re.findall(r"^\| (`[^|]+`) \|[^|]*\| ([^|]+) \|$", text, flags=re.MULTILINE)
+    rows = re.findall(r"^\| (`[^|]+`) \|[^|]*\|([^|]*)\|$", text, flags=re.MULTILINE)
     found: dict[str, set[str]] = {}
     for places, allowed in rows:
         names = set(re.findall(r"`(\w+)`", allowed))

@@ -156,14 +156,15 @@ def store(
         from ecgfounder_ft.data.gather_and_split import gather_recordings
         from ecgfounder_ft.data.sources.source import source_named
         from ecgfounder_ft.ecg.preprocessing import Preprocessing
-        from ecgfounder_ft.files import write_csv
         from ecgfounder_ft.labels import LabelMap
+        from ecgfounder_ft.runs.folder import EvaluationFolder
         from ecgfounder_ft.task import task_named
 
         config = compose_config(overrides)
         label_map = typed(LabelMap, config.labels)
         preprocessing = typed(Preprocessing, config.preprocessing)
-        output.mkdir(parents=True, exist_ok=True)
+        folder = EvaluationFolder(output)
+        folder.create()
         executor = None
         if jobs:
             from submitit import AutoExecutor
@@ -181,7 +182,7 @@ def store(
             executor,
             max(jobs, 1),
         )
-        write_csv(output / "skipped.csv", found.skipped)
+        folder.write_skipped(found.skipped)
         found.require_any()
         typer.echo(f"{len(found.table)} recordings in {found.signals.folder}, {len(found.skipped)} skipped")
 

@@ -23,9 +23,9 @@ from ecgfounder_ft.ecg.preprocessing_settings import PreprocessingSettings
 from ecgfounder_ft.evaluation.settings import EvaluationSettings
 from ecgfounder_ft.finetune.strategy import Strategy
 from ecgfounder_ft.labels import LabelMap
+from ecgfounder_ft.losses.loss import Loss
 from ecgfounder_ft.train import help_text
 from ecgfounder_ft.training.build import _scheduler
-from ecgfounder_ft.training.losses.loss import Loss
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 GROUPS = {

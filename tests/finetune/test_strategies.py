@@ -6,8 +6,8 @@ from pytorch_lightning.callbacks import EarlyStopping
 from ecgfounder_ft.finetune.lp_ft import LPFT
 from ecgfounder_ft.finetune.strategy import Strategy
 from ecgfounder_ft.labels import LabelMap
+from ecgfounder_ft.schedules.schedule import Schedule
 from ecgfounder_ft.training.callbacks import freeze, set_multipliers
-from ecgfounder_ft.training.schedules.schedule import Schedule
 from ecgfounder_ft.training.strategy_table import strategy_rows
 from ecgfounder_ft.training.wise_ft import copy_of_state
 from tests.settings import schedule, strategy

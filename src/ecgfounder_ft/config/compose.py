@@ -62,8 +62,8 @@ def choices() -> dict[str, list[str]]:
         if isinstance(entry, dict):
             defaults.update(entry)
     found: dict[str, set[str]] = {}
-    for folder in (config_folder(), own_config_folder()):
-        for file in [] if folder is None else folder.rglob("*.yaml"):
+    for folder in filter(None, (config_folder(), own_config_folder())):
+        for file in folder.rglob("*.yaml"):
             group = file.parent.relative_to(folder).as_posix()
             if group != "." and not group.startswith("hydra") and not _is_part(file):
                 found.setdefault(group, set()).add(file.stem)

@@ -14,7 +14,7 @@ from typing import Any
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, OmegaConf
 
-from ecgfounder_ft import finetune
+from ecgfounder_ft import finetune, losses, schedules
 from ecgfounder_ft.config.third_party import MIRRORS, TrainerConfig
 from ecgfounder_ft.data.augmentation import Augmentation
 from ecgfounder_ft.data.sources.source import DataSource, data_sources
@@ -24,10 +24,9 @@ from ecgfounder_ft.ecg.preprocessing_settings import PreprocessingSettings
 from ecgfounder_ft.evaluation.settings import EvaluationSettings
 from ecgfounder_ft.finetune.strategy import Strategy
 from ecgfounder_ft.labels import LabelMap
+from ecgfounder_ft.losses.loss import Loss
 from ecgfounder_ft.model.ecgfounder.architecture import Net1DArchitecture
-from ecgfounder_ft.training import losses, schedules
-from ecgfounder_ft.training.losses.loss import Loss
-from ecgfounder_ft.training.schedules.schedule import Schedule
+from ecgfounder_ft.schedules.schedule import Schedule
 
 
 @dataclass

@@ -23,16 +23,16 @@ from ecgfounder_ft.ecg.preprocessing import Preprocessing
 from ecgfounder_ft.files import sha256_of
 from ecgfounder_ft.finetune.strategy import Strategy
 from ecgfounder_ft.labels import LabelMap
+from ecgfounder_ft.losses.loss import Loss
 from ecgfounder_ft.model.card import ModelCard
 from ecgfounder_ft.model.checkpoints import load_weights
 from ecgfounder_ft.model.ecgfounder.published import find_weights
 from ecgfounder_ft.model.network import Network
+from ecgfounder_ft.schedules.schedule import Schedule
 from ecgfounder_ft.targets import targets_in
 from ecgfounder_ft.task import task_named
 from ecgfounder_ft.training.classifier import Classifier, Training
 from ecgfounder_ft.training.inputs import Inputs
-from ecgfounder_ft.training.losses.loss import Loss
-from ecgfounder_ft.training.schedules.schedule import Schedule
 
 log = logging.getLogger(__name__)
 

@@ -13,10 +13,10 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
+from ecgfounder_ft.losses.loss import Loss
 from ecgfounder_ft.model.card import CARD_KEY, ModelCard
 from ecgfounder_ft.model.network import Network
 from ecgfounder_ft.training.epoch_predictions import EpochPredictions
-from ecgfounder_ft.training.losses.loss import Loss
 
 CONFIG_KEY = "ecgfounder_ft_config"
 """Where a checkpoint holds the configuration of its run."""

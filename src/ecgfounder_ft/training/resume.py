@@ -15,8 +15,8 @@ from omegaconf.errors import OmegaConfBaseException
 from ecgfounder_ft.config.schema import dotted_name, own_targets
 from ecgfounder_ft.errors import ExplainedError
 from ecgfounder_ft.runs.folder import RunFolder, RunFolderError
+from ecgfounder_ft.schedules.one_cycle import OneCycle
 from ecgfounder_ft.targets import refuse_untrusted
-from ecgfounder_ft.training.schedules.one_cycle import OneCycle
 
 log = logging.getLogger(__name__)
 

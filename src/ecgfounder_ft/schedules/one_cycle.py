@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ecgfounder_ft.training.schedules.schedule import Schedule
+from ecgfounder_ft.schedules.schedule import Schedule
 
 if TYPE_CHECKING:
     from torch.optim import Optimizer

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ecgfounder_ft.labels import PRESENT
-from ecgfounder_ft.training.losses.loss import Loss, mean_over_known
+from ecgfounder_ft.losses.loss import Loss, mean_over_known
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from ecgfounder_ft.training.schedules.schedule import Schedule
+from ecgfounder_ft.schedules.schedule import Schedule
 from tests.settings import schedule
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ecgfounder_ft.labels import PRESENT
-from ecgfounder_ft.training.losses.loss import Loss
+from ecgfounder_ft.losses.loss import Loss
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -3,7 +3,7 @@ import torch
 import torch.nn.functional as F
 
 from ecgfounder_ft.labels import ABSENT, PRESENT, UNKNOWN
-from ecgfounder_ft.training.losses.loss import Loss
+from ecgfounder_ft.losses.loss import Loss
 from tests.settings import loss
 
 LOGITS = torch.tensor([[2.0, -1.0, 0.5], [-3.0, 0.2, 4.0]])
