@@ -1,0 +1,70 @@
+"""Predictions on arrays and files by a model that was made here, without a run."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from ecgfounder_ft.ecg.formats import recordings_in
+from ecgfounder_ft.inference.finished_model import FinishedModel, ModelFileError, load_model, save_model
+from ecgfounder_ft.inference.predict import predict_files
+from ecgfounder_ft.labels import LabelMap
+from ecgfounder_ft.task import MULTI_LABEL
+from tests.small_training import small_classifier
+
+
+@pytest.fixture
+def model(label_map: LabelMap) -> FinishedModel:
+    classifier = small_classifier(label_map)
+    classifier.card.task = MULTI_LABEL
+    classifier.card.thresholds = {code: 0.2 + 0.1 * place for place, code in enumerate(label_map.codes)}
+    slopes = [2.0] * len(label_map)
+    calibration = {"method": "platt", "task": "multi_label", "codes": list(label_map.codes), "slopes": slopes}
+    classifier.card.calibration = {**calibration, "intercepts": [0.5] * len(label_map)}
+    return FinishedModel(classifier.net.eval(), classifier.card)
+
+
+def test_arrays_are_calibrated_and_decided_by_the_record(model: FinishedModel) -> None:
+    signals = np.random.default_rng(0).normal(size=(5, 12, 64)).astype(np.float32)
+    with torch.inference_mode():
+        raw = model.net(torch.from_numpy(signals)).sigmoid().double().numpy()
+    np.testing.assert_allclose(model.uncalibrated(signals), raw)
+    odds = np.log(raw / (1 - raw))
+    calibrated = 1 / (1 + np.exp(-(2 * odds + 0.5)))
+    np.testing.assert_allclose(model.probabilities(signals), calibrated, rtol=1e-6)
+    decided = model.decisions(model.probabilities(signals))
+    assert decided.tolist() == (calibrated >= 0.2 + 0.1 * np.arange(6)).tolist()
+
+
+def test_files_are_answered_or_listed_and_the_batch_makes_no_difference(
+    model: FinishedModel, simulated_folders: tuple[Path, Path], tmp_path: Path
+) -> None:
+    paths = recordings_in(simulated_folders[0])[:5]
+    for name, text in (("a.hea", "a 12 500 5000\n"), ("b.xyz", "")):
+        (tmp_path / name).write_text(text)
+    given = [tmp_path / "a.hea", *paths, tmp_path / "b.xyz"]
+    found, skipped = predict_files(model, given, batch_size=3)
+    assert found["path"].tolist() == [str(path) for path in paths]
+    assert skipped["path"].tolist() == [str(tmp_path / "a.hea"), str(tmp_path / "b.xyz")]
+    assert skipped["reason"].astype(bool).all()
+    one_by_one, _ = predict_files(model, given, batch_size=1)
+    np.testing.assert_allclose(found.filter(like="probability_"), one_by_one.filter(like="probability_"), atol=1e-6)
+    assert set(found.filter(like="decision_").to_numpy().ravel()) <= {0, 1}
+
+
+def test_a_saved_model_answers_the_same(model: FinishedModel, tmp_path: Path) -> None:
+    save_model(model, tmp_path / "model.pth")
+    again = load_model(tmp_path)
+    signals = np.random.default_rng(0).normal(size=(2, 12, 64)).astype(np.float32)
+    np.testing.assert_array_equal(again.probabilities(signals), model.probabilities(signals))
+    assert again.card == model.card
+    assert [path.name for path in tmp_path.iterdir()] == ["model.pth"]
+
+
+def test_a_file_without_a_record_is_refused(tmp_path: Path) -> None:
+    torch.save({"state_dict": {}}, tmp_path / "model.pth")
+    with pytest.raises(ModelFileError, match="carries no record"):
+        load_model(tmp_path)
+    with pytest.raises(ModelFileError, match="no such file"):
+        load_model(tmp_path / "other.pth")
