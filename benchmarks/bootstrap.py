@@ -34,7 +34,7 @@ def main() -> None:
     print(
         f"{options.recordings} recordings of {result.patients} patients, {options.conditions} conditions: "
         f"{seconds[0]:.2f} s without intervals, {seconds[1]:.2f} s with {options.resamples} resamples of all "
-        f"{len(result.macro)} figures; macro AUROC {auroc.value:.4f} ({auroc.low:.4f} to {auroc.high:.4f})"
+        f"{len(result.macro)} metrics; macro AUROC {auroc.value:.4f} ({auroc.low:.4f} to {auroc.high:.4f})"
     )
 
 

@@ -1,4 +1,4 @@
-"""Training and inference on one device: recordings a second, beside what the device could reach at best.
+"""Training and inference on one device: recordings per second, beside what the device could reach at best.
 
     python benchmarks/device.py --device cuda                # batches of 32 and 256; the full network
     python benchmarks/device.py --device cpu --batches 8 --architecture configs/model/architecture/slim.yaml

@@ -86,7 +86,7 @@ def store(folder: Path) -> Measured:
 
 
 def _prepared(folder: Path) -> Any:
-    """The recordings divided; a twentieth each for validation and test."""
+    """The recordings divided; a twentieth for validation, another for test."""
     from ecgfounder_ft.data.catalog import targets
     from ecgfounder_ft.data.gather_and_split import PreparedData
     from ecgfounder_ft.data.splits import leakage_report
@@ -149,7 +149,7 @@ def probe(folder: Path) -> Measured:
 
 
 def evaluation(folder: Path) -> Measured:
-    """All figures of the recordings with 1,000 bootstrap resamples, of made-up probabilities."""
+    """All metrics of the recordings with 1,000 bootstrap resamples, of made-up probabilities."""
     from ecgfounder_ft.data.catalog import targets
     from ecgfounder_ft.evaluation.evaluate import evaluate
 

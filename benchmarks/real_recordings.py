@@ -3,10 +3,10 @@
     python benchmarks/real_recordings.py --recordings DIR [DIR ...] --weights checkpoint/demo_12_lead.pth
 
 DIR: folders of WFDB recordings whose headers carry ``Dx`` lines (SNOMED codes, or the words of CPSC 2018). Reported are
-AUROC a condition with 95% intervals from a bootstrap over patients, and their macro average, on the recordings that
-state one of the label map's conditions and on all of them. Unknown labels are left out. Two rows help where labels are
-loose: NORM where nothing but a sinus rhythm is stated, against all recordings without it; and fibrillation or flutter
-together, with the sources that do not tell them apart.
+AUROC of each condition with 95% intervals from a bootstrap over patients, and their macro average, on the recordings
+that state one of the label map's conditions and on all of them. Unknown labels are left out. Two rows help where labels
+are loose: NORM where nothing but a sinus rhythm is stated, against all recordings without it; and fibrillation or
+flutter together, with the sources that do not tell them apart.
 """
 
 import argparse
@@ -55,7 +55,7 @@ ENOUGH = 5
 @dataclass
 class RealRecordings:
     table: pd.DataFrame
-    """Catalog rows, one a recording."""
+    """Catalog rows, one per recording."""
     inputs: NDArray[np.float32]
     """(n, leads, samples), preprocessed."""
     states: NDArray[np.int8]
@@ -189,7 +189,7 @@ def auroc_rows(data: RealRecordings, logits: NDArray, label_map: LabelMap, optio
             code: {
                 "n": condition.n,
                 "positives": condition.positives,
-                **{key: getattr(condition.figures["auroc"], key) for key in ("value", "low", "high")},
+                **{key: getattr(condition.metrics["auroc"], key) for key in ("value", "low", "high")},
             }
             for code, condition in found.conditions.items()
         }
@@ -254,7 +254,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--random-start", action="store_true", help="fine-tune from random weights, to compare")
-    parser.add_argument("--json", type=Path, default=None, help="write the figures there")
+    parser.add_argument("--json", type=Path, default=None, help="write the numbers there")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     content = yaml.safe_load(options.labels.read_text())

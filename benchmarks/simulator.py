@@ -1,4 +1,4 @@
-"""Recordings a second that the simulator makes, in as many processes as there are cores.
+"""Recordings per second that the simulator makes, in as many processes as there are cores.
 
 python -m benchmarks.simulator
 """
@@ -50,7 +50,7 @@ def main() -> None:
     n = options.recordings
     print(f"{sum(n / seconds for seconds, _ in found):.0f} recordings/s in {options.processes} processes")
     for name, column in (("simulating", 0), ("preprocessing", 1)):
-        print(f"{name}: {np.mean([seconds[column] for seconds in found]) / n * 1e3:.1f} ms a recording and process")
+        print(f"{name}: {np.mean([seconds[column] for seconds in found]) / n * 1e3:.1f} ms per recording and process")
 
 
 if __name__ == "__main__":

@@ -56,7 +56,7 @@ def in_turns(ways: dict[str, Callable[[], object]], rounds: int) -> dict[str, fl
 class OwnProcess:
     """A step that runs in a process of its own whenever it is called.
 
-    Ways that take turns need that: a run of ours keeps the memory that it frees (``allocator.py``), which would speed
+    Ways that take turns need that: a run of ours keeps the memory that it frees (``memory.py``), which would speed
     up the plain way beside it as well.
     """
 
@@ -165,11 +165,11 @@ def frozen_rows(reference: Path | None, recordings: int, epochs: int, folder: Pa
 def data_rows(recordings: int, rounds: int, folder: Path) -> Rows:
     """Reading and filtering every time against building the store once and reading from it (benchmarks/store.py)."""
     # By a program of its own, since the processes that build import again whatever program starts them
-    figures = folder / "build.json"
+    output = folder / "build.json"
     command = ["-m", "benchmarks.store", "build", "--recordings", str(recordings), "--rounds", str(rounds)]
     root = Path(__file__).resolve().parents[1]
-    subprocess.run([sys.executable, *command, "--json", str(figures)], cwd=root, check=True, capture_output=True)
-    found = json.loads(figures.read_text())
+    subprocess.run([sys.executable, *command, "--json", str(output)], cwd=root, check=True, capture_output=True)
+    found = json.loads(output.read_text())
     stored = made_up_store(folder / "deliver", recordings, sparse=False)
     order = np.random.default_rng(0)
     batches = [order.choice(recordings, size=32, replace=False) for _ in range(100)]
@@ -197,7 +197,7 @@ def data_rows(recordings: int, rounds: int, folder: Path) -> Rows:
 
 
 def ceiling_rows(rounds: int) -> Rows:
-    """Products of large square matrices, and the recordings a second that they would mean for the full network."""
+    """Products of large square matrices, and the recordings per second that they would mean for the full network."""
     from benchmarks import speed_ways as ways
 
     rows: Rows = []

@@ -4,7 +4,7 @@
     python -m benchmarks.store build --recordings 200
 
 ``build`` preprocesses generated recordings (500 Hz, 10 s, both storage forms, leads in MIMIC's order) by the loop that
-one would write with wfdb and scipy, a lead and a recording at a time, and by the store; both must give the same
+one would write with wfdb and scipy, one lead of one recording at a time, and by the store; both must give the same
 numbers. ``deliver`` reads shuffled batches of 32 from the page cache. ``memory`` runs an epoch over stores of growing
 size, each in a process of its own; the shards are sparse files, so that 50,000 recordings (12 GB) need no disk, which
 the page cache, however, cannot tell from others. ``start`` opens an unchanged store again.
@@ -55,7 +55,7 @@ def seconds(run: Callable[[], object]) -> float:
 
 
 def peak_resident() -> float:
-    """MB, of this process alone: Linux hands getrusage's figure on from the parent."""
+    """MB, of this process alone: Linux hands getrusage's number on from the parent."""
     status = Path("/proc/self/status").read_text()
     return int(status.split("VmHWM:")[1].split()[0]) / 1024
 
@@ -85,7 +85,7 @@ def in_a_new_process(way: Callable[..., Result], *arguments: object) -> Result:
 
 
 def bench_build(folder: Path, n: int, rounds: int) -> dict[str, float]:
-    """Print the table; returns seconds a recording by way."""
+    """Print the table; returns seconds per recording by way."""
     table = make_recordings(folder / "recordings", n)
     ways: dict[str, tuple[Callable[..., tuple[float, float]], tuple[Any, ...]]] = {
         "plain loop": (plain_loop, (table, folder)),
@@ -105,7 +105,7 @@ def bench_build(folder: Path, n: int, rounds: int) -> dict[str, float]:
     for name, found in times.items():
         taken, busy = np.median(found, axis=0)
         print(
-            f"  {name:20s} {taken / n * 1e3:6.2f} ms a recording, {base[0] / taken:5.2f}x; "
+            f"  {name:20s} {taken / n * 1e3:6.2f} ms per recording, {base[0] / taken:5.2f}x; "
             f"processor time {busy / n * 1e3:6.2f} ms, {base[1] / busy:5.2f}x"
         )
     return {name: float(np.median(found, axis=0)[0]) / n for name, found in times.items()}
@@ -209,7 +209,7 @@ def bench_memory(folder: Path, sizes: list[int]) -> None:
         made_up_store(folder / str(n), n, sparse=True)
         before, peak, taken = in_a_new_process(epoch, folder / str(n), n)
         shutil.rmtree(folder / str(n))
-        print(f"  {n:6d} recordings: {peak:6.0f} MB ({before:.0f} MB before), {taken / n * 1e3:.3f} ms a recording")
+        print(f"  {n:6d} recordings: {peak:6.0f} MB ({before:.0f} MB before), {taken / n * 1e3:.3f} ms per recording")
 
 
 def bench_start(folder: Path, sizes: list[int]) -> None:
@@ -228,7 +228,7 @@ def main() -> None:
     parser.add_argument("--deliver", type=int, default=8000, help="recordings to deliver (0.24 MB each)")
     parser.add_argument("--sizes", type=int, nargs="+", default=[1000, 10_000, 50_000])
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--json", type=Path, help="also write seconds a recording of build there")
+    parser.add_argument("--json", type=Path, help="also write seconds per recording of build there")
     parser.add_argument("--folder", type=Path, help="where to work (a temporary folder)")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=options.folder) as name:

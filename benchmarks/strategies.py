@@ -4,7 +4,7 @@
     python -m benchmarks.strategies --sizes 128 --seeds 1  # a quick look
 
 A slim Net1D with ECGFounder's 150 outputs learns the rows that the label map names from a simulated hospital population
-(several conditions a recording, many other findings). It is then fine-tuned on other simulated patients with exactly
+(several conditions per recording, many other findings). It is then fine-tuned on other simulated patients with exactly
 one of the six conditions each. To fit two cores, recordings are 5 s at 250 Hz. Simulated data say whether a strategy
 works as it should, not which one is best on patients.
 """

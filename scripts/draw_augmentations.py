@@ -46,7 +46,7 @@ def simulated() -> Recording:
 
 
 def draw(recording: Recording, preset: str, lead: str, seed: int) -> Figure:
-    """A picture an effect; lead dropout in all leads, the others in one."""
+    """One picture per effect; lead dropout in all leads, the others in one."""
     signal = torch.from_numpy(np.ascontiguousarray(Preprocessing()(recording).signal, dtype=np.float32))
     other = torch.from_numpy(np.ascontiguousarray(Preprocessing()(simulated()).signal, dtype=np.float32))
     batch = torch.stack([signal, other])

@@ -60,7 +60,7 @@ def train(context: typer.Context) -> None:
 @app.command()
 def simulate(
     folder: Annotated[Path, typer.Argument(help="The folders of the two datasets are made in it.")],
-    recordings: Annotated[int, typer.Option(help="Recordings a condition, in both datasets together.")] = 100,
+    recordings: Annotated[int, typer.Option(help="Recordings per condition, in both datasets together.")] = 100,
     seed: Annotated[int, typer.Option(help="The same seed gives the same files.")] = 0,
     labels: Annotated[str, typer.Option(help="Label map: a file of configs/labels, by its name.")] = "six_conditions",
 ) -> None:
@@ -220,7 +220,7 @@ def predict(
     ] = None,
     trust: TRUST = None,
 ) -> None:
-    """Predict recordings as they are stored; leads, sampling rate and filters are the model's own affair."""
+    """Predict recordings as they are stored; leads, sampling rate and filters follow from the model."""
 
     def run() -> None:
         from ecgfounder_ft.ecg.formats import recordings_in

@@ -18,7 +18,7 @@ STATE_NAMES: dict[int, str] = {PRESENT: "present", ABSENT: "absent", UNKNOWN: "u
 
 
 def folder_key(name: str) -> str:
-    """What of a folder's name counts: not its case, nor what parts its words (space, underscore, hyphen).
+    """A folder's name for comparison: without its case, and with spaces for underscores and hyphens.
 
     >>> folder_key("1st-Degree_AV block")
     '1st degree av block'

@@ -74,7 +74,7 @@ def has_sources(table: pd.DataFrame, kind: dict) -> bool:
 
 
 def singles(n: int, seed: int = 0) -> tuple[pd.DataFrame, pd.Series]:
-    """n patients with a recording, a signal and a condition each."""
+    """n patients with one recording, one signal and one condition each."""
     rng = np.random.default_rng(seed)
     return make_table([(int(rng.integers(3)), k, k, 1 << int(rng.integers(3))) for k in range(n)])
 

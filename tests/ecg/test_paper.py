@@ -9,7 +9,7 @@ from ecgfounder_ft.ecg.leads import STANDARD_LEADS
 from ecgfounder_ft.ecg.paper import draw_recording, overlay_from_window
 from ecgfounder_ft.ecg.recording import Recording
 
-DPI = 254  # 10 pixels a millimetre
+DPI = 254  # 10 pixels per millimetre
 
 
 def _ink(figure: Figure) -> np.ndarray:

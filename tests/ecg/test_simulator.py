@@ -137,7 +137,7 @@ def test_flutter_rate_stands_in_the_spectrum() -> None:
         assert power[near].max() > 5 * np.median(power[around])
 
 
-def test_flutter_conducts_two_to_four_waves_a_beat() -> None:
+def test_flutter_conducts_two_to_four_waves_per_beat() -> None:
     for seed in SEEDS:
         simulated = simulate(["AFLT"], np.random.default_rng(seed))
         waves = simulated.truth.rr * simulated.truth.atrial_rate / 60
@@ -297,7 +297,7 @@ def test_every_range_is_sourced_and_ordered() -> None:
 
 
 @pytest.mark.slow
-def test_speed_is_a_hundred_recordings_a_second_and_core() -> None:
+def test_speed_is_a_hundred_recordings_per_second_and_core() -> None:
     rng = np.random.default_rng(0)
     cases = [draw_case(rng) for _ in range(300)]
     started = time.process_time()

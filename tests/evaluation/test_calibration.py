@@ -25,7 +25,7 @@ def test_temperature_undoes_overconfidence():
     assert calibration.ece_after["A"] < 0.3 * calibration.ece_before["A"]
 
 
-def test_platt_undoes_a_shift_a_condition():
+def test_platt_undoes_a_shift_of_each_condition():
     truth, targets = _multi_label()
     distorted = expit(logit(truth) * (2.0, 0.5) + (1.0, -1.5))
     calibration = fit_calibration(targets, distorted, ("A", "B"), task=MULTI_LABEL, method="platt")

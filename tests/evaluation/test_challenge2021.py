@@ -55,15 +55,15 @@ def data():
     )
 
 
-def test_the_scorers_figures_are_ours(data, tmp_path):
+def test_the_scorers_metrics_are_ours(data, tmp_path):
     names = [f"georgia/E{row:05d}" for row in range(80)]
     written = write_challenge_files(tmp_path, data, names, SNOMED)
     assert written.left_out == 2
     assert len(list(written.outputs.iterdir())) == len(list(written.labels.iterdir())) == 78
     ours = evaluate_input(written.data, resamples=0)
     for code in CODES:
-        figures = ours.conditions[code].figures
-        expected = (figures["auroc"].value, figures["auprc"].value, figures["f1"].value)
+        metrics = ours.conditions[code].metrics
+        expected = (metrics["auroc"].value, metrics["auprc"].value, metrics["f1"].value)
         assert _score(written.labels, written.outputs, SNOMED[code][0]) == pytest.approx(expected, abs=1e-12)
 
 

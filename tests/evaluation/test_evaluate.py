@@ -18,8 +18,8 @@ def test_unknown_labels_are_left_out_and_counted():
     result = evaluate(targets, probabilities, ["a", "b", "c", "a"], CODES, task=MULTI_LABEL, resamples=0)
     rbbb = result.conditions["RBBB"]
     assert (rbbb.n, rbbb.positives, rbbb.patients, rbbb.positive_patients, rbbb.unknown) == (3, 1, 3, 1, 1)
-    assert rbbb.figures["auroc"].value == 1.0
-    assert result.conditions["AFIB"].figures["specificity"].value == 1.0  # the unknown 0.99 is no false alarm
+    assert rbbb.metrics["auroc"].value == 1.0
+    assert result.conditions["AFIB"].metrics["specificity"].value == 1.0  # the unknown 0.99 is no false alarm
     assert result.overall["accuracy"].value == 1.0
     assert result.overall["accuracy"].reason == "2 recordings with an unknown label left out"
     assert result.patients == 3
@@ -54,10 +54,10 @@ def test_single_label_leaves_out_what_has_no_single_label():
 
 
 @pytest.mark.parametrize("task", [SINGLE_LABEL, MULTI_LABEL])
-def test_a_set_of_nothing_known_has_no_figure_and_no_traceback(task):
+def test_a_set_of_nothing_known_has_no_metric_and_no_traceback(task):
     targets = np.full((5, 3), -1, dtype=np.int8)
     result = evaluate(targets, np.full((5, 3), 0.5), ["p"] * 5, CODES, task=task)
-    assert all(figure.value is None and figure.reason for figure in result.macro.values())
+    assert all(metric.value is None and metric.reason for metric in result.macro.values())
     assert result.overall["accuracy"].value is None
     empty = evaluate(np.zeros((0, 3)), np.zeros((0, 3)), [], CODES, task=task)
     assert empty.n == 0
@@ -69,7 +69,7 @@ def test_nan_probabilities_are_counted_and_never_decided():
     result = evaluate(targets, probabilities, range(3), CODES, task=MULTI_LABEL)
     assert result.conditions["NORM"].without_probability == 1
     assert result.conditions["NORM"].n == 2
-    assert result.conditions["NORM"].figures["sensitivity"].value == 1.0
+    assert result.conditions["NORM"].metrics["sensitivity"].value == 1.0
     assert result.notes == ("1 recording without a probability for some condition",)
 
 
@@ -84,7 +84,7 @@ def test_metrics_json_holds_null_and_no_nan_and_reads_back():
     probabilities = generator.dirichlet(np.ones(3), 30)
     result = evaluate(targets, probabilities, range(30), CODES, task=SINGLE_LABEL)
     text = json.dumps(result.to_dict(), allow_nan=False)
-    assert json.loads(text)["conditions"]["RBBB"]["figures"]["auroc"]["value"] is None
+    assert json.loads(text)["conditions"]["RBBB"]["metrics"]["auroc"]["value"] is None
     assert Evaluation.from_dict(json.loads(text)) == result
     with pytest.raises(ValueError, match="schema 'other'"):
         Evaluation.from_dict({"schema": "other"})

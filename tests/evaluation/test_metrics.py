@@ -1,4 +1,4 @@
-"""Figures against scikit-learn, against hand-worked cases, and where there are none."""
+"""Metrics against scikit-learn, against hand-worked cases, and where there are none."""
 
 import numpy as np
 import pytest
@@ -7,13 +7,13 @@ from sklearn import metrics as sk
 from ecgfounder_ft.evaluation import metrics
 
 
-def test_figures_agree_with_scikit_learn_on_random_cases():
+def test_metrics_agree_with_scikit_learn_on_random_cases():
     generator = np.random.default_rng(0)
     for _ in range(20):
         labels = (generator.random(200) < generator.uniform(0.1, 0.9)).astype(np.int8)
         probabilities = generator.random(200).round(2)  # with ties
         decisions = probabilities >= 0.4
-        figures = metrics.condition_estimates(labels, probabilities, decisions)
+        estimates = metrics.condition_estimates(labels, probabilities, decisions)
         expected = {
             "auroc": sk.roc_auc_score(labels, probabilities),
             "auprc": sk.average_precision_score(labels, probabilities),
@@ -26,13 +26,13 @@ def test_figures_agree_with_scikit_learn_on_random_cases():
             "brier": sk.brier_score_loss(labels, probabilities),
         }
         for name, value in expected.items():
-            assert figures[name].value == pytest.approx(value, abs=1e-12), name
+            assert estimates[name].value == pytest.approx(value, abs=1e-12), name
 
 
-def test_every_figure_of_a_hand_worked_case():
+def test_every_metric_of_a_hand_worked_case():
     labels = np.array([1, 1, 0, 0, 0])
     probabilities = np.array([0.9, 0.35, 0.45, 0.1, 0.15])
-    figures = metrics.condition_estimates(labels, probabilities, probabilities >= 0.4)
+    estimates = metrics.condition_estimates(labels, probabilities, probabilities >= 0.4)
     expected = {
         "auroc": 5 / 6,
         "auprc": 1 / 2 + (1 / 2) * (2 / 3),
@@ -46,7 +46,7 @@ def test_every_figure_of_a_hand_worked_case():
         # bins 0.9: |0.9-1|, 0.3: |0.35-1|, 0.4: 0.45, 0.1: two recordings, 0.25 stated in all, none observed
         "ece": (0.1 + 0.65 + 0.45 + 0.25) / 5,
     }
-    assert {name: estimate.value for name, estimate in figures.items()} == pytest.approx(expected)
+    assert {name: estimate.value for name, estimate in estimates.items()} == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(
@@ -54,15 +54,15 @@ def test_every_figure_of_a_hand_worked_case():
     [
         ([0, 0, 0], {"auroc", "auprc", "f1", "sensitivity"}),
         ([1, 1, 1], {"auroc", "auprc", "specificity"}),
-        ([], set(metrics.FIGURES)),
+        ([], set(metrics.METRICS)),
     ],
 )
-def test_a_figure_that_does_not_exist_is_none_with_a_reason(labels, undefined):
+def test_a_metric_that_does_not_exist_is_none_with_a_reason(labels, undefined):
     labels = np.array(labels, dtype=int)
     probabilities = np.linspace(0.2, 0.8, len(labels))
-    figures = metrics.condition_estimates(labels, probabilities, probabilities >= 0.5)
-    assert {name for name, estimate in figures.items() if estimate.value is None} == undefined
-    assert all(figures[name].reason for name in undefined)
+    estimates = metrics.condition_estimates(labels, probabilities, probabilities >= 0.5)
+    assert {name for name, estimate in estimates.items() if estimate.value is None} == undefined
+    assert all(estimates[name].reason for name in undefined)
 
 
 def test_predictive_values_need_decisions_of_their_kind():

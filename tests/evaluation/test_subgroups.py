@@ -1,4 +1,4 @@
-"""Subgroups: who is in them, and that their figures are those of their recordings alone."""
+"""Subgroups: who is in them, and that their metrics are those of their recordings alone."""
 
 import numpy as np
 
@@ -15,7 +15,7 @@ def _case(n=200):
     return targets, probabilities, np.arange(n) // 2
 
 
-def test_figures_of_a_subgroup_are_those_of_its_recordings():
+def test_metrics_of_a_subgroup_are_those_of_its_recordings():
     targets, probabilities, groups = _case()
     data = prepare(targets, probabilities, groups, ("A", "B"), task=MULTI_LABEL, thresholds={"A": 0.4})
     sources = np.where(np.arange(200) < 120, "x", "y")
@@ -26,7 +26,7 @@ def test_figures_of_a_subgroup_are_those_of_its_recordings():
         resamples=50, seed=1,
     )  # fmt: skip
     assert results[1].evaluation.conditions == alone.conditions
-    assert results[1].figure("A", "auroc") == alone.conditions["A"].figures["auroc"]
+    assert results[1].metric("A", "auroc") == alone.conditions["A"].metrics["auroc"]
 
 
 def test_masks_are_over_the_recordings_given_even_where_some_were_left_out():
@@ -46,9 +46,9 @@ def test_groups_too_small_to_say_are_said_to_be():
         data, by_value("x", ["few"] * 8 + ["many"] * 42 + ["rest"] * 150)[:2], resamples=0
     )
     assert first.evaluation is None
-    assert first.figure("A", "auroc").reason == "too few: 4 patients"
-    assert second.figure("A", "auroc").value is not None
-    assert second.figure("B", "auroc").reason == "too few: 2 patients with the condition"
+    assert first.metric("A", "auroc").reason == "too few: 4 patients"
+    assert second.metric("A", "auroc").value is not None
+    assert second.metric("B", "auroc").reason == "too few: 2 patients with the condition"
 
 
 def test_values_ages_company_and_flags():
@@ -75,6 +75,6 @@ def test_in_its_own_company_a_condition_has_no_auroc():
     targets, probabilities, groups = _case()
     data = prepare(targets, probabilities, groups, ("A", "B"), task=MULTI_LABEL)
     result = evaluate_subgroups(data, by_condition(targets, ("A", "B"))[:1], resamples=0)[0]
-    assert result.figure("A", "auroc").value is None
-    assert result.figure("A", "sensitivity").value is not None
-    assert result.figure("B", "auroc").value is not None
+    assert result.metric("A", "auroc").value is None
+    assert result.metric("A", "sensitivity").value is not None
+    assert result.metric("B", "auroc").value is not None

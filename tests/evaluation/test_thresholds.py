@@ -1,4 +1,4 @@
-"""Thresholds against a search over every cut, and their fall-back."""
+"""Thresholds against a search over every threshold, and their fall-back."""
 
 import json
 
@@ -17,7 +17,7 @@ def _score(labels, probabilities, threshold, method):
 
 
 @pytest.mark.parametrize("method", ["f1", "youden"])
-def test_no_other_cut_scores_higher(method):
+def test_no_other_threshold_scores_higher(method):
     generator = np.random.default_rng(1)
     for _ in range(20):
         labels = generator.random(60) < 0.3

@@ -135,7 +135,7 @@ def test_the_whole_report_asks_no_network_and_every_link_has_its_end(text):
 
 def test_the_report_says_what_the_numbers_say(full, text):
     page = _Page(text)
-    auroc = full.evaluation.conditions["AFIB"].figures["auroc"]
+    auroc = full.evaluation.conditions["AFIB"].metrics["auroc"]
     assert f"{auroc.value:.3f}" in page.text
     assert f"{auroc.low:.3f} to {auroc.high:.3f}" in page.text
     assert "1,234: signal file is truncated" in page.text

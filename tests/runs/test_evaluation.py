@@ -59,7 +59,7 @@ def test_a_run_is_evaluated_from_its_files(tmp_path):
     result = evaluate(_run(tmp_path / "run", table), FAST)
     assert result.evaluation.n == 160
     assert result.evaluation.conditions["AFIB"].unknown == 1
-    assert result.evaluation.conditions["AFIB"].figures["auroc"].low is not None
+    assert result.evaluation.conditions["AFIB"].metrics["auroc"].low is not None
     assert result.calibration.method == "temperature"
     assert result.thresholds.method == "f1"
     assert result.validation.n == 80
@@ -76,8 +76,8 @@ def test_thresholds_and_calibration_come_from_validation_alone(tmp_path):
     second = evaluate(_run(tmp_path / "b", spoilt), FAST)
     assert second.thresholds == first.thresholds
     assert second.calibration == first.calibration
-    assert second.evaluation.conditions["AFIB"].figures["auroc"].value == pytest.approx(
-        1 - first.evaluation.conditions["AFIB"].figures["auroc"].value
+    assert second.evaluation.conditions["AFIB"].metrics["auroc"].value == pytest.approx(
+        1 - first.evaluation.conditions["AFIB"].metrics["auroc"].value
     )
 
 

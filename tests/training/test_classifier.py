@@ -134,5 +134,5 @@ def test_training_in_half_precision_ends_near_float32(label_map: LabelMap, accel
         trainer.fit(classifier, datamodule=data)
         assert all(parameter.dtype == torch.float32 for parameter in classifier.parameters())
         losses.append(float(classifier.metrics["train"]["train/loss"]))
-    assert losses[0] < 1.5  # of 1.79 for chance: something was learnt
+    assert losses[0] < 1.5  # of 1.79 for a guess: something was learnt
     assert losses[1] == pytest.approx(losses[0], abs=0.1)

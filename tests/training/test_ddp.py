@@ -53,7 +53,7 @@ def test_two_processes_train_as_one(strategy: list[str], tmp_path: Path) -> None
 
 
 @pytest.mark.slow
-def test_a_sweep_with_several_devices_a_trial_is_refused(tmp_path: Path) -> None:
+def test_a_sweep_with_several_devices_per_trial_is_refused(tmp_path: Path) -> None:
     process = _train(
         tmp_path, tmp_path, "-m", "trainer=ddp", "optimizer.lr=1e-3,1e-4", f"hydra.sweep.dir={tmp_path / 'sweep'}"
     )

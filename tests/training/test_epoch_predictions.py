@@ -12,7 +12,7 @@ from ecgfounder_ft.training.epoch_predictions import EpochPredictions
 CODES = ("a", "b", "c")
 
 
-def test_figures_are_those_of_sklearn() -> None:
+def test_metrics_are_those_of_sklearn() -> None:
     rng = np.random.default_rng(0)
     classes = rng.integers(0, 3, 60)
     logits = rng.normal(size=(60, 3)).astype(np.float32)
@@ -20,24 +20,24 @@ def test_figures_are_those_of_sklearn() -> None:
     metric = EpochPredictions(CODES, SINGLE_LABEL)
     for part in np.array_split(np.arange(60), 4):
         metric.update(torch.tensor(logits[part]), torch.tensor(target[part]), torch.ones(len(part)), torch.tensor(part))
-    figures = metric.compute()
+    metrics = metric.compute()
     probability = torch.tensor(logits).softmax(dim=1).numpy()
-    assert float(figures["macro_auroc"]) == pytest.approx(roc_auc_score(classes, probability, multi_class="ovr"))
-    assert float(figures["macro_f1"]) == pytest.approx(f1_score(classes, logits.argmax(axis=1), average="macro"))
-    assert float(figures["accuracy"]) == pytest.approx((logits.argmax(axis=1) == classes).mean())
+    assert float(metrics["macro_auroc"]) == pytest.approx(roc_auc_score(classes, probability, multi_class="ovr"))
+    assert float(metrics["macro_f1"]) == pytest.approx(f1_score(classes, logits.argmax(axis=1), average="macro"))
+    assert float(metrics["accuracy"]) == pytest.approx((logits.argmax(axis=1) == classes).mean())
 
 
 def test_in_a_single_label_task_what_is_not_stated_is_absent() -> None:
     logits = torch.tensor([[2.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 2.0, 3.0], [0.0, 2.0, 1.0]])
     stated = torch.eye(3, dtype=torch.int8)[[0, 1, 2, 2]]
     unstated = torch.where(stated == PRESENT, PRESENT, UNKNOWN).to(torch.int8)
-    figures = []
+    metrics = []
     for target in (stated, unstated):
         metric = EpochPredictions(CODES, SINGLE_LABEL)
         metric.update(logits, target, torch.ones(4), torch.arange(4))
-        figures.append({name: float(value) for name, value in metric.compute().items()})
-    assert figures[0] == figures[1]
-    assert not math.isnan(figures[0]["macro_auroc"])
+        metrics.append({name: float(value) for name, value in metric.compute().items()})
+    assert metrics[0] == metrics[1]
+    assert not math.isnan(metrics[0]["macro_auroc"])
 
 
 def test_unknown_labels_are_left_out_of_a_multi_label_task() -> None:
@@ -47,12 +47,12 @@ def test_unknown_labels_are_left_out_of_a_multi_label_task() -> None:
     )
     logits = torch.tensor([[1.0, 9.0, -1.0], [-1.0, 9.0, 1.0], [9.0, 9.0, -2.0]])
     metric.update(logits, target, torch.ones(3), torch.arange(3))
-    figures = metric.compute()
-    assert float(figures["auroc/a"]) == 1.0
-    assert math.isnan(figures["auroc/b"])
-    assert math.isnan(figures["auroc/c"])  # never present
-    assert float(figures["macro_auroc"]) == 1.0
-    assert float(figures["accuracy"]) == pytest.approx(4 / 5)
+    metrics = metric.compute()
+    assert float(metrics["auroc/a"]) == 1.0
+    assert math.isnan(metrics["auroc/b"])
+    assert math.isnan(metrics["auroc/c"])  # never present
+    assert float(metrics["macro_auroc"]) == 1.0
+    assert float(metrics["accuracy"]) == pytest.approx(4 / 5)
 
 
 def test_repeated_recordings_count_once_and_stand_in_order() -> None:

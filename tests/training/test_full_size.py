@@ -59,9 +59,9 @@ def test_full_size_training_on_real_recordings_ends_with_every_result(
         ]
     )
     config.output_dir = str(tmp_path / "run")
-    figure = run_experiment(config)  # type: ignore[arg-type]
-    assert figure is not None
-    assert 0 <= figure <= 1
+    metric = run_experiment(config)  # type: ignore[arg-type]
+    assert metric is not None
+    assert 0 <= metric <= 1
     run = tmp_path / "run"
     for name in ("metrics.json", "predictions.csv", "report.html", "model.pth", "confusion_matrix.png", "config.yaml"):
         assert (run / name).stat().st_size

@@ -47,7 +47,7 @@ def test_every_promised_file_is_there(finished_run: Path) -> None:
     assert json.loads((finished_run / "status.json").read_text())["state"] == "finished"
 
 
-def test_figures_are_those_of_the_predictions(finished_run: Path, label_map: LabelMap) -> None:
+def test_metrics_are_those_of_the_predictions(finished_run: Path, label_map: LabelMap) -> None:
     metrics = json.loads((finished_run / "metrics.json").read_text())["test"]
     table = pd.read_csv(finished_run / "predictions.csv").query("split == 'test'")
     labels = table[[f"label_{code}" for code in label_map.codes]].to_numpy()
@@ -55,10 +55,10 @@ def test_figures_are_those_of_the_predictions(finished_run: Path, label_map: Lab
     np.testing.assert_allclose(chances.sum(axis=1), 1, atol=1e-4)
     chances = Calibration.from_dict(json.loads((finished_run / "calibration.json").read_text())).apply(chances)
     for column, code in enumerate(label_map.codes):
-        found = metrics["conditions"][code]["figures"]
+        found = metrics["conditions"][code]["metrics"]
         assert found["auroc"]["value"] == pytest.approx(roc_auc_score(labels[:, column], chances[:, column]), abs=1e-9)
     expected = f1_score(labels.argmax(1), chances.argmax(1), average="macro", labels=range(6), zero_division=0)
-    values = [metrics["conditions"][code]["figures"]["f1"]["value"] or 0 for code in label_map.codes]
+    values = [metrics["conditions"][code]["metrics"]["f1"]["value"] or 0 for code in label_map.codes]
     assert np.mean(values) == pytest.approx(expected)
 
 
@@ -143,7 +143,7 @@ def test_the_untrained_start_stands_beside_the_result(finished_run: Path) -> Non
         assert start[side][f"{side}/loss"] > 0
 
 
-def test_history_has_a_row_an_epoch_with_both_sides(finished_run: Path) -> None:
+def test_history_has_one_row_per_epoch_with_both_sides(finished_run: Path) -> None:
     history = pd.read_csv(finished_run / "training_history.csv")
     assert list(history["epoch"]) == [0]
     for name in ("train/loss", "train/accuracy", "validation/loss", "validation/macro_f1", "learning_rate"):

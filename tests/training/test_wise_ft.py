@@ -18,5 +18,5 @@ def test_the_best_row_is_the_nearest_to_the_start_of_equals_and_never_an_undefin
     mode: str, expected: float
 ) -> None:
     values = {0.0: math.nan, 0.2: 1.0, 0.4: 1.0, 0.5: 3.0}
-    rows = [{"coefficient": coefficient, "figure": value} for coefficient, value in values.items()]
-    assert best_row(rows, "figure", mode)["coefficient"] == expected
+    rows = [{"coefficient": coefficient, "metric": value} for coefficient, value in values.items()]
+    assert best_row(rows, "metric", mode)["coefficient"] == expected

@@ -2,7 +2,7 @@
 
 The values, and a comment with the unit of each, are in ``configs/``. Classes of this package are their own schema: data
 sources, strategies, losses, schedules, augmentation, preprocessing, label map, split and evaluation are found where
-they are defined. Mirrored is only what is not ours (``third_party.py``) or has no class of its own. Nothing here
+they are defined. Only what is not ours (``third_party.py``) or has no class of its own is repeated here. Nothing here
 imports torch or numpy, so that ``--help`` and a refused configuration answer at once.
 """
 

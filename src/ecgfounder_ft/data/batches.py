@@ -97,8 +97,8 @@ class BatchOrder(DistributedSampler[NDArray[np.int64]]):
         count = len(self.positions)
         generator = np.random.default_rng((self.seed, self.epoch))
         if self.weights is not None:
-            chances = self.weights / self.weights.sum()
-            return self.positions[generator.choice(count, size=count, p=chances)]
+            probabilities = self.weights / self.weights.sum()
+            return self.positions[generator.choice(count, size=count, p=probabilities)]
         return self.positions[generator.permutation(count)] if self.shuffle else self.positions
 
     def __iter__(self) -> Iterator[NDArray[np.int64]]:

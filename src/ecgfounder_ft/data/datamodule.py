@@ -133,10 +133,10 @@ class ECGDataModule(pl.LightningDataModule):
 
 
 def balanced_weights(targets: NDArray[np.int8]) -> NDArray[np.float64]:
-    """Chances with which to draw recordings so that each condition is drawn equally often, (recordings,).
+    """Probabilities with which to draw recordings so that each condition is drawn equally often, (recordings,).
 
-    As if a condition were drawn first, each with the same chance and 'none of them' as one more, and then one of its
-    recordings; a recording with several conditions can be drawn through each of them. In a multi-label task,
+    As if a condition were drawn first, all with the same probability and 'none of them' as one more, and then one of
+    its recordings; a recording with several conditions can be drawn through each of them. In a multi-label task,
     conditions that come along with others are therefore still met more often than that.
 
     Args:

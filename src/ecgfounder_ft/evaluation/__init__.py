@@ -1,1 +1,1 @@
-"""Arrays in, figures out: metrics, intervals, thresholds, calibration, subgroups, comparison."""
+"""Arrays in, metrics out: intervals, thresholds, calibration, subgroups, comparison."""

@@ -1,7 +1,7 @@
 """Confidence intervals from a bootstrap over patients.
 
 Recordings of one patient are alike, so patients are drawn with replacement, each with all of its recordings (Field and
-Welsh, J R Stat Soc B 2007;69:369). A resample is a count for each patient, and every figure is computed with these
+Welsh, J R Stat Soc B 2007;69:369). A resample is a count for each patient, and every metric is computed with these
 counts as weights: counts of decisions, Brier score and calibration error are sums over patients, and AUROC and AUPRC
 follow from cumulative weights along an order of the recordings that is sorted once.
 """
@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from ecgfounder_ft.evaluation.inputs import EvaluationInput
 from ecgfounder_ft.evaluation.metrics import (
     ECE_BINS,
-    FIGURES,
-    ConditionFigures,
+    METRICS,
+    ConditionMetrics,
     Estimate,
     calibration_bin,
     count_patients,
@@ -29,39 +29,39 @@ MIN_PATIENTS = 5
 """Fewest patients with the condition, and without it, behind an interval; fewer resamples hardly vary."""
 
 RECENTRED = frozenset({"ece"})
-"""Figures that noise can only raise: resampling repeats recordings, which adds to a calibration error, so that plain
+"""Metrics that noise can only raise: resampling repeats recordings, which adds to a calibration error, so that plain
 percentiles may not even hold the estimate itself."""
 
 _CHUNK_ELEMENTS = 4_000_000
-"""Weights held at a time (recordings x resamples), 32 MB an array."""
+"""Weights held at a time (recordings x resamples), 32 MB per array."""
 
 NEEDS_POSITIVES = frozenset({"auroc", "auprc", "f1", "sensitivity"})
-"""Figures that do not exist without recordings of the condition."""
+"""Metrics that do not exist without recordings of the condition."""
 
 NEEDS_NEGATIVES = frozenset({"auroc", "auprc", "specificity"})
-"""Figures that do not exist without recordings that lack the condition."""
+"""Metrics that do not exist without recordings that lack the condition."""
 
 
 @dataclass(frozen=True)
 class Resamples:
-    """Figures in every resample, NaN where one is undefined."""
+    """Metrics in every resample, NaN where one is undefined."""
 
     conditions: NDArray[np.float64]
-    """(resamples, k, figures), figures in the order of :data:`~ecgfounder_ft.evaluation.metrics.FIGURES`."""
+    """(resamples, k, metrics), metrics in the order of :data:`~ecgfounder_ft.evaluation.metrics.METRICS`."""
     accuracy: NDArray[np.float64]
     """(resamples,) of whole recordings."""
 
     def macro(self, defined: NDArray[np.bool_]) -> NDArray[np.float64]:
-        """(resamples, figures): means over the conditions that are defined in the whole set.
+        """(resamples, metrics): means over the conditions that are defined in the whole set.
 
-        A resample in which one of them is undefined has no macro figure, so that all means are over the same
+        A resample in which one of them is undefined has no macro metric, so that all means are over the same
         conditions.
 
         Args:
-            defined: (k, figures) whether a condition has the figure in the whole set.
+            defined: (k, metrics) whether a condition has the metric in the whole set.
         """
-        values = np.full((len(self.conditions), len(FIGURES)), np.nan)
-        for place in range(len(FIGURES)):
+        values = np.full((len(self.conditions), len(METRICS)), np.nan)
+        for place in range(len(METRICS)):
             columns = defined[:, place]
             if columns.any():
                 values[:, place] = self.conditions[:, columns, place].mean(axis=1)
@@ -79,15 +79,15 @@ def resample_counts(
         yield np.bincount(flat, minlength=size * patients).reshape(size, patients).T.astype(np.float64)
 
 
-def bootstrap_figures(data: EvaluationInput, *, resamples: int = DEFAULT_RESAMPLES, seed: int = 0) -> Resamples:
-    """Every figure of every condition in each resample of the patients.
+def bootstrap_metrics(data: EvaluationInput, *, resamples: int = DEFAULT_RESAMPLES, seed: int = 0) -> Resamples:
+    """Every metric of every condition in each resample of the patients.
 
     The same patients and seed give the same draws whatever the probabilities, so that two models on the same recordings
     are compared in pairs.
     """
     n, k = data.targets.shape
     patients = int(data.groups.max()) + 1 if n else 0
-    conditions = np.full((resamples, k, len(FIGURES)), np.nan)
+    conditions = np.full((resamples, k, len(METRICS)), np.nan)
     accuracy = np.full(resamples, np.nan)
     if not patients or not resamples:
         return Resamples(conditions, accuracy)
@@ -100,7 +100,7 @@ def bootstrap_figures(data: EvaluationInput, *, resamples: int = DEFAULT_RESAMPL
     for counts in resample_counts(patients, resamples, np.random.default_rng(seed), chunk):
         rows = slice(start, start + counts.shape[1])
         for column, plan in enumerate(plans):
-            conditions[rows, column] = plan.figures(counts)
+            conditions[rows, column] = plan.metrics(counts)
         hits, total = whole @ counts
         accuracy[rows] = _divide(hits, total)
         start = rows.stop
@@ -115,18 +115,18 @@ def interval(
     too_few: str = "",
     recentred: bool = False,
 ) -> Estimate:
-    """The estimate with its percentile interval (Efron 1979) over the resamples in which the figure is defined.
+    """The estimate with its percentile interval (Efron 1979) over the resamples in which the metric is defined.
 
     No interval is given, and the reason said, where the estimate itself does not exist, where there are too few
     patients, where half the resamples or more are undefined, or where all resamples are alike (a sensitivity of 1, for
-    one: a bootstrap cannot tell how far from 1 the truth may be).
+    example: a bootstrap cannot tell how far from 1 the truth may be).
 
     Args:
         estimate: of the whole set.
         values: (resamples,), NaN where undefined.
         level: of confidence.
         too_few: why no interval may be given, empty where it may.
-        recentred: move the interval so that the resamples' median falls on the estimate, and end it at 0. For figures
+        recentred: move the interval so that the resamples' median falls on the estimate, and end it at 0. For metrics
             of :data:`RECENTRED`, which every resample raises.
     """
     if estimate.value is None:
@@ -150,11 +150,11 @@ def interval(
     return Estimate(estimate.value, low, high, undefined, both)
 
 
-def too_few_patients(figure: str, condition: ConditionFigures) -> str:
-    """Why a condition's figure gets no interval, empty where it does."""
-    if figure in NEEDS_POSITIVES and condition.positive_patients < MIN_PATIENTS:
+def too_few_patients(metric: str, condition: ConditionMetrics) -> str:
+    """Why a condition's metric gets no interval, empty where it does."""
+    if metric in NEEDS_POSITIVES and condition.positive_patients < MIN_PATIENTS:
         return f"no interval: {count_patients(condition.positive_patients)} with the condition"
-    if figure in NEEDS_NEGATIVES and condition.negative_patients < MIN_PATIENTS:
+    if metric in NEEDS_NEGATIVES and condition.negative_patients < MIN_PATIENTS:
         return f"no interval: {count_patients(condition.negative_patients)} without the condition"
     if condition.patients < MIN_PATIENTS:
         return f"no interval: {count_patients(condition.patients)}"
@@ -166,7 +166,7 @@ class _Plan:
     """What is worked out once for a condition and reused in every resample."""
 
     sums: NDArray[np.float64]
-    """(4 + 1 + bins, patients): TN, FP, FN, TP, squared errors, and probability minus label a bin, a patient each."""
+    """(4 + 1 + bins, patients): TN, FP, FN, TP, squared errors, and probability minus label per bin."""
     patient: NDArray[np.int64]
     """(n,) patients of the known recordings from the highest probability to the lowest."""
     label: NDArray[np.float64]
@@ -176,8 +176,8 @@ class _Plan:
     with_positives: NDArray[np.bool_]
     """For each run, whether a recording in it has the condition."""
 
-    def figures(self, counts: NDArray[np.float64]) -> NDArray[np.float64]:
-        """(resamples, figures) for counts (patients, resamples)."""
+    def metrics(self, counts: NDArray[np.float64]) -> NDArray[np.float64]:
+        """(resamples, metrics) for counts (patients, resamples)."""
         tn, fp, fn, tp, squares, *gaps = self.sums @ counts
         positives, negatives = tp + fn, tn + fp
         total = positives + negatives
@@ -194,7 +194,7 @@ class _Plan:
             "brier": _divide(squares, total),
             "ece": _divide(np.abs(gaps).sum(axis=0), total),
         }
-        return np.column_stack([by_name[name] for name in FIGURES])
+        return np.column_stack([by_name[name] for name in METRICS])
 
     def _areas(
         self, counts: NDArray[np.float64], positives: NDArray[np.float64], negatives: NDArray[np.float64]

@@ -4,7 +4,7 @@ Everything works on probabilities, so that it can be fitted and applied wherever
 
 * ``temperature``: one number T for all (Guo et al., ICML 2017). Log-odds are divided by T; in a single-label task
   log-probabilities are, and the softmax taken again.
-* ``platt``: a slope and an intercept a condition on its log-odds (Platt 1999, with his smoothed targets). In a
+* ``platt``: a slope and an intercept for each condition on its log-odds (Platt 1999, with his smoothed targets). In a
   single-label task the conditions are calibrated one against the rest and scaled to sum to one (Zadrozny and Elkan,
   KDD 2002).
 
@@ -154,10 +154,10 @@ def _fit_temperature(
     goal = _smoothed(present, known, task)
 
     def loss(log_temperature: float) -> float:
-        chance = np.clip(_tempered(given, float(np.exp(log_temperature)), task), _EPSILON, 1 - _EPSILON)
-        surprise = goal * np.log(chance)
+        clipped = np.clip(_tempered(given, float(np.exp(log_temperature)), task), _EPSILON, 1 - _EPSILON)
+        surprise = goal * np.log(clipped)
         if not task.exclusive:
-            surprise += (1 - goal) * np.log1p(-chance)
+            surprise += (1 - goal) * np.log1p(-clipped)
         return float(-surprise[known].sum())
 
     bound = float(np.log(MAX_TEMPERATURE))
@@ -168,7 +168,7 @@ def _fit_temperature(
 def _smoothed(present: NDArray[np.bool_], known: NDArray[np.bool_], task: Task) -> NDArray[np.float64]:
     """Platt's targets, which keep a temperature finite where validation is told apart without an error.
 
-    In a multi-label task (N+ + 1)/(N+ + 2) and 1/(N- + 2) a condition; in a single-label task as much of each
+    In a multi-label task (N+ + 1)/(N+ + 2) and 1/(N- + 2) for each condition; in a single-label task as much of each
     recording's one, 1/(n + 2), is spread over the other conditions.
     """
     if task.exclusive:

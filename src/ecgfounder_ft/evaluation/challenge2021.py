@@ -1,9 +1,9 @@
-"""Files from which the official scorer of PhysioNet/CinC Challenge 2021 gives the same figures a condition.
+"""Files from which the official scorer of PhysioNet/CinC Challenge 2021 gives the same metrics per condition.
 
 The scorer (https://github.com/physionetchallenges/evaluation-2021) reads a folder of headers, of which only the line
 ``#Dx: <codes>`` counts, and a folder with a ``<record>.csv`` for each: ``#<record>``, the codes, the decisions and the
 probabilities. It takes every code that a header lacks as absent, so only recordings whose labels are all known can be
-written. Its macro figures are over its 26 classes and mean nothing for fewer; its figures a class do.
+written. Its macro metrics are over its 26 classes and mean nothing for fewer; its metrics per class do.
 """
 
 from collections.abc import Mapping, Sequence
@@ -26,7 +26,7 @@ class ChallengeFiles:
     outputs: Path
     """Folder of CSV files."""
     data: EvaluationInput
-    """The recordings written; our figures of these are those of the scorer."""
+    """The recordings written; our metrics of these are those of the scorer."""
     left_out: int
     """Recordings with an unknown label or a missing probability."""
 

@@ -9,25 +9,25 @@ from ecgfounder_ft.errors import ExplainedError
 from ecgfounder_ft.evaluation.bootstrap import (
     DEFAULT_RESAMPLES,
     MIN_PATIENTS,
-    bootstrap_figures,
+    bootstrap_metrics,
     interval,
     too_few_patients,
 )
 from ecgfounder_ft.evaluation.evaluate import Evaluation, evaluate_input
 from ecgfounder_ft.evaluation.inputs import EvaluationInput
-from ecgfounder_ft.evaluation.metrics import FIGURES, Estimate, count_patients
+from ecgfounder_ft.evaluation.metrics import METRICS, Estimate, count_patients
 from ecgfounder_ft.labels import PRESENT
 
 
 class NotComparableError(ExplainedError):
-    """Two evaluated sets that differ, so that a difference of their figures would mean nothing."""
+    """Two evaluated sets that differ, so that a difference of their metrics would mean nothing."""
 
 
 @dataclass(frozen=True)
 class McNemar:
     """McNemar's exact test (1947) of a condition's decisions.
 
-    It takes recordings as independent; with several recordings a patient its p-value is too small.
+    It takes recordings as independent; with several recordings per patient its p-value is too small.
     """
 
     only_first_right: int
@@ -45,7 +45,7 @@ class PairedComparison:
     left_out: int
     """Recordings left out because one of the models has no probability for them."""
     conditions: dict[str, dict[str, Estimate]]
-    """Condition code to figure to difference."""
+    """Condition code to metric to difference."""
     macro: dict[str, Estimate]
     accuracy: Estimate
     mcnemar: dict[str, McNemar]
@@ -62,7 +62,7 @@ def compare(
     seed: int = 0,
     level: float = 0.95,
 ) -> PairedComparison:
-    """Differences of every figure, second minus first, over the same resamples of the same patients.
+    """Differences of every metric, second minus first, over the same resamples of the same patients.
 
     Args:
         first: prepared from the same recordings, in the same order, as ``second``.
@@ -86,26 +86,26 @@ def compare(
     if not np.array_equal(one.groups, other.groups):
         raise NotComparableError("the patients of the test recordings differ")
     evaluations = [evaluate_input(data, resamples=0) for data in (one, other)]
-    drawn = [bootstrap_figures(data, resamples=resamples, seed=seed) for data in (one, other)]
+    drawn = [bootstrap_metrics(data, resamples=resamples, seed=seed) for data in (one, other)]
     few = f"no interval: {count_patients(one.patients)}" if one.patients < MIN_PATIENTS else ""
     conditions = {}
     for column, code in enumerate(one.codes):
         condition = evaluations[0].conditions[code]
         conditions[code] = {
             name: interval(
-                _difference(*(result.conditions[code].figures[name] for result in evaluations)),
+                _difference(*(result.conditions[code].metrics[name] for result in evaluations)),
                 drawn[1].conditions[:, column, place] - drawn[0].conditions[:, column, place],
                 level=level,
                 too_few=too_few_patients(name, condition),
             )
-            for place, name in enumerate(FIGURES)
+            for place, name in enumerate(METRICS)
         }
     means = [resampled.macro(_defined(result)) for resampled, result in zip(drawn, evaluations, strict=True)]
     macro = {
         name: interval(
             _macro_difference(evaluations, name), means[1][:, place] - means[0][:, place], level=level, too_few=few
         )
-        for place, name in enumerate(FIGURES)
+        for place, name in enumerate(METRICS)
     }
     accuracy = interval(
         _difference(*(result.overall["accuracy"] for result in evaluations)),
@@ -136,7 +136,7 @@ def _difference(first: Estimate, second: Estimate) -> Estimate:
 def _macro_difference(evaluations: list[Evaluation], name: str) -> Estimate:
     """None where the two means would be over different conditions."""
     defined = [
-        {code for code, condition in result.conditions.items() if condition.figures[name].value is not None}
+        {code for code, condition in result.conditions.items() if condition.metrics[name].value is not None}
         for result in evaluations
     ]
     if defined[0] != defined[1]:
@@ -147,7 +147,7 @@ def _macro_difference(evaluations: list[Evaluation], name: str) -> Estimate:
 
 def _defined(result: Evaluation) -> np.ndarray:
     return np.array(
-        [[condition.figures[name].value is not None for name in FIGURES] for condition in result.conditions.values()]
+        [[condition.metrics[name].value is not None for name in METRICS] for condition in result.conditions.values()]
     )
 
 

@@ -14,15 +14,15 @@ from ecgfounder_ft.evaluation.bootstrap import (
     NEEDS_POSITIVES,
     RECENTRED,
     Resamples,
-    bootstrap_figures,
+    bootstrap_metrics,
     interval,
     too_few_patients,
 )
 from ecgfounder_ft.evaluation.inputs import EvaluationInput, prepare
 from ecgfounder_ft.evaluation.metrics import (
-    FIGURES,
+    METRICS,
     NO_RECORDINGS,
-    ConditionFigures,
+    ConditionMetrics,
     Confusion,
     Estimate,
     condition_estimates,
@@ -34,21 +34,21 @@ from ecgfounder_ft.evaluation.metrics import (
 from ecgfounder_ft.labels import ABSENT, PRESENT, UNKNOWN
 from ecgfounder_ft.task import Task, task_named
 
-SCHEMA = "ecgfounder-ft/metrics/1"
+SCHEMA = "ecgfounder-ft/metrics/2"
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Figures of one evaluated set."""
+    """Metrics of one evaluated set."""
 
     task: str
     codes: tuple[str, ...]
     n: int
     """Recordings evaluated."""
     patients: int
-    conditions: dict[str, ConditionFigures]
+    conditions: dict[str, ConditionMetrics]
     macro: dict[str, Estimate]
-    """Means over conditions, by the keys of :data:`~ecgfounder_ft.evaluation.metrics.FIGURES`."""
+    """Means over conditions, by the keys of :data:`~ecgfounder_ft.evaluation.metrics.METRICS`."""
     overall: dict[str, Estimate]
     """``accuracy`` (single label: the most probable condition is the label; multi label: every decision of a
     recording is right, over recordings whose labels are all known)."""
@@ -66,7 +66,7 @@ class Evaluation:
         return task_named(self.task).exclusive
 
     def to_dict(self) -> dict[str, Any]:
-        """The content of ``metrics.json``: plain containers, None where a figure does not exist."""
+        """The content of ``metrics.json``: plain containers, None where a metric does not exist."""
         content = asdict(self)
         content["codes"] = list(self.codes)
         content["notes"] = list(self.notes)
@@ -85,11 +85,11 @@ class Evaluation:
             raise ValueError(f"schema {content.get('schema')!r}, expected {SCHEMA!r}: written by another version?")
         fields = {key: value for key, value in content.items() if key != "schema"}
         conditions = {
-            code: ConditionFigures(
+            code: ConditionMetrics(
                 **{
                     **entry,
                     "confusion": Confusion(**entry["confusion"]),
-                    "figures": {name: Estimate(**figure) for name, figure in entry["figures"].items()},
+                    "metrics": {name: Estimate(**metric) for name, metric in entry["metrics"].items()},
                 }
             )
             for code, entry in fields["conditions"].items()
@@ -101,8 +101,8 @@ class Evaluation:
                 "codes": tuple(fields["codes"]),
                 "notes": tuple(fields["notes"]),
                 "conditions": conditions,
-                "macro": {name: Estimate(**figure) for name, figure in fields["macro"].items()},
-                "overall": {name: Estimate(**figure) for name, figure in fields["overall"].items()},
+                "macro": {name: Estimate(**metric) for name, metric in fields["macro"].items()},
+                "overall": {name: Estimate(**metric) for name, metric in fields["overall"].items()},
                 "confusion_matrix": None if matrix is None else tuple(tuple(row) for row in matrix),
             }
         )
@@ -120,7 +120,7 @@ def evaluate(
     seed: int = 0,
     level: float = 0.95,
 ) -> Evaluation:
-    """Every figure of an evaluated set, with intervals from a bootstrap over patients.
+    """Every metric of an evaluated set, with intervals from a bootstrap over patients.
 
     Args:
         targets: as for :func:`~ecgfounder_ft.evaluation.inputs.prepare`, as are the following five.
@@ -146,12 +146,12 @@ def evaluate_input(
     """As :func:`evaluate`, of arrays that are prepared already."""
     conditions = {code: _condition(data, column) for column, code in enumerate(data.codes)}
     macro = {
-        name: macro_estimate({code: condition.figures[name] for code, condition in conditions.items()})
-        for name in FIGURES
+        name: macro_estimate({code: condition.metrics[name] for code, condition in conditions.items()})
+        for name in METRICS
     }
     accuracy = _overall_accuracy(data)
     if resamples:
-        drawn = bootstrap_figures(data, resamples=resamples, seed=seed)
+        drawn = bootstrap_metrics(data, resamples=resamples, seed=seed)
         conditions, macro = _with_intervals(data, conditions, macro, drawn, level)
         accuracy = interval(accuracy, drawn.accuracy, level=level, too_few=_too_few(data.patients))
     return Evaluation(
@@ -172,27 +172,27 @@ def evaluate_input(
 
 def _with_intervals(
     data: EvaluationInput,
-    conditions: dict[str, ConditionFigures],
+    conditions: dict[str, ConditionMetrics],
     macro: dict[str, Estimate],
     drawn: Resamples,
     level: float,
-) -> tuple[dict[str, ConditionFigures], dict[str, Estimate]]:
-    """The figures with intervals from their resamples."""
+) -> tuple[dict[str, ConditionMetrics], dict[str, Estimate]]:
+    """The metrics with intervals from their resamples."""
     finished = {}
     for column, (code, condition) in enumerate(conditions.items()):
-        figures = {
+        metrics = {
             name: interval(
-                condition.figures[name],
+                condition.metrics[name],
                 drawn.conditions[:, column, place],
                 level=level,
                 too_few=too_few_patients(name, condition),
                 recentred=name in RECENTRED,
             )
-            for place, name in enumerate(FIGURES)
+            for place, name in enumerate(METRICS)
         }
-        finished[code] = replace(condition, figures=figures)
+        finished[code] = replace(condition, metrics=metrics)
     defined = np.array(
-        [[condition.figures[name].value is not None for name in FIGURES] for condition in conditions.values()]
+        [[condition.metrics[name].value is not None for name in METRICS] for condition in conditions.values()]
     )
     means = drawn.macro(defined)
     wide = {
@@ -207,7 +207,7 @@ def _with_intervals(
             ),
             finished,
         )
-        for place, name in enumerate(FIGURES)
+        for place, name in enumerate(METRICS)
     }
     return finished, wide
 
@@ -216,14 +216,14 @@ def _too_few(patients: int) -> str:
     return f"no interval: {count_patients(patients)}" if patients < MIN_PATIENTS else ""
 
 
-def _with_rare_conditions(name: str, macro: Estimate, conditions: dict[str, ConditionFigures]) -> Estimate:
+def _with_rare_conditions(name: str, macro: Estimate, conditions: dict[str, ConditionMetrics]) -> Estimate:
     """Say which conditions make a macro interval look surer than it is."""
     if name not in NEEDS_POSITIVES or macro.low is None:
         return macro
     rare = [
         f"{code} ({count_patients(condition.positive_patients)})"
         for code, condition in conditions.items()
-        if condition.figures[name].value is not None and condition.positive_patients < MIN_PATIENTS
+        if condition.metrics[name].value is not None and condition.positive_patients < MIN_PATIENTS
     ]
     note = f"interval too narrow, for the few of {', '.join(rare)}" if rare else ""
     return replace(macro, reason="; ".join(part for part in (macro.reason, note) if part))
@@ -239,12 +239,12 @@ def _confusion_matrix(data: EvaluationInput) -> tuple[tuple[int, ...], ...] | No
     return tuple(tuple(int(count) for count in row) for row in counts)
 
 
-def _condition(data: EvaluationInput, column: int) -> ConditionFigures:
+def _condition(data: EvaluationInput, column: int) -> ConditionMetrics:
     known = data.known[:, column]
     labels = data.targets[known, column]
     decisions = data.decisions[known, column]
     groups = data.groups[known]
-    return ConditionFigures(
+    return ConditionMetrics(
         n=int(known.sum()),
         positives=int(labels.sum()),
         patients=len(np.unique(groups)),
@@ -254,7 +254,7 @@ def _condition(data: EvaluationInput, column: int) -> ConditionFigures:
         without_probability=int(np.isnan(data.probabilities[:, column]).sum()),
         threshold=None if data.thresholds is None else float(data.thresholds[column]),
         confusion=confusion_of(labels, decisions),
-        figures=condition_estimates(labels, data.probabilities[known, column], decisions),
+        metrics=condition_estimates(labels, data.probabilities[known, column], decisions),
     )
 
 

@@ -113,13 +113,13 @@ def prepare(
     kept = np.flatnonzero(rows)
     labels, scores = task.states(labels[kept]), scores[kept]
     patients = np.unique(np.asarray(groups).astype(str)[kept], return_inverse=True)[1].reshape(-1)
-    cuts = None
+    applied = None
     if not task.exclusive:
         given = dict(thresholds or {})
-        cuts = np.array([given.get(code, DEFAULT_THRESHOLD) for code in codes], dtype=np.float64)
-    decisions = task.decisions(scores, cuts)
+        applied = np.array([given.get(code, DEFAULT_THRESHOLD) for code in codes], dtype=np.float64)
+    decisions = task.decisions(scores, applied)
     if len(kept) and len(np.unique(patients)) == 1:
-        notes.append("all recordings are of one patient: figures describe that patient, and no interval can be given")
+        notes.append("all recordings are of one patient: metrics describe that patient, and no interval can be given")
     return EvaluationInput(
-        labels, scores, patients.astype(np.int64), decisions, tuple(codes), task, cuts, tuple(notes), kept
+        labels, scores, patients.astype(np.int64), decisions, tuple(codes), task, applied, tuple(notes), kept
     )

@@ -1,7 +1,7 @@
-"""Figures of merit of a binary decision, and the plain records that carry them.
+"""Metrics of a binary decision, and the plain records that carry them.
 
 Everything here works on the recordings of one condition: labels 0/1, the model's probabilities, the decisions
-made from them. scikit-learn computes the figures that need more than four counts. A figure that does not
+made from them. scikit-learn computes the metrics that need more than four counts. A metric that does not
 exist (no recording with the condition, no positive decision) is None with the reason, never zero.
 """
 
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, brier_score_loss, confusion_matrix, roc_auc_score
 
-FIGURES: dict[str, str] = {
+METRICS: dict[str, str] = {
     "auroc": "AUROC",
     "auprc": "AUPRC",
     "f1": "F1",
@@ -24,7 +24,7 @@ FIGURES: dict[str, str] = {
     "brier": "Brier score",
     "ece": "ECE",
 }
-"""Every figure of a condition by its key in files, with its name in print."""
+"""Every metric of a condition by its key in files, with its name in print."""
 
 LOWER_IS_BETTER = frozenset({"brier", "ece"})
 
@@ -40,16 +40,16 @@ NO_NEGATIVE_DECISIONS = "no negative decision"
 
 @dataclass(frozen=True)
 class Estimate:
-    """One figure, with its interval where one was computed."""
+    """One metric, with its interval where one was computed."""
 
     value: float | None
-    """None where the figure does not exist for these recordings."""
+    """None where the metric does not exist for these recordings."""
     low: float | None = None
     """Lower end of the confidence interval."""
     high: float | None = None
     """Upper end of the confidence interval."""
     undefined_resamples: int | None = None
-    """Bootstrap resamples in which the figure did not exist; None where there was no bootstrap."""
+    """Bootstrap resamples in which the metric did not exist; None where there was no bootstrap."""
     reason: str = ""
     """Why there is no value or no interval, or what to know about it."""
 
@@ -74,7 +74,7 @@ class Confusion:
 
 
 @dataclass(frozen=True)
-class ConditionFigures:
+class ConditionMetrics:
     """What a test set says of one condition."""
 
     n: int
@@ -94,8 +94,8 @@ class ConditionFigures:
     """Probability from which the condition is decided present; None where the most probable condition is
     decided."""
     confusion: Confusion
-    figures: dict[str, Estimate] = field(default_factory=dict)
-    """By the keys of :data:`FIGURES`."""
+    metrics: dict[str, Estimate] = field(default_factory=dict)
+    """By the keys of :data:`METRICS`."""
 
     @property
     def prevalence(self) -> float | None:
@@ -131,7 +131,7 @@ def calibration_bin(probabilities: NDArray[np.floating]) -> NDArray[np.int64]:
 def condition_estimates(
     labels: NDArray[np.integer], probabilities: NDArray[np.floating], decisions: NDArray[np.bool_]
 ) -> dict[str, Estimate]:
-    """Every figure of :data:`FIGURES` for one condition, without intervals.
+    """Every metric of :data:`METRICS` for one condition, without intervals.
 
     Args:
         labels: (n,) 0 or 1, known ones only.
@@ -139,7 +139,7 @@ def condition_estimates(
         decisions: (n,) whether the condition is decided present.
     """
     if not len(labels):
-        return {name: Estimate(None, reason=NO_RECORDINGS) for name in FIGURES}
+        return {name: Estimate(None, reason=NO_RECORDINGS) for name in METRICS}
     counts = confusion_of(labels, decisions)
     tn, fp = counts.true_negatives, counts.false_positives
     fn, tp = counts.false_negatives, counts.true_positives
@@ -172,10 +172,10 @@ def count_recordings(number: int) -> str:
 
 
 def macro_estimate(estimates: dict[str, Estimate]) -> Estimate:
-    """Mean of one figure over the conditions where it exists; the reason names those where it does not.
+    """Mean of one metric over the conditions where it exists; the reason names those where it does not.
 
     Args:
-        estimates: condition code to that condition's figure.
+        estimates: condition code to that condition's metric.
     """
     missing = [code for code, estimate in estimates.items() if estimate.value is None]
     values = [estimate.value for estimate in estimates.values() if estimate.value is not None]

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from ecgfounder_ft.evaluation.comparison import NotComparableError, PairedComparison, compare
-from ecgfounder_ft.evaluation.metrics import FIGURES, LOWER_IS_BETTER
+from ecgfounder_ft.evaluation.metrics import LOWER_IS_BETTER, METRICS
 from ecgfounder_ft.evaluation.run_evaluation import RunEvaluation
 
 
@@ -33,13 +33,13 @@ def compare_evaluations(
         runs: name to evaluation, at least two, each with its recordings in the same order.
         resamples: of the patients.
         seed: of the resamples.
-        sort_by: the macro metric that orders the table, one of :data:`~ecgfounder_ft.evaluation.metrics.FIGURES`.
+        sort_by: the macro metric that orders the table, one of :data:`~ecgfounder_ft.evaluation.metrics.METRICS`.
 
     Raises:
         NotComparableError: if the runs' recordings, labels, conditions or tasks differ, or the metric is unknown.
     """
-    if sort_by not in FIGURES:
-        raise NotComparableError(f"sort by '{sort_by}': expected one of {', '.join(FIGURES)}")
+    if sort_by not in METRICS:
+        raise NotComparableError(f"sort by '{sort_by}': expected one of {', '.join(METRICS)}")
     reference, *others = runs
     differences = {}
     for name in others:
@@ -57,7 +57,7 @@ def comparison_table(comparison: RunComparison) -> pd.DataFrame:
     for name in comparison.names:
         evaluation = comparison.runs[name].evaluation
         record: dict[str, Any] = {"run": name, "recordings": evaluation.n, "patients": evaluation.patients}
-        record |= {f"macro_{figure}": evaluation.macro[figure].value for figure in FIGURES}
+        record |= {f"macro_{metric}": evaluation.macro[metric].value for metric in METRICS}
         record["accuracy_overall"] = evaluation.overall["accuracy"].value
         pair = comparison.differences.get(name)
         difference = None if pair is None else pair.macro[comparison.sorted_by]
@@ -80,11 +80,11 @@ def _refuse_other_recordings(reference: RunEvaluation, other: RunEvaluation) -> 
     )
 
 
-def _best_first(runs: Mapping[str, RunEvaluation], figure: str) -> list[str]:
+def _best_first(runs: Mapping[str, RunEvaluation], metric: str) -> list[str]:
     def key(name: str) -> tuple[bool, float]:
-        value = runs[name].evaluation.macro[figure].value
+        value = runs[name].evaluation.macro[metric].value
         if value is None:
             return (True, 0.0)
-        return (False, value if figure in LOWER_IS_BETTER else -value)
+        return (False, value if metric in LOWER_IS_BETTER else -value)
 
     return sorted(runs, key=key)

@@ -1,4 +1,4 @@
-"""The same figures for parts of the test set: sources, sexes, ages, company, signal quality."""
+"""The same metrics for parts of the test set: sources, sexes, ages, co-occurring conditions, signal quality."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -38,7 +38,7 @@ class Subgroup:
 
 @dataclass(frozen=True)
 class SubgroupEvaluation:
-    """Figures of a subgroup."""
+    """Metrics of a subgroup."""
 
     attribute: str
     value: str
@@ -48,15 +48,15 @@ class SubgroupEvaluation:
     """None where the group is too small."""
     reason: str = ""
 
-    def figure(self, code: str, name: str) -> Estimate:
-        """A condition's figure, None with the reason where the group cannot tell."""
+    def metric(self, code: str, name: str) -> Estimate:
+        """A condition's metric, None with the reason where the group cannot tell."""
         if self.evaluation is None:
             return Estimate(None, reason=self.reason)
         condition = self.evaluation.conditions[code]
-        if condition.figures[name].value is None:
-            return condition.figures[name]
+        if condition.metrics[name].value is None:
+            return condition.metrics[name]
         too_few = too_few_patients(name, condition)
-        return Estimate(None, reason=too_few.replace("no interval", "too few")) if too_few else condition.figures[name]
+        return Estimate(None, reason=too_few.replace("no interval", "too few")) if too_few else condition.metrics[name]
 
     def to_dict(self) -> dict[str, Any]:
         """Plain containers."""
@@ -81,7 +81,7 @@ def by_age(ages: ArrayLike) -> list[Subgroup]:
 
 
 def by_condition(targets: NDArray[np.integer], codes: Sequence[str]) -> list[Subgroup]:
-    """A subgroup for the recordings that have each condition, to see the others in its company; they may overlap."""
+    """A subgroup for the recordings that have each condition, to see the others beside it; they may overlap."""
     groups = [
         Subgroup("co-occurring condition", code, np.asarray(targets)[:, column] == PRESENT)
         for column, code in enumerate(codes)
@@ -116,7 +116,7 @@ def evaluate_subgroups(
         level: of confidence.
 
     Returns:
-        One result a subgroup; without an evaluation, and with the reason, where it has fewer than
+        One result per subgroup; without an evaluation, and with the reason, where it has fewer than
         :data:`~ecgfounder_ft.evaluation.bootstrap.MIN_PATIENTS` patients.
     """
     results = []

@@ -18,7 +18,7 @@ from ecgfounder_ft.task import DEFAULT_THRESHOLD
 
 @dataclass(frozen=True)
 class Thresholds:
-    """One threshold a condition and how it was chosen."""
+    """One threshold per condition and how it was chosen."""
 
     method: str
     values: dict[str, float]
@@ -102,11 +102,11 @@ def choose_thresholds(
 def _best_threshold(
     labels: NDArray[np.bool_], probabilities: NDArray[np.floating], method: str, sensitivity: float | None
 ) -> float:
-    false_rate, true_rate, cuts = roc_curve(labels, probabilities, drop_intermediate=False)
-    # the first point decides nothing present; cuts fall from the highest probability to the lowest
-    false_rate, true_rate, cuts = false_rate[1:], true_rate[1:], cuts[1:]
-    below = np.append(cuts[1:], 0.0)
-    midpoints = (cuts + below) / 2
+    false_rate, true_rate, candidates = roc_curve(labels, probabilities, drop_intermediate=False)
+    # the first point decides nothing present; candidates fall from the highest probability to the lowest
+    false_rate, true_rate, candidates = false_rate[1:], true_rate[1:], candidates[1:]
+    below = np.append(candidates[1:], 0.0)
+    midpoints = (candidates + below) / 2
     if method == "sensitivity":
         assert sensitivity is not None
         return float(midpoints[np.argmax(true_rate >= sensitivity - 1e-12)])

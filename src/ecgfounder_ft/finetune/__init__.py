@@ -1,1 +1,1 @@
-"""Fine-tuning strategies: which part of the network trains at which epoch and at which rate."""
+"""Fine-tuning strategies: which parts of the network train in which epoch, with which multipliers."""

@@ -75,8 +75,8 @@ class LoRA(Strategy):
                 setattr(block, name, _as_linear(getattr(block, name)))
         targets = ["conv1", "conv3", "se_fc1", "se_fc2"]
         inject_adapter_in_model(LoraConfig(r=self.rank, lora_alpha=self.alpha, target_modules=targets), net)
-        # peft froze the rest. What trains is said by the rates, epoch for epoch; and a parameter that is frozen when a
-        # process group is set up would never be kept the same in all processes.
+        # peft froze the rest. What trains follows from the multipliers of each epoch; and a parameter that is frozen
+        # when a process group is set up would never be kept the same in all processes.
         net.requires_grad_(True)
 
     def finish(self, net: Network) -> None:

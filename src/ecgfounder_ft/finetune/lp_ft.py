@@ -17,7 +17,7 @@ class LPFT(Strategy):
     Args:
         probe_epochs: epochs that the probe takes at most.
         patience: epochs without improvement after which it ends.
-        full_multiplier: multiple of the learning rate for every part after the probe.
+        full_multiplier: multiplier of the learning rate for every part after the probe.
 
     Raises:
         ValueError: if a number is out of range.

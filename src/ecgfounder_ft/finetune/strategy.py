@@ -1,7 +1,7 @@
 """The protocol of a fine-tuning strategy.
 
-A strategy says for an epoch which parts of the network (stem, stage1 ... stage7, head) train, and at which multiple of
-the learning rate. What is applied follows from the epoch's number and from the little a strategy remembers, which
+A strategy says for an epoch which parts of the network (stem, stage1 ... stage7, head) train, and with which multiplier
+of the learning rate. What is applied follows from the epoch's number and from the little a strategy remembers, which
 stands in the checkpoint; so a resumed run continues as it would have gone on, on either side of an unfreeze.
 
 A strategy's fields are its settings and their schema; their values are in ``configs/finetune/<module>.yaml``. No
@@ -23,7 +23,7 @@ STORE_ACTIVATIONS = ("auto", "never")
 
 @dataclass(kw_only=True)
 class Strategy(ABC):
-    """Which parts of the network train at which epoch, and at which multiple of the learning rate.
+    """Which parts of the network train in which epoch, and with which multiplier of the learning rate.
 
     Args:
         store_activations: ``auto``: what parts that never train put out is computed once and stored; ``never``.
@@ -40,7 +40,7 @@ class Strategy(ABC):
 
     @abstractmethod
     def multipliers(self, parts: Sequence[str], epoch: int) -> dict[str, float]:
-        """Multiple of the learning rate for each part, from input to output; 0 means frozen.
+        """Multiplier of the learning rate for each part, from input to output; 0 means frozen.
 
         Args:
             parts: names of the network's parts, from input to output.

@@ -70,9 +70,9 @@ def predict_files(
             continue
         probabilities = model.probabilities(np.stack(signals))
         decisions = model.decisions(probabilities)
-        for path, chances, decided in zip(read, probabilities, decisions, strict=True):
+        for path, found, decided in zip(read, probabilities, decisions, strict=True):
             row: dict[str, object] = {"path": str(path)}
-            row |= {f"probability_{code}": float(chance) for code, chance in zip(codes, chances, strict=True)}
+            row |= {f"probability_{code}": float(value) for code, value in zip(codes, found, strict=True)}
             row |= {f"decision_{code}": int(choice) for code, choice in zip(codes, decided, strict=True)}
             rows.append(row)
     return pd.DataFrame(rows), pd.DataFrame(skipped, columns=["path", "reason", "detail"])

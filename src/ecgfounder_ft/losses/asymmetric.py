@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 class Asymmetric(Loss):
     """Asymmetric loss (Ridnik et al. 2021, https://arxiv.org/abs/2009.14119); unknown conditions are left out.
 
-    A binary cross-entropy whose easy negatives count less, and, with a probability below ``clip``, not at all: of
-    many conditions a recording has few. With both exponents and ``clip`` at 0 it is the binary cross-entropy.
+    A binary cross-entropy whose easy negatives count less, and, with a probability below ``clip``, not at all: a
+    recording has few of many conditions. With both exponents and ``clip`` at 0 it is the binary cross-entropy.
 
     Args:
         gamma_negative: exponent that weighs an absent condition by its probability.

@@ -1,1 +1,1 @@
-"""Figures to pictures, tables, TensorBoard and HTML."""
+"""Metrics to pictures, tables, TensorBoard and HTML."""

@@ -4,7 +4,7 @@ Integrated gradients (Sundararajan et al., ICML 2017, through captum) share out 
 output for a recording and for a flat line over the samples. An attribution is worth showing only if it depends on what
 the network has learned; the randomisation check of Adebayo et al. (NeurIPS 2018) compares it with that of a network of
 the same build with random weights. The weights are the recording times the gradient averaged along the way, and the
-recording alone makes any two attributions alike, so that it is the gradients whose likeness tells.
+recording alone makes any two attributions alike, so the gradients are compared instead.
 """
 
 import copy
@@ -29,7 +29,7 @@ SANE_BELOW = 0.5
 
 @dataclass(frozen=True)
 class Attribution:
-    """Weights for (positive) or against (negative) one output each."""
+    """Weights for (positive) or against (negative) one output for each input."""
 
     weights: NDArray[np.float32]
     """(n, leads, samples), in units of the network's output."""

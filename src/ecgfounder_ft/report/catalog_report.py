@@ -1,4 +1,4 @@
-"""What a catalog holds, drawn: conditions by source, co-occurrence, lengths, rates, ages, sexes, examples.
+"""What a catalog holds, drawn: conditions by source, co-occurrence, lengths, sampling rates, ages, sexes, examples.
 
 Everything is read from the catalog's table (the columns of :mod:`ecgfounder_ft.data.catalog`); only the
 examples need the recordings themselves. The pictures are PNG files, joined by an ``index.html``.
@@ -47,7 +47,7 @@ class CatalogContent(Protocol):
 
     @property
     def table(self) -> pd.DataFrame:
-        """A row a recording."""
+        """One row per recording."""
 
     @property
     def skipped(self) -> pd.DataFrame:
@@ -94,7 +94,7 @@ def cooccurrence_figure(table: pd.DataFrame, label_map: LabelMap) -> Figure:
 
 
 def length_figure(table: pd.DataFrame) -> Figure:
-    """Durations, a panel a dataset, on logarithmic axes."""
+    """Durations, one panel per dataset, on logarithmic axes."""
     seconds = (table["samples"] / table["sampling_rate"]).to_numpy(dtype=float)
     datasets = table["dataset"].to_numpy(dtype=str)
     names = np.unique(datasets)
@@ -140,7 +140,7 @@ def rate_figure(table: pd.DataFrame) -> Figure:
 
 
 def age_sex_figure(table: pd.DataFrame, label_map: LabelMap) -> Figure:
-    """Ages by sex, over all recordings and a condition each, with the number that names no age."""
+    """Ages by sex, over all recordings and for each condition, with the number that names no age."""
     groups = [("all recordings", np.ones(len(table), dtype=bool))]
     present = _is(table, label_map, PRESENT)
     groups += [(code, present[:, index]) for index, code in enumerate(label_map.codes)]
@@ -271,7 +271,7 @@ def _draw_examples(
 
 
 def _people_table(table: pd.DataFrame, label_map: LabelMap) -> str:
-    """Counts a condition: recordings in each state, patients, median age, share of women."""
+    """Counts per condition: recordings in each state, patients, median age, share of women."""
     present, unknown = _is(table, label_map, PRESENT), _is(table, label_map, UNKNOWN)
     lines = []
     for index, (code, condition) in enumerate(label_map.conditions.items()):

@@ -21,21 +21,21 @@ from ecgfounder_ft.evaluation.bootstrap import MIN_PATIENTS
 from ecgfounder_ft.evaluation.calibration import Calibration
 from ecgfounder_ft.evaluation.evaluate import Evaluation
 from ecgfounder_ft.evaluation.inputs import EvaluationInput
-from ecgfounder_ft.evaluation.metrics import FIGURES, Estimate, count_patients, count_recordings
+from ecgfounder_ft.evaluation.metrics import METRICS, Estimate, count_patients, count_recordings
 from ecgfounder_ft.evaluation.recordings_to_inspect import CONFIDENT_ERROR, LEAST_CERTAIN, Case
 from ecgfounder_ft.evaluation.run_comparison import RunComparison
 from ecgfounder_ft.evaluation.run_evaluation import RunEvaluation
 from ecgfounder_ft.evaluation.subgroups import SubgroupEvaluation
 from ecgfounder_ft.evaluation.thresholds import Thresholds
 from ecgfounder_ft.labels import PRESENT, STATE_NAMES, UNKNOWN
-from ecgfounder_ft.report import plots as figures
+from ecgfounder_ft.report import plots
 from ecgfounder_ft.report.checklist import Answer, answers
 
-RANKING_FIGURES = ("auroc", "auprc", "brier", "ece")
-DECISION_FIGURES = ("sensitivity", "specificity", "ppv", "npv", "f1", "accuracy")
-SUBGROUP_FIGURES = ("auroc", "sensitivity", "specificity")
+RANKING_METRICS = ("auroc", "auprc", "brier", "ece")
+DECISION_METRICS = ("sensitivity", "specificity", "ppv", "npv", "f1", "accuracy")
+SUBGROUP_METRICS = ("auroc", "sensitivity", "specificity")
 
-COMPARISON_FIGURES = ("auroc", "auprc", "f1", "brier", "ece")
+COMPARISON_METRICS = ("auroc", "auprc", "f1", "brier", "ece")
 
 _TABLE_CONDITIONS = 8
 """Conditions side by side in a table of subgroups."""
@@ -118,7 +118,7 @@ class ReportContent:
     baselines: Mapping[str, Evaluation] = field(default_factory=dict)
     """Name of a baseline to its evaluation on the same recordings."""
     history: Sequence[Mapping[str, Any]] = ()
-    """Epoch figures, see :func:`ecgfounder_ft.report.plots.training_history_figure`."""
+    """Epoch metrics, see :func:`ecgfounder_ft.report.plots.training_history_figure`."""
     cases: Sequence[CaseDrawing] = ()
     attribution: AttributionNote | None = None
     provenance: Mapping[str, str] = field(default_factory=dict)
@@ -208,10 +208,10 @@ def render_report(content: ReportContent) -> str:
             evaluation=content.evaluation,
             sections=sections,
             pictures=pictures,
-            figure_names=FIGURES,
-            ranking_figures=RANKING_FIGURES,
-            decision_figures=DECISION_FIGURES,
-            subgroup_figures=SUBGROUP_FIGURES,
+            metric_names=METRICS,
+            ranking_metrics=RANKING_METRICS,
+            decision_metrics=DECISION_METRICS,
+            subgroup_metrics=SUBGROUP_METRICS,
             table_conditions=_TABLE_CONDITIONS,
             min_patients=MIN_PATIENTS,
             flow_totals=_flow_totals(content.flow),
@@ -225,7 +225,7 @@ def render_report(content: ReportContent) -> str:
 
 def render_comparison(comparison: RunComparison, *, title: str, created: str) -> str:
     """The page that sets runs side by side, as HTML."""
-    picture = figures.differences_figure(comparison.differences, comparison.sorted_by)
+    picture = plots.differences_figure(comparison.differences, comparison.sorted_by)
     return (
         environment()
         .get_template("comparison.html.j2")
@@ -233,16 +233,16 @@ def render_comparison(comparison: RunComparison, *, title: str, created: str) ->
             comparison=comparison,
             title=title,
             created=created,
-            picture=figures.data_uri(picture),
-            figure_names=FIGURES,
-            macro_figures=tuple(dict.fromkeys((comparison.sorted_by, *COMPARISON_FIGURES))),
+            picture=plots.data_uri(picture),
+            metric_names=METRICS,
+            macro_metrics=tuple(dict.fromkeys((comparison.sorted_by, *COMPARISON_METRICS))),
             table_conditions=_TABLE_CONDITIONS,
         )
     )
 
 
 def environment() -> Environment:
-    """Templates with the filters that print figures."""
+    """Templates with the filters that print metrics."""
     templates = Environment(
         loader=PackageLoader("ecgfounder_ft.report"),
         autoescape=True,
@@ -270,7 +270,7 @@ class Footnotes:
         self.texts: list[str] = []
 
     def mark(self, estimate: Estimate, resamples: int = 0) -> str:
-        """The number of the note that the figure needs, empty for none."""
+        """The number of the note that the metric needs, empty for none."""
         text = estimate.reason
         if estimate.undefined_resamples and "resamples" not in text:
             text = "; ".join(
@@ -332,32 +332,31 @@ def _pictures(content: ReportContent) -> dict[str, Any]:
     data, evaluation, codes = content.data, content.evaluation, content.evaluation.codes
     drawn: dict[str, Figure] = {}
     if any(condition.n for condition in evaluation.conditions.values()):
-        drawn["bars"] = figures.condition_bars_figure(evaluation, title="")
-        drawn["roc"] = figures.roc_figure(data.targets, data.probabilities, codes, evaluation=evaluation)
-        drawn["precision_recall"] = figures.precision_recall_figure(
+        drawn["bars"] = plots.condition_bars_figure(evaluation, title="")
+        drawn["roc"] = plots.roc_figure(data.targets, data.probabilities, codes, evaluation=evaluation)
+        drawn["precision_recall"] = plots.precision_recall_figure(
             data.targets, data.probabilities, codes, evaluation=evaluation
         )
-        drawn["reliability"] = figures.reliability_figure(
+        drawn["reliability"] = plots.reliability_figure(
             data.targets, data.probabilities, codes, uncalibrated=content.uncalibrated, title=""
         )
         if evaluation.confusion_matrix is not None:
-            drawn["confusion"] = figures.confusion_matrix_figure(
+            drawn["confusion"] = plots.confusion_matrix_figure(
                 np.array(evaluation.confusion_matrix), codes, title="Label and decision"
             )
         else:
-            drawn["confusion"] = figures.confusion_tables_figure(
+            drawn["confusion"] = plots.confusion_tables_figure(
                 {code: evaluation.conditions[code].confusion for code in codes}, title=""
             )
-            together = figures.decision_cooccurrence(data.targets, data.decisions)
-            drawn["cooccurrence"] = figures.cooccurrence_figure(together, codes)
+            together = plots.decision_cooccurrence(data.targets, data.decisions)
+            drawn["cooccurrence"] = plots.cooccurrence_figure(together, codes)
     if content.history:
-        drawn["history"] = figures.training_history_figure(content.history, title="")
-    pictures: dict[str, Any] = {name: figures.data_uri(figure) for name, figure in drawn.items()}
-    told = [code for code in codes if any(group.figure(code, "auroc").value is not None for group in content.subgroups)]
+        drawn["history"] = plots.training_history_figure(content.history, title="")
+    pictures: dict[str, Any] = {name: plots.data_uri(figure) for name, figure in drawn.items()}
+    told = [code for code in codes if any(group.metric(code, "auroc").value is not None for group in content.subgroups)]
     parts = np.array_split(np.array(told), math.ceil(len(told) / _FOREST_PANELS)) if told else []
     pictures["forests"] = [
-        figures.data_uri(figures.forest_figure(content.subgroups, evaluation, part.tolist(), title=""))
-        for part in parts
+        plots.data_uri(plots.forest_figure(content.subgroups, evaluation, part.tolist(), title="")) for part in parts
     ]
     return pictures
 
@@ -402,7 +401,7 @@ def _case_view(content: ReportContent, drawing: CaseDrawing) -> dict[str, Any]:
     picture = None
     if drawing.signal is not None:
         figure = draw_recording(drawing.signal, title="", overlay=drawing.overlay, position=drawing.position)
-        picture = figures.data_uri(figure, image_format="png", dpi=_PAPER_DPI)
+        picture = plots.data_uri(figure, image_format="png", dpi=_PAPER_DPI)
     return {"drawing": drawing, "case": drawing.case, "conditions": conditions, "picture": picture}
 
 

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from ecgfounder_ft.evaluation import curves
 from ecgfounder_ft.evaluation.comparison import PairedComparison
 from ecgfounder_ft.evaluation.evaluate import Evaluation
-from ecgfounder_ft.evaluation.metrics import FIGURES, Confusion, Estimate
+from ecgfounder_ft.evaluation.metrics import METRICS, Confusion, Estimate
 from ecgfounder_ft.evaluation.subgroups import SubgroupEvaluation
 from ecgfounder_ft.labels import UNKNOWN
 
@@ -31,8 +31,8 @@ _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#
 _DASHES = ("-", "--", ":", "-.")
 _GREY = "#666666"
 
-BAR_FIGURES = ("auroc", "auprc", "f1", "sensitivity", "specificity")
-"""Figures drawn as bars beside each other by default."""
+BAR_METRICS = ("auroc", "auprc", "f1", "sensitivity", "specificity")
+"""Metrics drawn as bars beside each other by default."""
 
 
 def colour_of(index: int) -> str:
@@ -79,7 +79,7 @@ def confusion_matrix_figure(
 
 
 def confusion_tables_figure(
-    confusions: Mapping[str, Confusion], *, title: str = "Confusion matrices, a condition each"
+    confusions: Mapping[str, Confusion], *, title: str = "Confusion matrices, one per condition"
 ) -> Figure:
     """A 2 x 2 table of label and decision for each condition."""
     columns = min(3, max(1, len(confusions)))
@@ -137,10 +137,10 @@ def _draw_confusion(
     totals: NDArray[np.integer] | None = None,
 ) -> None:
     of = counts.sum(axis=1) if totals is None else totals
-    rates = np.divide(counts, of[:, None], out=np.zeros(counts.shape), where=of[:, None] > 0)
-    axes.imshow(rates, cmap="Blues", vmin=0, vmax=1, aspect="equal")
+    shares = np.divide(counts, of[:, None], out=np.zeros(counts.shape), where=of[:, None] > 0)
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="equal")
     for row, column in np.ndindex(*counts.shape):
-        share = f"{rates[row, column]:.0%}" if of[row] else "–"
+        share = f"{shares[row, column]:.0%}" if of[row] else "–"
         axes.text(
             column,
             row,
@@ -148,7 +148,7 @@ def _draw_confusion(
             ha="center",
             va="center",
             fontsize=9,
-            color="white" if rates[row, column] > 0.55 else "black",
+            color="white" if shares[row, column] > 0.55 else "black",
         )
     axes.set_xticks(range(len(column_names)), column_names, rotation=45 if len(column_names) > 2 else 0)
     axes.set_yticks(range(len(row_names)), row_names)
@@ -159,18 +159,18 @@ def _draw_confusion(
 
 
 def condition_bars_figure(
-    evaluation: Evaluation, *, figures: Sequence[str] = BAR_FIGURES, title: str = "Figures by condition"
+    evaluation: Evaluation, *, metrics: Sequence[str] = BAR_METRICS, title: str = "Metrics by condition"
 ) -> Figure:
-    """Bars of several figures for each condition, with intervals where they were computed."""
+    """Bars of several metrics for each condition, with intervals where they were computed."""
     codes = evaluation.codes
     figure = _new_figure(max(7.0, 1.3 * len(codes) + 2), 4.2)
     axes = figure.add_subplot()
-    width = 0.8 / len(figures)
-    for place, name in enumerate(figures):
-        positions = np.arange(len(codes)) + (place - (len(figures) - 1) / 2) * width
-        estimates = [evaluation.conditions[code].figures[name] for code in codes]
+    width = 0.8 / len(metrics)
+    for place, name in enumerate(metrics):
+        positions = np.arange(len(codes)) + (place - (len(metrics) - 1) / 2) * width
+        estimates = [evaluation.conditions[code].metrics[name] for code in codes]
         values = [0.0 if estimate.value is None else estimate.value for estimate in estimates]
-        axes.bar(positions, values, width * 0.92, label=FIGURES[name], color=colour_of(place))
+        axes.bar(positions, values, width * 0.92, label=METRICS[name], color=colour_of(place))
         for x, estimate in zip(positions, estimates, strict=True):
             if estimate.value is None:
                 axes.text(x, 0.01, "undefined", rotation=90, ha="center", va="bottom", fontsize=7, color=_GREY)
@@ -183,7 +183,7 @@ def condition_bars_figure(
     axes.set_ylim(0, 1.02)
     axes.set_title(title)
     _plain(axes, grid="y")
-    figure.legend(loc="outside lower center", ncols=len(figures), frameon=False, fontsize=9)
+    figure.legend(loc="outside lower center", ncols=len(metrics), frameon=False, fontsize=9)
     return figure
 
 
@@ -212,7 +212,7 @@ def roc_figure(
     axes.plot([0, 1], [0, 1], color="#aaaaaa", linewidth=1, linestyle="--")
     for column, code in enumerate(codes):
         curve = curves.roc(*_known(targets, probabilities, column))
-        area = "" if evaluation is None else f"  {_value(evaluation.conditions[code].figures['auroc'])}"
+        area = "" if evaluation is None else f"  {_value(evaluation.conditions[code].metrics['auroc'])}"
         x, y = (np.empty(0), np.empty(0)) if curve is None else (curve.x, curve.y)
         axes.plot(x, y, color=colour_of(column), linestyle=_dash_of(column), label=f"{code}{area}", linewidth=1.6)
     axes.set_xlabel("1 - specificity")
@@ -235,7 +235,7 @@ def precision_recall_figure(
     for column, code in enumerate(codes):
         labels, scores = _known(targets, probabilities, column)
         curve = curves.precision_recall(labels, scores)
-        area = "" if evaluation is None else f"  {_value(evaluation.conditions[code].figures['auprc'])}"
+        area = "" if evaluation is None else f"  {_value(evaluation.conditions[code].metrics['auprc'])}"
         x, y = (np.empty(0), np.empty(0)) if curve is None else (curve.x, curve.y)
         axes.step(
             x,
@@ -274,7 +274,7 @@ def reliability_figure(
     uncalibrated: NDArray[np.floating] | None = None,
     title: str = "Reliability",
 ) -> Figure:
-    """Stated probability against observed share, a panel a condition; dot areas show the recordings in a bin.
+    """Stated probability against observed share, one panel per condition; dot areas show the recordings in a bin.
 
     Args:
         targets: (n, k) 1, 0 or -1 (unknown).
@@ -322,12 +322,12 @@ _HISTORY_PANELS: dict[str, str] = {
 
 
 def training_history_figure(rows: Iterable[Mapping[str, Any]], *, title: str = "Training history") -> Figure:
-    """Epoch figures over epochs, a panel each.
+    """Epoch metrics over epochs, one panel for each.
 
     Args:
-        rows: an epoch each (or several rows an epoch, which are merged), with ``epoch`` and any of ``loss``,
+        rows: one per epoch (or several, which are merged), with ``epoch`` and any of ``loss``,
             ``accuracy``, ``macro_f1``, ``macro_auroc`` and ``learning_rate``, each plain or as
-            ``<split>/<figure>``. Empty and missing entries are skipped, other names left out.
+            ``<side>/<metric>``. Empty and missing entries are skipped, other names left out.
         title: above the panels.
     """
     series = _history_series(rows)
@@ -339,16 +339,16 @@ def training_history_figure(rows: Iterable[Mapping[str, Any]], *, title: str = "
     if not panels:
         _say(figure.add_subplot(), "no epoch was completed")
         return figure
-    splits = list(dict.fromkeys(split for name in panels for split in series[name]))
+    sides = list(dict.fromkeys(side for name in panels for side in series[name]))
     for place, name in enumerate(panels):
         axes = figure.add_subplot(lines, columns, place + 1)
-        for split, points in series[name].items():
+        for side, points in series[name].items():
             epochs = sorted(points)
             axes.plot(
                 epochs,
                 [points[epoch] for epoch in epochs],
-                color=colour_of(splits.index(split)) if split else _GREY,
-                label=split or None,
+                color=colour_of(sides.index(side)) if side else _GREY,
+                label=side or None,
                 marker="o",
                 markersize=3,
                 linewidth=1.5,
@@ -365,17 +365,17 @@ def training_history_figure(rows: Iterable[Mapping[str, Any]], *, title: str = "
 
 
 def _history_series(rows: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, dict[int, float]]]:
-    """Figure name to split ("" for none) to epoch to value."""
+    """Metric name to side ("" for none) to epoch to value."""
     series: dict[str, dict[str, dict[int, float]]] = {}
     for row in rows:
         epoch = _number(row.get("epoch"))
         if epoch is None:
             continue
         for key, entry in row.items():
-            split, _, name = str(key).rpartition("/")
+            side, _, name = str(key).rpartition("/")
             value = _number(entry)
             if value is not None and name in _HISTORY_PANELS:
-                series.setdefault(name, {}).setdefault(split, {})[int(epoch)] = value
+                series.setdefault(name, {}).setdefault(side, {})[int(epoch)] = value
     return series
 
 
@@ -412,7 +412,7 @@ def forest_figure(
     name: str = "auroc",
     title: str | None = None,
 ) -> Figure:
-    """One figure over subgroups, a panel a condition: dots with intervals, and a line at the whole set's value.
+    """One metric over subgroups, one panel per condition: dots with intervals, and a line at the whole set's value.
 
     A subgroup that cannot tell has ``–`` in place of a dot.
 
@@ -420,22 +420,22 @@ def forest_figure(
         subgroups: in the order drawn, those of one attribute together.
         evaluation: of the whole set.
         codes: the conditions drawn, side by side.
-        name: key of the figure.
-        title: above the panels; the figure's name where None.
+        name: key of the metric.
+        title: above the panels; the metric's name where None.
     """
     labels, places, heads = _forest_rows(subgroups)
     height = 0.9 + 0.2 * (len(labels) + len(heads))
     figure = _new_figure(2.6 + 2.3 * len(codes), max(2.0, height))
     panels = figure.subplots(1, len(codes), sharey=True, squeeze=False)[0]
     for column, (code, axes) in enumerate(zip(codes, panels, strict=True)):
-        whole = evaluation.conditions[code].figures[name]
+        whole = evaluation.conditions[code].metrics[name]
         colour = colour_of(evaluation.codes.index(code))
         if whole.value is not None:
             axes.axvline(whole.value, color="#aaaaaa", linewidth=1.2)
             if whole.low is not None and whole.high is not None:
                 axes.axvspan(whole.low, whole.high, color="#eeeeee", linewidth=0)
         for group, place in zip(subgroups, places, strict=True):
-            estimate = group.figure(code, name)
+            estimate = group.metric(code, name)
             if estimate.value is None:
                 axes.text(0.02, place, "–", transform=axes.get_yaxis_transform(), va="center", color=_GREY)
                 continue
@@ -456,7 +456,7 @@ def forest_figure(
                     ha="right", va="center",
                 )  # fmt: skip
         axes.set_ylim(max([*places, 0]) + 0.7, -0.7)
-    figure.suptitle(FIGURES[name] + " by subgroup" if title is None else title)
+    figure.suptitle(METRICS[name] + " by subgroup" if title is None else title)
     return figure
 
 
@@ -478,11 +478,11 @@ def _forest_rows(subgroups: Sequence[SubgroupEvaluation]) -> tuple[list[str], li
 
 
 def differences_figure(differences: Mapping[str, PairedComparison], name: str, *, title: str = "") -> Figure:
-    """Differences of one figure from a reference, by condition and macro, a row a run within each.
+    """Differences of one metric from a reference, by condition and macro, with one row per run.
 
     Args:
         differences: run to its comparison with the reference.
-        name: key of the figure.
+        name: key of the metric.
         title: above the picture.
     """
     codes = list(next(iter(differences.values())).conditions) if differences else []
@@ -504,7 +504,7 @@ def differences_figure(differences: Mapping[str, PairedComparison], name: str, *
         axes.plot([], [], "o-", color=colour_of(place), label=run)
     axes.set_yticks(range(len(rows)), rows)
     axes.set_ylim(len(rows) - 0.4, -0.6)
-    axes.set_xlabel(f"difference of {FIGURES[name]}")
+    axes.set_xlabel(f"difference of {METRICS[name]}")
     axes.set_title(title)
     _plain(axes, grid="x")
     figure.legend(loc="outside lower center", ncols=min(3, max(1, len(differences))), frameon=False, fontsize=9)

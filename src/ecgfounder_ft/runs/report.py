@@ -212,14 +212,14 @@ def metrics_of(run: RunEvaluation, start: Mapping[str, Any], counts: Mapping[str
 
 
 def classification_report(evaluation: Evaluation) -> dict[str, Any]:
-    """Precision, recall, F1 and support a condition, with their macro means, as scikit-learn names them."""
+    """Precision, recall, F1 and support per condition, with their macro means, as scikit-learn names them."""
     names = {"precision": "ppv", "recall": "sensitivity", "f1-score": "f1"}
     report: dict[str, Any] = {
-        code: {name: condition.figures[figure].value for name, figure in names.items()}
+        code: {name: condition.metrics[metric].value for name, metric in names.items()}
         | {"support": condition.positives}
         for code, condition in evaluation.conditions.items()
     }
-    report["macro avg"] = {name: evaluation.macro[figure].value for name, figure in names.items()}
+    report["macro avg"] = {name: evaluation.macro[metric].value for name, metric in names.items()}
     report["macro avg"]["support"] = sum(condition.positives for condition in evaluation.conditions.values())
     report["accuracy"] = evaluation.overall["accuracy"].value
     return report

@@ -23,7 +23,7 @@ class BatchSizeSearch:
 
     chosen: int
     speed: dict[int, float]
-    """Recordings a second in training, by batch size."""
+    """Recordings per second in training, by batch size."""
     too_large: int | None = None
     """The first size that the GPU's memory did not hold."""
 
@@ -88,7 +88,7 @@ def _speed(
     device: torch.device,
     autocast: torch.dtype | None,
 ) -> float:
-    """Recordings a second, with the median of the timed steps.
+    """Recordings per second, with the median of the timed steps.
 
     Raises:
         torch.OutOfMemoryError: if the step needs more than its share of the GPU's memory.

@@ -80,16 +80,16 @@ def print_summary(evaluation: Evaluation, start: Pass, report: str) -> None:
     for name in ("condition", "n", "AUROC", "95% interval", "start", "AUPRC", "F1", "sens.", "spec."):
         table.add_column(name, justify="left" if name == "condition" else "right", no_wrap=True)
     rows = [
-        (code, condition.positives, condition.figures, start.metrics["test"].get(f"test/auroc/{code}"))
+        (code, condition.positives, condition.metrics, start.metrics["test"].get(f"test/auroc/{code}"))
         for code, condition in evaluation.conditions.items()
     ]
     rows.append(("macro", evaluation.n, evaluation.macro, start.metrics["test"].get("test/macro_auroc")))
-    for name, n, figures, before in rows:
+    for name, n, metrics, before in rows:
         if name == "macro":
             table.add_section()
-        auroc = figures["auroc"]
+        auroc = metrics["auroc"]
         interval = "-" if auroc.low is None else f"{auroc.low:.3f}-{auroc.high:.3f}"
-        cells = [_cell(figures[figure].value) for figure in ("auprc", "f1", "sensitivity", "specificity")]
+        cells = [_cell(metrics[metric].value) for metric in ("auprc", "f1", "sensitivity", "specificity")]
         table.add_row(name, str(n), _cell(auroc.value), interval, _cell(before), *cells)
     console = Console()
     console.print(table)

@@ -41,7 +41,7 @@ from ecgfounder_ft.memory import keep_freed_memory
 
 _SHARD_ROWS = (32, 1024)  # fewest and most recordings per shard
 _SHARDS_PER_BUILD = 64  # aimed at between those: even work for the processes, and a progress bar that moves
-_ROWS_WORTH_A_PROCESS = 256  # a process takes about a second to start, the time of some hundred recordings
+_FEWEST_ROWS_PER_PROCESS = 256  # a process takes about a second to start, the time of some hundred recordings
 _POLL_SECONDS = 0.5
 _ADVICE = "make room, choose another folder for the store, or fewer recordings (max_samples)"
 _MISSING_MICROVOLTS = np.float32(-(2**31))  # the smallest int32
@@ -247,7 +247,7 @@ def _shards(
     store: Path, chunks: Sequence[list[str]], known: frozenset[str], preprocessing: Preprocessing, workers: int
 ) -> Iterator[list[Entry]]:
     """Build one shard per chunk, in this process or in several, and yield its entries as each is done."""
-    workers = min(workers, len(chunks), sum(map(len, chunks)) // _ROWS_WORTH_A_PROCESS)
+    workers = min(workers, len(chunks), sum(map(len, chunks)) // _FEWEST_ROWS_PER_PROCESS)
     if workers <= 1:
         keep_freed_memory()
         for chunk in chunks:
@@ -346,7 +346,7 @@ def _index_rows(store: Path) -> int:
     return sum(parquet.read_metadata(file).num_rows for file in store.glob("index-*.parquet"))
 
 
-# --- Room and words -------------------------------------------------------------------------------------------------
+# --- Disk space -----------------------------------------------------------------------------------------------------
 
 
 def _require_room(store: Path, recordings: int, preprocessing: Preprocessing) -> None:

@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 
 
 class Entry(NamedTuple):
-    """One source recording in an index; the columns of the index files."""
+    """One source recording in an index; its fields are the columns of the index files."""
 
     path: str
     """The header, absolute."""
