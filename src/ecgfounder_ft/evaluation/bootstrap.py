@@ -17,6 +17,7 @@ from ecgfounder_ft.evaluation.metrics import (
     ECE_BINS,
     METRICS,
     ConditionMetrics,
+    Counts,
     Estimate,
     calibration_bin,
     count_patients,
@@ -28,18 +29,8 @@ DEFAULT_RESAMPLES = 1000
 MIN_PATIENTS = 5
 """Fewest patients with the condition, and without it, behind an interval; fewer resamples hardly vary."""
 
-RECENTRED = frozenset({"ece"})
-"""Metrics that noise can only raise: resampling repeats recordings, which adds to a calibration error, so that plain
-percentiles may not even hold the estimate itself."""
-
 _CHUNK_ELEMENTS = 4_000_000
 """Weights held at a time (recordings x resamples), 32 MB per array."""
-
-NEEDS_POSITIVES = frozenset({"auroc", "auprc", "f1", "sensitivity"})
-"""Metrics that do not exist without recordings of the condition."""
-
-NEEDS_NEGATIVES = frozenset({"auroc", "auprc", "specificity"})
-"""Metrics that do not exist without recordings that lack the condition."""
 
 
 @dataclass(frozen=True)
@@ -127,7 +118,7 @@ def interval(
         level: of confidence.
         too_few: why no interval may be given, empty where it may.
         recentred: move the interval so that the resamples' median falls on the estimate, and end it at 0. For metrics
-            of :data:`RECENTRED`, which every resample raises.
+            of which noise can only raise.
     """
     if estimate.value is None:
         return estimate
@@ -152,9 +143,9 @@ def interval(
 
 def too_few_patients(metric: str, condition: ConditionMetrics) -> str:
     """Why a condition's metric gets no interval, empty where it does."""
-    if metric in NEEDS_POSITIVES and condition.positive_patients < MIN_PATIENTS:
+    if METRICS[metric].needs_positives and condition.positive_patients < MIN_PATIENTS:
         return f"no interval: {count_patients(condition.positive_patients)} with the condition"
-    if metric in NEEDS_NEGATIVES and condition.negative_patients < MIN_PATIENTS:
+    if METRICS[metric].needs_negatives and condition.negative_patients < MIN_PATIENTS:
         return f"no interval: {count_patients(condition.negative_patients)} without the condition"
     if condition.patients < MIN_PATIENTS:
         return f"no interval: {count_patients(condition.patients)}"
@@ -179,21 +170,19 @@ class _Plan:
     def metrics(self, counts: NDArray[np.float64]) -> NDArray[np.float64]:
         """(resamples, metrics) for counts (patients, resamples)."""
         tn, fp, fn, tp, squares, *gaps = self.sums @ counts
-        positives, negatives = tp + fn, tn + fp
-        total = positives + negatives
-        auroc, auprc = self._areas(counts, positives, negatives)
+        of_decisions = Counts(tn, fp, fn, tp)
+        total = of_decisions.positives + of_decisions.negatives
+        auroc, auprc = self._areas(counts, of_decisions.positives, of_decisions.negatives)
         by_name = {
             "auroc": auroc,
             "auprc": auprc,
-            "f1": np.where(positives > 0, _divide(2 * tp, 2 * tp + fp + fn), np.nan),
-            "sensitivity": _divide(tp, positives),
-            "specificity": _divide(tn, negatives),
-            "ppv": _divide(tp, tp + fp),
-            "npv": _divide(tn, tn + fn),
-            "accuracy": _divide(tp + tn, total),
             "brier": _divide(squares, total),
             "ece": _divide(np.abs(gaps).sum(axis=0), total),
         }
+        for name, metric in METRICS.items():
+            if metric.ratio is not None:
+                ratio = metric.ratio(of_decisions)
+                by_name[name] = _divide(ratio.numerator, ratio.denominator)
         return np.column_stack([by_name[name] for name in METRICS])
 
     def _areas(

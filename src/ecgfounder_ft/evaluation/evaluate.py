@@ -11,8 +11,6 @@ from sklearn.metrics import confusion_matrix
 from ecgfounder_ft.evaluation.bootstrap import (
     DEFAULT_RESAMPLES,
     MIN_PATIENTS,
-    NEEDS_POSITIVES,
-    RECENTRED,
     Resamples,
     bootstrap_metrics,
     interval,
@@ -186,7 +184,7 @@ def _with_intervals(
                 drawn.conditions[:, column, place],
                 level=level,
                 too_few=too_few_patients(name, condition),
-                recentred=name in RECENTRED,
+                recentred=METRICS[name].raised_by_noise,
             )
             for place, name in enumerate(METRICS)
         }
@@ -203,7 +201,7 @@ def _with_intervals(
                 means[:, place],
                 level=level,
                 too_few=_too_few(data.patients),
-                recentred=name in RECENTRED,
+                recentred=METRICS[name].raised_by_noise,
             ),
             finished,
         )
@@ -218,7 +216,7 @@ def _too_few(patients: int) -> str:
 
 def _with_rare_conditions(name: str, macro: Estimate, conditions: dict[str, ConditionMetrics]) -> Estimate:
     """Say which conditions make a macro interval look surer than it is."""
-    if name not in NEEDS_POSITIVES or macro.low is None:
+    if not METRICS[name].needs_positives or macro.low is None:
         return macro
     rare = [
         f"{code} ({count_patients(condition.positive_patients)})"

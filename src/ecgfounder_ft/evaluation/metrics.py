@@ -6,27 +6,13 @@ exist (no recording with the condition, no positive decision) is None with the r
 """
 
 import math
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import astuple, dataclass, field
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, brier_score_loss, confusion_matrix, roc_auc_score
-
-METRICS: dict[str, str] = {
-    "auroc": "AUROC",
-    "auprc": "AUPRC",
-    "f1": "F1",
-    "sensitivity": "Sensitivity",
-    "specificity": "Specificity",
-    "ppv": "PPV",
-    "npv": "NPV",
-    "accuracy": "Accuracy",
-    "brier": "Brier score",
-    "ece": "ECE",
-}
-"""Every metric of a condition by its key in files, with its name in print."""
-
-LOWER_IS_BETTER = frozenset({"brier", "ece"})
 
 ECE_BINS = 10
 """Equal-width bins of the expected calibration error and of reliability curves (Naeini et al., AAAI 2015)."""
@@ -36,6 +22,103 @@ NO_POSITIVES = "no recording with the condition"
 NO_NEGATIVES = "no recording without the condition"
 NO_POSITIVE_DECISIONS = "no positive decision"
 NO_NEGATIVE_DECISIONS = "no negative decision"
+
+
+class Counts(NamedTuple):
+    """Decisions of one condition: numbers, or arrays of them (one per resample)."""
+
+    true_negatives: Any
+    false_positives: Any
+    false_negatives: Any
+    true_positives: Any
+
+    @property
+    def positives(self) -> Any:
+        """Recordings with the condition."""
+        return self.true_positives + self.false_negatives
+
+    @property
+    def negatives(self) -> Any:
+        """Recordings without it."""
+        return self.true_negatives + self.false_positives
+
+
+class Ratio(NamedTuple):
+    """A metric that follows from the counts alone."""
+
+    numerator: Any
+    denominator: Any
+    undefined: str
+    """Why there is no value where the denominator is 0."""
+
+
+@dataclass(frozen=True)
+class Metric:
+    """All that there is to know of a metric. One that follows from the counts is one more entry in :data:`METRICS`."""
+
+    label: str
+    """Its name in print."""
+    table: str
+    """The table of the report that it stands in: ``ranking`` (of probabilities) or ``decision``."""
+    ratio: Callable[[Counts], Ratio] | None = None
+    """None where it takes more than the counts: :func:`condition_estimates` and the bootstrap then each compute it."""
+    lower_is_better: bool = False
+    needs_positives: bool = False
+    """It does not exist without recordings of the condition."""
+    needs_negatives: bool = False
+    """It does not exist without recordings that lack the condition."""
+    raised_by_noise: bool = False
+    """Resampling repeats recordings, which adds to it, so that percentiles may not even hold the estimate itself."""
+
+
+def _f1(counts: Counts) -> Ratio:
+    # without a recording of the condition 2 TP / (2 TP + FP + FN) is 0 or 0/0 whatever the model does
+    wrong = counts.false_positives + counts.false_negatives
+    there = counts.positives > 0
+    return Ratio(2 * counts.true_positives, (2 * counts.true_positives + wrong) * there, NO_POSITIVES)
+
+
+METRICS: dict[str, Metric] = {
+    "auroc": Metric("AUROC", "ranking", needs_positives=True, needs_negatives=True),
+    "auprc": Metric("AUPRC", "ranking", needs_positives=True, needs_negatives=True),
+    "f1": Metric("F1", "decision", _f1, needs_positives=True),
+    "sensitivity": Metric(
+        "Sensitivity",
+        "decision",
+        lambda counts: Ratio(counts.true_positives, counts.positives, NO_POSITIVES),
+        needs_positives=True,
+    ),
+    "specificity": Metric(
+        "Specificity",
+        "decision",
+        lambda counts: Ratio(counts.true_negatives, counts.negatives, NO_NEGATIVES),
+        needs_negatives=True,
+    ),
+    "ppv": Metric(
+        "PPV",
+        "decision",
+        lambda counts: Ratio(
+            counts.true_positives, counts.true_positives + counts.false_positives, NO_POSITIVE_DECISIONS
+        ),
+    ),
+    "npv": Metric(
+        "NPV",
+        "decision",
+        lambda counts: Ratio(
+            counts.true_negatives, counts.true_negatives + counts.false_negatives, NO_NEGATIVE_DECISIONS
+        ),
+    ),
+    "accuracy": Metric(
+        "Accuracy",
+        "decision",
+        lambda counts: Ratio(
+            counts.true_positives + counts.true_negatives, counts.positives + counts.negatives, NO_RECORDINGS
+        ),
+    ),
+    "brier": Metric("Brier score", "ranking", lower_is_better=True),
+    "ece": Metric("ECE", "ranking", lower_is_better=True, raised_by_noise=True),
+}
+"""Every metric of a condition by its key in files."""
 
 
 @dataclass(frozen=True)
@@ -140,25 +223,18 @@ def condition_estimates(
     """
     if not len(labels):
         return {name: Estimate(None, reason=NO_RECORDINGS) for name in METRICS}
-    counts = confusion_of(labels, decisions)
-    tn, fp = counts.true_negatives, counts.false_positives
-    fn, tp = counts.false_negatives, counts.true_positives
-    positives, negatives = tp + fn, tn + fp
-    one_sided = NO_POSITIVES if not positives else NO_NEGATIVES if not negatives else ""
+    confusion = confusion_of(labels, decisions)
+    counts = Counts(*astuple(confusion))
+    one_sided = NO_POSITIVES if not counts.positives else NO_NEGATIVES if not counts.negatives else ""
     ranked = not one_sided
-    return {
+    found = {
         "auroc": Estimate(float(roc_auc_score(labels, probabilities)) if ranked else None, reason=one_sided),
         "auprc": Estimate(float(average_precision_score(labels, probabilities)) if ranked else None, reason=one_sided),
-        # without a recording of the condition 2 TP / (2 TP + FP + FN) is 0 or 0/0 whatever the model does
-        "f1": _ratio(2 * tp, 2 * tp + fp + fn if positives else 0, NO_POSITIVES),
-        "sensitivity": _ratio(tp, positives, NO_POSITIVES),
-        "specificity": _ratio(tn, negatives, NO_NEGATIVES),
-        "ppv": _ratio(tp, tp + fp, NO_POSITIVE_DECISIONS),
-        "npv": _ratio(tn, tn + fn, NO_NEGATIVE_DECISIONS),
-        "accuracy": _ratio(tp + tn, counts.total, NO_RECORDINGS),
         "brier": Estimate(float(brier_score_loss(labels, probabilities, pos_label=1))),
         "ece": Estimate(expected_calibration_error(labels, probabilities)),
     }
+    found |= {name: _quotient(metric.ratio(counts)) for name, metric in METRICS.items() if metric.ratio is not None}
+    return {name: found[name] for name in METRICS}
 
 
 def count_patients(number: int) -> str:
@@ -185,5 +261,7 @@ def macro_estimate(estimates: dict[str, Estimate]) -> Estimate:
     return Estimate(math.fsum(values) / len(values), reason=reason)
 
 
-def _ratio(numerator: int, denominator: int, reason: str) -> Estimate:
-    return Estimate(numerator / denominator) if denominator else Estimate(None, reason=reason)
+def _quotient(ratio: Ratio) -> Estimate:
+    if not ratio.denominator:
+        return Estimate(None, reason=ratio.undefined)
+    return Estimate(ratio.numerator / ratio.denominator)

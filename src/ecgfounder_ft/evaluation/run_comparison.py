@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from ecgfounder_ft.evaluation.comparison import NotComparableError, PairedComparison, compare
-from ecgfounder_ft.evaluation.metrics import LOWER_IS_BETTER, METRICS
+from ecgfounder_ft.evaluation.metrics import METRICS
 from ecgfounder_ft.evaluation.run_evaluation import RunEvaluation
 
 
@@ -85,6 +85,6 @@ def _best_first(runs: Mapping[str, RunEvaluation], metric: str) -> list[str]:
         value = runs[name].evaluation.macro[metric].value
         if value is None:
             return (True, 0.0)
-        return (False, value if metric in LOWER_IS_BETTER else -value)
+        return (False, value if METRICS[metric].lower_is_better else -value)
 
     return sorted(runs, key=key)

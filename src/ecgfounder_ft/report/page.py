@@ -31,8 +31,8 @@ from ecgfounder_ft.labels import PRESENT, STATE_NAMES, UNKNOWN
 from ecgfounder_ft.report import plots
 from ecgfounder_ft.report.checklist import Answer, answers
 
-RANKING_METRICS = ("auroc", "auprc", "brier", "ece")
-DECISION_METRICS = ("sensitivity", "specificity", "ppv", "npv", "f1", "accuracy")
+RANKING_METRICS = tuple(name for name, metric in METRICS.items() if metric.table == "ranking")
+DECISION_METRICS = tuple(name for name, metric in METRICS.items() if metric.table == "decision")
 SUBGROUP_METRICS = ("auroc", "sensitivity", "specificity")
 
 COMPARISON_METRICS = ("auroc", "auprc", "f1", "brier", "ece")
@@ -208,7 +208,7 @@ def render_report(content: ReportContent) -> str:
             evaluation=content.evaluation,
             sections=sections,
             pictures=pictures,
-            metric_names=METRICS,
+            metric_names={name: metric.label for name, metric in METRICS.items()},
             ranking_metrics=RANKING_METRICS,
             decision_metrics=DECISION_METRICS,
             subgroup_metrics=SUBGROUP_METRICS,
@@ -234,7 +234,7 @@ def render_comparison(comparison: RunComparison, *, title: str, created: str) ->
             title=title,
             created=created,
             picture=plots.data_uri(picture),
-            metric_names=METRICS,
+            metric_names={name: metric.label for name, metric in METRICS.items()},
             macro_metrics=tuple(dict.fromkeys((comparison.sorted_by, *COMPARISON_METRICS))),
             table_conditions=_TABLE_CONDITIONS,
         )

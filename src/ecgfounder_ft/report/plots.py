@@ -170,7 +170,7 @@ def condition_bars_figure(
         positions = np.arange(len(codes)) + (place - (len(metrics) - 1) / 2) * width
         estimates = [evaluation.conditions[code].metrics[name] for code in codes]
         values = [0.0 if estimate.value is None else estimate.value for estimate in estimates]
-        axes.bar(positions, values, width * 0.92, label=METRICS[name], color=colour_of(place))
+        axes.bar(positions, values, width * 0.92, label=METRICS[name].label, color=colour_of(place))
         for x, estimate in zip(positions, estimates, strict=True):
             if estimate.value is None:
                 axes.text(x, 0.01, "undefined", rotation=90, ha="center", va="bottom", fontsize=7, color=_GREY)
@@ -456,7 +456,7 @@ def forest_figure(
                     ha="right", va="center",
                 )  # fmt: skip
         axes.set_ylim(max([*places, 0]) + 0.7, -0.7)
-    figure.suptitle(METRICS[name] + " by subgroup" if title is None else title)
+    figure.suptitle(METRICS[name].label + " by subgroup" if title is None else title)
     return figure
 
 
@@ -504,7 +504,7 @@ def differences_figure(differences: Mapping[str, PairedComparison], name: str, *
         axes.plot([], [], "o-", color=colour_of(place), label=run)
     axes.set_yticks(range(len(rows)), rows)
     axes.set_ylim(len(rows) - 0.4, -0.6)
-    axes.set_xlabel(f"difference of {METRICS[name]}")
+    axes.set_xlabel(f"difference of {METRICS[name].label}")
     axes.set_title(title)
     _plain(axes, grid="x")
     figure.legend(loc="outside lower center", ncols=min(3, max(1, len(differences))), frameon=False, fontsize=9)
