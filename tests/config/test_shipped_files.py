@@ -170,9 +170,9 @@ def test_the_one_lead_model_gets_lead_i_or_any_other() -> None:
 
 
 def test_help_lists_every_choice() -> None:
-    text = help_text()
+    lines = re.sub(r",\n\s+", ", ", help_text()).splitlines()  # a long list goes on in a second line
     for group, name in CHOICES:
-        line = next((line for line in text.splitlines() if re.match(rf"\s+{group}\s{{2,}}", line)), "")
+        line = next((line for line in lines if re.match(rf"\s+{group}\s{{2,}}", line)), "")
         assert re.search(rf"(^|[\s,]){name}\*?($|[\s,])", line), f"{group}={name} is not in the help"
 
 

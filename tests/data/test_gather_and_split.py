@@ -143,7 +143,7 @@ def test_a_side_without_a_condition_is_refused_after_the_split_could_be_written_
         data.require_sound()
 
 
-def test_a_test_side_of_foreign_sources_may_lack_a_condition(tmp_path: Path, label_map: LabelMap) -> None:
+def test_a_test_side_of_other_sources_may_lack_a_condition(tmp_path: Path, label_map: LabelMap) -> None:
     two = LabelMap(label_map.name, {code: label_map.conditions[code] for code in label_map.codes[:2]})
     found = gather(listed(tmp_path, [ONE, OTHER] * 6 + [ONE] * 3), two)
     found.table["constituent"] = ["home"] * 12 + ["abroad"] * 3

@@ -13,7 +13,7 @@ DPI = 254  # 10 pixels per millimetre
 
 
 def _ink(figure: Figure) -> np.ndarray:
-    """Dark pixels, (height, width), 10 a millimetre, row 0 on top."""
+    """Dark pixels, (height, width), 10 per millimetre, row 0 on top."""
     figure.set_dpi(DPI)
     figure.canvas.draw()
     rgb = np.asarray(figure.canvas.buffer_rgba())[..., :3].astype(int)

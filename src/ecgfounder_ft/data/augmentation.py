@@ -57,7 +57,7 @@ class Augmentation:
     time_mask: float
     """Seconds that are set to zero at most, in one piece (after Park et al. 2019, https://arxiv.org/abs/1904.08779)."""
     mixup: float
-    """Parameter of the symmetric Beta distribution that the shares of two recordings come from, over the whole batch
+    """Parameter of the symmetric Beta distribution of the shares of two mixed recordings; applied to the whole batch
     (Zhang et al. 2018, https://arxiv.org/abs/1710.09412)."""
     sampling_rate: float
     """Hz, of the batches."""

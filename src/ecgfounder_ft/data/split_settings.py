@@ -64,7 +64,7 @@ class SplitSettings:
 
     @property
     def tested_elsewhere(self) -> bool:
-        """The test side is of foreign sources, which may lack a condition by nature; reports say where one does."""
+        """The test side is of sources not trained on, which may lack a condition; reports say where one does."""
         return self.kind in ("external", "leave_one_source_out")
 
     @property

@@ -323,7 +323,7 @@ def require_enough(
         split: their sides, aligned.
         codes: the conditions.
         settings: gives the minimum, and the sides that have a share at all.
-        names: the sides to look at. A test side of foreign sources may lack a condition by nature.
+        names: the sides to look at. A test side of sources that are not trained on may lack a condition.
 
     Raises:
         TooFewRecordingsError: with every side and condition that is short, and advice.

@@ -81,9 +81,7 @@ def draw_recording(
             (two at most).
         figure: drawn into and resized, where given.
         overlay: (leads, samples) as the recording's signal, weights for or against a decision, shaded behind
-            the
-            traces: orange where positive, blue where negative.
-
+            the traces: orange where positive, blue where negative.
         position: which ten seconds of a longer recording: ``centre`` or ``start``, as the model's window.
 
     Returns:

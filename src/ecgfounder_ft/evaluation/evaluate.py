@@ -215,7 +215,7 @@ def _too_few(patients: int) -> str:
 
 
 def _with_rare_conditions(name: str, macro: Estimate, conditions: dict[str, ConditionMetrics]) -> Estimate:
-    """Say which conditions make a macro interval look surer than it is."""
+    """Name the conditions that make a macro interval narrower than it should be."""
     if not METRICS[name].needs_positives or macro.low is None:
         return macro
     rare = [

@@ -1,7 +1,7 @@
 """The report of one run: a single HTML file that opens anywhere, asks no network, and prints on A4.
 
-:class:`ReportContent` is plain data that whoever knows the run fills; everything that is None or empty is left out of
-the report, or said to be missing. Tables and words come from ``templates/report.html.j2``, pictures from
+:class:`ReportContent` is plain data, filled by what knows the run; everything that is None or empty is left out of the
+report, or said to be missing. Tables and words come from ``templates/report.html.j2``, pictures from
 :mod:`ecgfounder_ft.report.plots` and :mod:`ecgfounder_ft.ecg.paper`.
 """
 

@@ -45,7 +45,7 @@ def range_test(
     """Train as in the first epoch, with a learning rate that grows from ``lowest`` to ``highest``.
 
     The network stays as it was. The test ends early where the loss exceeds four times its smallest value. It runs in
-    float32 and without augmentation. A strategy's multipliers hold here too, so the suggestion is for ``optimizer.lr``.
+    float32 and without augmentation. A strategy's multipliers apply too, so the suggestion is for ``optimizer.lr``.
 
     Args:
         classifier: to be trained.

@@ -43,9 +43,8 @@ COMMON: dict[str, Any] = {"max_samples": None, "batch_size": 32, "imbalance": "n
 def settings_of(name: str, **changes: Any) -> Any:
     """The shipped settings of a source, with some changed; what a user has to give is ``there``."""
     node = compose_config([f"data={name}"]).data
-    for key in ("root", "path"):
-        if OmegaConf.is_missing(node, key):
-            node[key] = "there"
+    for key in OmegaConf.missing_keys(node):
+        node[key] = "there"
     return replace(typed(source_named(name), node), **changes)
 
 

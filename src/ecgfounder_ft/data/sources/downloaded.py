@@ -41,7 +41,7 @@ class DownloadedFolder(ABC):
         """
 
     def unchanged_while(self) -> object:
-        """Something that JSON can hold and that is the same as long as the saved catalog holds.
+        """A JSON value that stays the same as long as the saved catalog is up to date.
 
         None: the files are read each time.
         """

@@ -53,7 +53,7 @@ def read_table(
     """Catalog of a user's own table.
 
     Rows without a usable path, with one outside the root, listed twice, or whose recording cannot be read are
-    skipped with their reason. Ages, sexes and folds that are none become unknown, and recordings without a
+    skipped with their reason. Ages, sexes and folds that cannot be read become unknown, and recordings without a
     patient their own patient; both are counted in the notes. Sampling rate and length are read from the
     headers, and age and sex too where the table has no such column.
 
