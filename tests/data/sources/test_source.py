@@ -44,7 +44,7 @@ def settings_of(name: str, **changes: Any) -> Any:
     """The shipped settings of a source, with some changed; what a user has to give is ``there``."""
     node = compose_config([f"data={name}"]).data
     for key in OmegaConf.missing_keys(node):
-        node[key] = "there"
+        node[key.removeprefix("data.")] = "there"
     return replace(typed(source_named(name), node), **changes)
 
 
