@@ -32,12 +32,13 @@ SMALL = (
 
 def small_run(root: Path, *changes: str) -> list[str]:
     """Overrides of a small run whose recordings and store lie in ``root``; changes replace what they name."""
-    changed = [change.partition("=")[0] for change in changes]
-    of_groups = tuple(f"{key.replace('/', '.')}." for key in changed if "." not in key)  # values of a choice go with it
+    changed = {change.partition("=")[0]: change for change in changes}
+    chosen = {one.partition("=")[0] for one in SMALL if "." not in one.partition("=")[0]}
+    # the values of a choice go with it: model/architecture=mine takes no filter_list
+    of_groups = tuple(f"{key.replace('/', '.')}." for key in changed if key in chosen)
     places = (f"data.root='{root / 'simulated'}'", f"data.store='{root / 'store'}'")
     kept = [one for one in (*SMALL, *places) if one.partition("=")[0] not in changed and not one.startswith(of_groups)]
-    last = {change.partition("=")[0]: change for change in changes}
-    return [*kept, *last.values()]
+    return [*kept, *changed.values()]
 
 
 def train(folder: Path, root: Path, *changes: str) -> Path:

@@ -13,9 +13,9 @@ from tests.conftest import REPOSITORY
 from tests.small_run import small_run
 
 
-def _train(folder: Path, data: Path, *overrides: str) -> subprocess.CompletedProcess[str]:
+def _train(folder: Path, data: Path, *overrides: str, flags: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "train.py", *small_run(data, f"hydra.run.dir={folder}", *overrides)],
+        [sys.executable, "train.py", *flags, *small_run(data, f"hydra.run.dir={folder}", *overrides)],
         cwd=REPOSITORY,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         capture_output=True,
@@ -55,7 +55,12 @@ def test_two_processes_train_as_one(strategy: list[str], tmp_path: Path) -> None
 @pytest.mark.slow
 def test_a_sweep_with_several_devices_per_trial_is_refused(tmp_path: Path) -> None:
     process = _train(
-        tmp_path, tmp_path, "-m", "trainer=ddp", "optimizer.lr=1e-3,1e-4", f"hydra.sweep.dir={tmp_path / 'sweep'}"
+        tmp_path,
+        tmp_path,
+        "trainer=ddp",
+        "optimizer.lr=1e-3,1e-4",
+        f"hydra.sweep.dir={tmp_path / 'sweep'}",
+        flags=("-m",),
     )
     assert not list(tmp_path.rglob("metrics.json"))
     assert "each further process would start the whole sweep again" in process.stdout + process.stderr
