@@ -109,8 +109,8 @@ class LabelMap:
     report: ReportLanguage = field(default_factory=ReportLanguage)
     """What holds for every condition in machine report lines."""
     unusable: list[str] = field(default_factory=list)
-    """SNOMED CT codes beside which nothing is known of any condition, stated or not (a paced rhythm, leads reversed), as
-    ``report.unusable`` has the lines."""
+    """SNOMED CT codes beside which nothing is known of any condition, stated or not (a paced rhythm, leads reversed);
+    ``report.unusable`` has the lines that say so."""
 
     def __post_init__(self) -> None:
         if not self.conditions:

@@ -242,12 +242,10 @@ class DiagnosisReader:
         return Diagnoses(states, "; ".join(said), strange, unwritten=tuple(unwritten))
 
 
-def read_diagnoses(
-    line: str, label_map: LabelMap, constituent: str = ""
-) -> tuple[dict[str, int], str, tuple[str, ...]]:
+def read_diagnoses(line: str, label_map: LabelMap, constituent: str = "") -> tuple[dict[str, int], str, list[str]]:
     """The states, the evidence and the strange entries of one ``Dx`` line; see :meth:`DiagnosisReader.read`."""
     said = DiagnosisReader(label_map).read(line, constituent)
-    return said.states, said.evidence, said.strange
+    return said.states, said.evidence, list(said.strange)
 
 
 def _row(recording: str, constituent: str, facts: HeaderFacts, evidence: str) -> dict[str, object]:
