@@ -318,11 +318,14 @@ def test_the_strict_map_composes_in_hydra(label_map):
     with initialize_config_dir(str(LABELS.parent), version_base="1.3"):
         content = OmegaConf.to_container(compose("labels/six_conditions_strict_norm").labels)
         overridden = compose("labels/six_conditions", overrides=["labels.unreliable.ningbo=[]"]).labels
+        written = compose("labels/six_conditions", overrides=["labels.conditions.NORM.unstated_in=[]"]).labels
         plain = compose("labels/six_conditions").labels
     assert list(content["conditions"]) == list(label_map.codes)
     assert content["conditions"]["NORM"]["statements"]["only_without_others"]
     assert LabelMap.from_dict(OmegaConf.to_container(plain)) == label_map
     assert overridden.unreliable.ningbo == []
+    assert LabelMap.from_dict(OmegaConf.to_container(written)).conditions["NORM"].unstated_in == []
+    assert content["conditions"]["NORM"]["unstated_in"] == label_map.conditions["NORM"].unstated_in != []
 
 
 def test_evidence_is_the_first_line_that_speaks(label_map):
