@@ -46,16 +46,76 @@ def test_snomed_codes(label_map, snomed, code):
     assert label_map.code_of_snomed()[snomed] == code
 
 
-@pytest.mark.parametrize("snomed", ["713426002", "251120003", "164947007", "6374002", "195080001"])
+@pytest.mark.parametrize("snomed", ["713426002", "251120003", "6374002", "195080001", "10370003"])
 def test_neighbouring_diagnoses_are_none_of_the_six(label_map, snomed):
-    """Incomplete blocks, long PR, unspecified block, fibrillation-or-flutter."""
+    """Incomplete blocks, unspecified block, fibrillation-or-flutter, pacing."""
     assert snomed not in label_map.code_of_snomed()
+
+
+@pytest.mark.parametrize(
+    ("snomed", "code"),
+    [("282825002", "AFIB"), ("314208002", "AFIB"), ("426749004", "AFIB"), ("164947007", "1dAVb")],
+)
+def test_what_implies_a_condition_states_it_but_is_no_name_of_it(label_map, snomed, code):
+    """The Challenge scores prolonged PR by itself: nothing is to be written under its code."""
+    assert label_map.code_of_snomed()[snomed] == code
+    assert all(snomed not in condition.snomed for condition in label_map.conditions.values())
+
+
+def test_one_code_may_leave_several_conditions_open(label_map):
+    assert label_map.codes_left_open_by()["6374002"] == ["RBBB", "LBBB"]
+    assert label_map.codes_left_open_by()["195080001"] == ["AFIB", "AFLT"]
 
 
 def test_it_survives_a_checkpoint(label_map):
     copy = LabelMap.from_dict(label_map.to_dict())
     assert copy == label_map
     assert copy.codes == label_map.codes
+
+
+def test_a_record_of_an_older_version_is_read_without_the_lists_it_lacks(label_map):
+    record = label_map.to_dict()
+    del record["unusable"]
+    for entry in record["conditions"].values():
+        for key in ("implied_by", "uncertain", "unstated_in", "excluded_by"):
+            del entry[key]
+    old = LabelMap.from_dict(record)
+    assert old.codes == label_map.codes
+    assert old.codes_left_open_by() == {}
+    assert old.unusable == []
+    assert "164947007" not in old.code_of_snomed()
+    assert LabelMap.from_dict(old.to_dict()) == old
+
+
+@pytest.mark.parametrize(
+    ("lists", "unusable", "message"),
+    [
+        ({"snomed": ["111111"]}, ["111111"], "111111 states A and makes a recording unusable"),
+        ({"implied_by": ["111111"]}, ["111111"], "111111 states A and makes a recording unusable"),
+        ({"uncertain": ["111111"]}, ["111111"], "111111 leaves A open and makes a recording unusable"),
+        ({"snomed": ["111111"], "uncertain": ["111111"]}, [], r"111111 states A and leaves it open \('uncertain'\)"),
+        ({"implied_by": ["111111"], "uncertain": ["111111"]}, [], "111111 states A and leaves it open"),
+        ({"words": ["X"], "excluded_by": ["X"]}, [], r"X states A and excludes it \('excluded_by'\)"),
+    ],
+)
+def test_a_code_that_contradicts_itself_is_refused(lists, unusable, message):
+    with pytest.raises(ValueError, match=message):
+        LabelMap("contradiction", {"A": Condition(name="a", **lists)}, unusable=unusable)
+
+
+def test_a_code_may_state_one_condition_and_leave_another_open_or_exclude_it():
+    conditions = {
+        "A": Condition(name="a", snomed=["111111"]),
+        "B": Condition(name="b", uncertain=["111111"]),
+        "C": Condition(name="c", excluded_by=["111111"]),
+    }
+    assert LabelMap("related", conditions).codes_left_open_by() == {"111111": ["B"]}
+
+
+def test_a_code_that_names_one_condition_and_implies_another_is_refused():
+    conditions = {"A": Condition(name="a", snomed=["111111"]), "B": Condition(name="b", implied_by=["111111"])}
+    with pytest.raises(ValueError, match=r"'111111'.*both A and B"):
+        LabelMap("twice", conditions)
 
 
 @pytest.mark.parametrize("attribute", ["folders", "snomed", "words"])

@@ -72,8 +72,20 @@ class Condition:
     """Folder names that users give it, in any dataset; compared by :func:`folder_key`."""
     snomed: list[str] = field(default_factory=list)
     """SNOMED CT codes that state it (PhysioNet/CinC 2021), equivalent ones together."""
+    implied_by: list[str] = field(default_factory=list)
+    """SNOMED CT codes of other statements that are read as it all the same: a narrower finding (paroxysmal
+    fibrillation), or one that every source is to be read alike in. Unlike ``snomed`` they are no names of the
+    condition, so nothing is ever written under them."""
+    uncertain: list[str] = field(default_factory=list)
+    """SNOMED CT codes that leave it open (a bundle branch block of an unstated side): it is unknown, unless another
+    code of the same recording states it. One code may leave several conditions open."""
     words: list[str] = field(default_factory=list)
     """Word labels that state it (the unofficial phase of CinC 2020), compared exactly."""
+    unstated_in: list[str] = field(default_factory=list)
+    """Constituents of PhysioNet/CinC 2021 that do not write it beside another diagnosis. Where they do not state it, it
+    is unknown there, and absent only beside an entry of ``excluded_by``."""
+    excluded_by: list[str] = field(default_factory=list)
+    """SNOMED CT codes and words of what cannot be at the same time (another rhythm), for ``unstated_in``."""
     tasks: list[int] = field(default_factory=list)
     """0-based rows of the published 150-task layer that stand for it."""
     statements: Statements = field(default_factory=Statements)
@@ -84,8 +96,9 @@ class LabelMap:
     """An ordered set of conditions. The order of ``conditions`` is the order of the network's outputs.
 
     Raises:
-        ValueError: if there is no condition, a name is missing, an alias, code or word names two conditions,
-            a pattern is no regular expression, or a condition that is not in the map is called unreliable.
+        ValueError: if there is no condition, a name is missing, an alias, code or word names two conditions, a code
+            contradicts itself (it states a condition and makes a recording unusable, leaves open or excludes it), a
+            pattern is no regular expression, or a condition that is not in the map is called unreliable.
     """
 
     name: str
@@ -95,6 +108,9 @@ class LabelMap:
     """Constituent of PhysioNet/CinC 2021 to the conditions whose labels there are taken as unknown."""
     report: ReportLanguage = field(default_factory=ReportLanguage)
     """What holds for every condition in machine report lines."""
+    unusable: list[str] = field(default_factory=list)
+    """SNOMED CT codes beside which nothing is known of any condition, stated or not (a paced rhythm, leads reversed);
+    ``report.unusable`` has the lines that say so."""
 
     def __post_init__(self) -> None:
         if not self.conditions:
@@ -102,9 +118,10 @@ class LabelMap:
         for code, condition in self.conditions.items():
             if not condition.name:
                 raise ValueError(f"label map '{self.name}': condition {code} has no name")
-        self._lookup("folders")
-        self._lookup("snomed")
-        self._lookup("words")
+        self.code_of_folder()
+        self.code_of_snomed()
+        self.code_of_word()
+        self._check_contradictions()
         for source, codes in self.unreliable.items():
             for code in codes:
                 if code not in self.conditions:
@@ -113,6 +130,29 @@ class LabelMap:
                         f"{', '.join(self.conditions)}"
                     )
         self._check_patterns()
+
+    def _check_contradictions(self) -> None:
+        stated = self.code_of_snomed() | self.code_of_word()
+        for entry in map(str, self.unusable):
+            if entry in stated:
+                raise ValueError(
+                    f"label map '{self.name}': {entry} states {stated[entry]} and makes a recording unusable; "
+                    "it cannot do both"
+                )
+        for code, condition in self.conditions.items():
+            for attribute, does in (("uncertain", "leaves it open"), ("excluded_by", "excludes it")):
+                for entry in map(str, getattr(condition, attribute)):
+                    if stated.get(entry) == code:
+                        raise ValueError(
+                            f"label map '{self.name}': {entry} states {code} and {does} ('{attribute}'); "
+                            "it cannot do both"
+                        )
+            for entry in map(str, condition.uncertain):
+                if entry in map(str, self.unusable):
+                    raise ValueError(
+                        f"label map '{self.name}': {entry} leaves {code} open and makes a recording unusable; "
+                        "it cannot do both"
+                    )
 
     def _check_patterns(self) -> None:
         groups = [condition.statements for condition in self.conditions.values()] + [self.report]
@@ -132,15 +172,16 @@ class LabelMap:
     def __len__(self) -> int:
         return len(self.conditions)
 
-    def _lookup(self, attribute: str) -> dict[str, str]:
+    def _lookup(self, *attributes: str) -> dict[str, str]:
         found: dict[str, str] = {}
         for code, condition in self.conditions.items():
-            for alias in getattr(condition, attribute):
-                key = folder_key(str(alias)) if attribute == "folders" else str(alias)
-                if found.setdefault(key, code) != code:
-                    raise ValueError(
-                        f"label map '{self.name}': '{alias}' in '{attribute}' names both {found[key]} and {code}"
-                    )
+            for attribute in attributes:
+                for alias in getattr(condition, attribute):
+                    key = folder_key(str(alias)) if attribute == "folders" else str(alias)
+                    if found.setdefault(key, code) != code:
+                        raise ValueError(
+                            f"label map '{self.name}': '{alias}' in '{attribute}' names both {found[key]} and {code}"
+                        )
         return found
 
     def code_of_folder(self) -> dict[str, str]:
@@ -148,8 +189,16 @@ class LabelMap:
         return self._lookup("folders")
 
     def code_of_snomed(self) -> dict[str, str]:
-        """SNOMED CT code to condition code."""
-        return self._lookup("snomed")
+        """SNOMED CT code to the condition that it states, whether it is a name of it or implies it."""
+        return self._lookup("snomed", "implied_by")
+
+    def codes_left_open_by(self) -> dict[str, list[str]]:
+        """SNOMED CT code to the conditions that it leaves open, in order."""
+        found: dict[str, list[str]] = {}
+        for code, condition in self.conditions.items():
+            for entry in map(str, condition.uncertain):
+                found.setdefault(entry, []).append(code)
+        return found
 
     def code_of_word(self) -> dict[str, str]:
         """Word label to condition code."""
@@ -161,7 +210,7 @@ class LabelMap:
 
     @classmethod
     def from_dict(cls, content: dict[str, Any]) -> "LabelMap":
-        """Inverse of :meth:`to_dict`."""
+        """Inverse of :meth:`to_dict`; what a record of an older version lacks is empty."""
         conditions = {
             code: Condition(**{**entry, "statements": Statements(**entry.get("statements", {}))})
             for code, entry in content["conditions"].items()
@@ -171,4 +220,5 @@ class LabelMap:
             conditions=conditions,
             unreliable=content.get("unreliable", {}),
             report=ReportLanguage(**content.get("report", {})),
+            unusable=content.get("unusable", []),
         )

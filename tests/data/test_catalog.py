@@ -8,6 +8,7 @@ from ecgfounder_ft.data.catalog import (
     build_table,
     catalog_columns,
     count_conditions,
+    label_patterns,
     merge_catalogs,
     select_max_samples,
     skipped_table,
@@ -30,6 +31,24 @@ def row(name, dataset="a", **states):
         "samples": 5000,
         **states,
     }
+
+
+def test_patterns_of_conditions_are_counted_by_source(label_map):
+    absent = dict.fromkeys(label_map.codes, ABSENT)
+    rows = [row(f"p{i}", constituent="ptb-xl", **absent | {"NORM": PRESENT, "RBBB": PRESENT}) for i in range(3)]
+    rows += [row(f"g{i}", constituent="georgia", **absent | {"NORM": UNKNOWN, "RBBB": PRESENT}) for i in range(2)]
+    rows += [row("g9", constituent="georgia", **absent), row("g8", constituent="georgia", NORM=ABSENT)]
+    rows += [row("m1", "mimic", constituent=""), row("m2", "mimic", constituent="", LBBB=PRESENT, AFIB=PRESENT)]
+    table = build_table(rows, label_map)
+    patterns = label_patterns(table, label_map)
+    assert patterns == {
+        "georgia": {"RBBB": 2, "none present": 2},
+        "mimic": {"AFIB + LBBB": 1, "none known": 1},
+        "ptb-xl": {"NORM + RBBB": 3},
+    }
+    assert list(patterns) == ["georgia", "mimic", "ptb-xl"]
+    assert label_patterns(table.sample(frac=1, random_state=0), label_map) == patterns
+    assert label_patterns(table.iloc[:0], label_map) == {}
 
 
 def test_columns_follow_the_label_map(label_map):

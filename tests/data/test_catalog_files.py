@@ -1,5 +1,6 @@
 """Catalogs as files: what comes back, and what is refused."""
 
+import json
 import os
 
 import numpy as np
@@ -14,7 +15,7 @@ from ecgfounder_ft.data.sources.table.reading import read_table
 from ecgfounder_ft.ecg.formats.wfdb import write_recording
 from ecgfounder_ft.ecg.leads import STANDARD_LEADS
 from ecgfounder_ft.ecg.recording import UnreadableRecordingError
-from ecgfounder_ft.labels import UNKNOWN, LabelMap
+from ecgfounder_ft.labels import UNKNOWN, Condition, LabelMap
 
 
 @pytest.fixture
@@ -52,7 +53,7 @@ def test_any_tool_can_read_it(catalog, tmp_path, label_map):
     plain = pq.read_table(file)
     assert plain.column_names == list(catalog_columns(label_map))
     assert plain["path"].to_pylist()[0] == "training/georgia/E00000.hea"
-    assert plain["NORM"].to_pylist() == ["present", "unknown", "absent"]
+    assert plain["NORM"].to_pylist() == ["present", "unknown", "absent"]  # the last one in fibrillation
 
 
 def test_a_dataset_may_move(catalog, tmp_path, label_map):
@@ -82,6 +83,54 @@ def test_another_label_map_is_refused(catalog, tmp_path, label_map):
     other = LabelMap.from_dict(label_map.to_dict() | {"unreliable": {}})
     with pytest.raises(CatalogError, match=r"another label map.*build the catalog again"):
         load_catalog(file, other)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda content: content.update(unusable=[]),
+        lambda content: content["conditions"]["RBBB"].update(uncertain=[]),
+        lambda content: content["conditions"]["AFIB"].update(implied_by=[]),
+        lambda content: content["conditions"]["NORM"].update(unstated_in=["georgia"]),
+        lambda content: content["conditions"]["NORM"].update(excluded_by=[]),
+    ],
+)
+def test_a_label_map_with_other_lists_of_codes_is_refused(catalog, tmp_path, label_map, change):
+    save_catalog(catalog, tmp_path / "c.parquet", None, label_map)
+    content = label_map.to_dict()
+    change(content)
+    with pytest.raises(CatalogError, match="another label map"):
+        load_catalog(tmp_path / "c.parquet", LabelMap.from_dict(content))
+
+
+def resave(file, change):
+    """Change what a saved catalog says of its label map, as another version would have written it."""
+    table = pq.read_table(file)
+    about = json.loads(table.schema.metadata[b"ecgfounder_ft"])
+    change(about["label_map"])
+    pq.write_table(table.replace_schema_metadata({b"ecgfounder_ft": json.dumps(about).encode()}), file)
+
+
+def test_a_catalog_of_an_older_version_holds_where_its_label_map_says_the_same(tmp_path, label_map):
+    plain = LabelMap("plain", {"RBBB": Condition(name="right bundle branch block", snomed=["59118001"])})
+    comments = {"Dx": "59118001"}
+    write_recording(tmp_path, "E00001", np.ones((12, 50)), STANDARD_LEADS, 500, storage="mat", comments=comments)
+    file = tmp_path / "c.parquet"
+    save_catalog(read_physionet2021(tmp_path, plain), file, None, plain)
+
+    def older(content):
+        del content["unusable"]
+        for key in ("implied_by", "uncertain", "unstated_in", "excluded_by"):
+            del content["conditions"]["RBBB"][key]
+
+    resave(file, older)
+    assert load_catalog(file, plain).table["RBBB"].tolist() == ["present"]
+    resave(file, lambda content: content["conditions"]["RBBB"].update(snomed=["713427006"]))
+    with pytest.raises(CatalogError, match="another label map"):
+        load_catalog(file, plain)
+    resave(file, lambda content: content["conditions"]["RBBB"].update(of_a_later_version=[]))
+    with pytest.raises(CatalogError, match="another label map"):
+        load_catalog(file, plain)
 
 
 def test_other_files_are_refused(tmp_path, label_map):

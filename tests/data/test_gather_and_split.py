@@ -76,6 +76,7 @@ def test_each_step_is_counted(tmp_path: Path, label_map: LabelMap) -> None:
     assert found.counts == {
         "catalog": 11,
         "left out": {SINGLE_LABEL.unusable: 2},
+        "left out labels": {"x": {"NORM + AFIB": 1, "none present": 1}},
         "chosen": 7,
         "stored": 6,
         "repairs": {"cropped": 6},

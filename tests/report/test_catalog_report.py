@@ -10,6 +10,7 @@ from ecgfounder_ft.ecg.recording import Recording, UnreadableRecordingError
 from ecgfounder_ft.labels import ABSENT, PRESENT, UNKNOWN
 from ecgfounder_ft.report.catalog_report import (
     age_sex_figure,
+    beside_others,
     choose_examples,
     conditions_by_source_figure,
     cooccurrence_figure,
@@ -69,6 +70,27 @@ def test_cooccurrence_counts_pairs(table, label_map):
     assert shown[0][rbbb] == "0\n0% of 6"
 
 
+def test_a_condition_beside_others_is_counted_by_source_and_state(table, label_map):
+    """Two recordings of source b know nothing; r0 to r2 state RBBB and AFIB, and exclude NORM."""
+    found = {(row.source, row.beside): (row.present, row.absent, row.unknown) for row in beside(table, label_map)}
+    assert found == {
+        ("b", "none of them"): (0, 0, 2),
+        ("one", "none of them"): (6, 0, 0),
+        ("two", "AFIB"): (0, 3, 0),
+        ("two", "RBBB"): (0, 3, 0),
+    }
+    others = {
+        (row.source, row.beside): (row.present, row.absent, row.unknown) for row in beside(table, label_map, "RBBB")
+    }
+    assert others[("two", "AFIB")] == (3, 0, 0)
+    assert others[("one", "NORM")] == (0, 6, 0)
+    assert ("two", "RBBB") not in others
+
+
+def beside(table, label_map, code="NORM"):
+    return beside_others(table, label_map, code).itertuples()
+
+
 def test_lengths_rates_ages_draw_every_recording(table, label_map):
     def total(axes):
         return sum(patch.get_height() for patch in axes.patches)
@@ -121,12 +143,23 @@ def test_the_page_names_what_was_found_and_skipped(table, label_map, tmp_path):
     assert {"example_0_NORM_1.png", "example_0_NORM_2.png", "example_4_RBBB_2.png"} <= pictures
     assert not any("LBBB" in name for name in pictures)
     assert page.count("No recording to show.") == 3
+    assert "<h2>NORM beside other conditions, by source</h2>" in page
+    assert "<td>two</td><td>RBBB</td><td>0</td><td>3</td><td>0</td>" in page
+    assert "cpsc_2018, cpsc_2018_extra" in page
+    assert "AFIB beside other conditions" not in page, "every source of the shipped label map writes it down"
 
 
 def test_real_recordings(shared, label_map, tmp_path):
     catalog = read_physionet2021(shared / "ecg" / "physionet2021", label_map)
     index = write_catalog_report(catalog, label_map, tmp_path, examples=1)
-    assert "<td>signal file is missing</td><td>20</td>" in index.read_text(encoding="utf-8")
+    page = index.read_text(encoding="utf-8")
+    assert "<td>signal file is missing</td><td>20</td>" in page
+    for source, (present, absent, unknown) in {
+        "georgia": (0, 2, 1),
+        "ningbo": (1, 0, 0),
+        "cpsc_2018": (0, 0, 3),
+    }.items():
+        assert f"<td>{source}</td><td>RBBB</td><td>{present}</td><td>{absent}</td><td>{unknown}</td>" in page
     assert len(list(tmp_path.glob("example_*.png"))) == 5  # no left bundle branch block among them
 
 

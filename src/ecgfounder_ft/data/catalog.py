@@ -14,11 +14,14 @@ age             float   years, NaN where unknown
 sex             str     ``female``, ``male``, or empty
 fold            float   the fold that the dataset's publisher gave it, NaN where there is none
 <code>          str     one column per condition of the label map: ``present``, ``absent`` or ``unknown``
-evidence        str     what the states were read from: ``AFIB: 164889003; RBBB: 59118001``
+evidence        str     what the states were read from: ``AFIB: 164889003; RBBB?: 6374002; LBBB?: 6374002``, where
+                        a question mark says that it left the condition open; ``unusable: 10370003`` where it left
+                        all of them so
 =============== ======= ====================================================================================
 
-``unknown`` is left out of loss and evaluation. Nothing here depends on which conditions there are, or how
-many.
+``unknown`` is left out of loss and evaluation. A condition is unknown where its source says nothing of it, leaves it
+open, or is not to be trusted with it: the same finding has the same state whichever dataset it comes from. Nothing
+here depends on which conditions there are, or how many.
 """
 
 import logging
@@ -227,6 +230,30 @@ def count_conditions(table: pd.DataFrame, label_map: LabelMap, by: str = "datase
     present = pd.DataFrame(targets(table, label_map) == PRESENT, columns=list(label_map.codes))
     present["recordings"] = True
     return present.groupby(table[by].to_numpy(), sort=True).sum().rename_axis(index=by)
+
+
+def label_patterns(table: pd.DataFrame, label_map: LabelMap) -> dict[str, dict[str, int]]:
+    """Which conditions recordings have together, by source: source to pattern to number of recordings.
+
+    A source is a constituent, or a dataset without any. A pattern is the conditions that are present (``NORM + RBBB``)
+    or, where none is, ``none present``, or ``none known``. Sources stand in alphabetical order, the patterns of each by
+    their number, the largest first. For what a task leaves out: the same ECG may have one condition in a source that
+    does not write down the other, and two in another.
+    """
+    states = targets(table, label_map)
+    names = np.array(label_map.codes, dtype=object)
+    distinct, which = np.unique(states, axis=0, return_inverse=True)
+    texts = [
+        " + ".join(names[row == PRESENT]) or ("none known" if (row == UNKNOWN).all() else "none present")
+        for row in distinct
+    ]
+    source = table["constituent"].astype(str).where(table["constituent"] != "", table["dataset"].astype(str))
+    pattern = np.array(texts, dtype=object)[which.ravel()] if len(table) else np.array([], dtype=object)
+    counts: dict[str, dict[str, int]] = {}
+    for name, part in pd.Series(pattern, index=table.index).groupby(source.to_numpy(dtype=object), sort=True):
+        found = part.value_counts().sort_index().sort_values(ascending=False, kind="stable")
+        counts[str(name)] = {str(text): int(n) for text, n in found.items()}
+    return counts
 
 
 def describe_counts(table: pd.DataFrame, label_map: LabelMap) -> str:

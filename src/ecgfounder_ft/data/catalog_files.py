@@ -8,6 +8,7 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any, cast
 
 import pandas as pd
 import pyarrow as pa
@@ -93,11 +94,19 @@ def _check_origin(about: Mapping[str, object], file: Path, label_map: LabelMap) 
         raise CatalogError(
             f"{file}: version {about.get('schema_version')}, expected {SCHEMA_VERSION}; build the catalog again"
         )
-    if about["label_map"] != label_map.to_dict():
+    if not _is_label_map(about["label_map"], label_map):
         raise CatalogError(
             f"{file} was built with another label map than '{label_map.name}' is now, so its labels may be others; "
             "build the catalog again"
         )
+
+
+def _is_label_map(record: object, label_map: LabelMap) -> bool:
+    """Whether a stored record says the same as this label map; keys that an older version did not have are empty."""
+    try:
+        return LabelMap.from_dict(cast("dict[str, Any]", record)) == label_map
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return False
 
 
 def _skipped_file(file: Path) -> Path:

@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ecgfounder_ft.data.catalog import Catalog, select_max_samples, targets
+from ecgfounder_ft.data.catalog import Catalog, label_patterns, select_max_samples, targets
 from ecgfounder_ft.data.sources.source import DataSource, NoDataError, read_catalog
 from ecgfounder_ft.data.split_settings import SplitSettings
 from ecgfounder_ft.data.splits import EXCLUDED, LeakageReport, leakage_report, require_enough, split_recordings
@@ -56,7 +56,8 @@ class Gathered:
     """path, reason, detail of every recording that could not be used."""
     counts: dict[str, Any]
     """How many recordings each step left: ``catalog``, ``left out`` by the task (reason to number, where there are
-    any), ``chosen``, ``stored``, ``repairs`` and ``skipped`` (reason to number)."""
+    any) with their ``left out labels`` (source to conditions to number), ``chosen``, ``stored``, ``repairs`` and
+    ``skipped`` (reason to number)."""
 
     def require_any(self) -> None:
         """Stop where no recording is left.
@@ -195,6 +196,7 @@ def _for_task(catalog: Catalog, label_map: LabelMap, task: Task, counts: dict[st
     usable = task.usable(targets(catalog.table, label_map))
     if n := int((~usable).sum()):
         counts["left out"] = {task.unusable: n}
+        counts["left out labels"] = label_patterns(catalog.table[~usable], label_map)
         log.info("%d recordings left out: %s", n, task.unusable)
     return catalog.table[usable]
 

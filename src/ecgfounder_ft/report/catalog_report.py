@@ -93,6 +93,36 @@ def cooccurrence_figure(table: pd.DataFrame, label_map: LabelMap) -> Figure:
     return figure
 
 
+def beside_others(table: pd.DataFrame, label_map: LabelMap, code: str) -> pd.DataFrame:
+    """The state of one condition where another is present, by source.
+
+    A source that has it present beside others and one that never has do not label alike.
+
+    Returns:
+        One row per source and other condition that occurs there, and one per source (``none of them``) for the
+        recordings that state no other: columns ``source``, ``beside``, ``present``, ``absent``, ``unknown``.
+    """
+    position = label_map.codes.index(code)
+    present, unknown = _is(table, label_map, PRESENT), _is(table, label_map, UNKNOWN)
+    others = np.delete(present, position, axis=1)
+    beside = np.column_stack([others, ~others.any(axis=1)])
+    names = [*(each for each in label_map.codes if each != code), "none of them"]
+    own = {
+        "present": present[:, position],
+        "absent": ~present[:, position] & ~unknown[:, position],
+        "unknown": unknown[:, position],
+    }
+    sources, inverse = np.unique(source_of(table).to_numpy(dtype=str), return_inverse=True)
+    counts = {state: _sum_by(inverse, len(sources), beside & of[:, None]) for state, of in own.items()}
+    rows = [
+        {"source": source, "beside": name, **{state: int(n[row, column]) for state, n in counts.items()}}
+        for row, source in enumerate(sources)
+        for column, name in enumerate(names)
+        if sum(n[row, column] for n in counts.values())
+    ]
+    return pd.DataFrame(rows, columns=["source", "beside", *own])
+
+
 def length_figure(table: pd.DataFrame) -> Figure:
     """Durations, one panel per dataset, on logarithmic axes."""
     seconds = (table["samples"] / table["sampling_rate"]).to_numpy(dtype=float)
@@ -224,6 +254,7 @@ def write_catalog_report(
         _people_table(table, label_map),
         "".join(f"<p>{html.escape(note)}</p>" for note in catalog.notes),
         _skipped_html(catalog.skipped),
+        *(_beside_html(table, label_map, code) for code, each in label_map.conditions.items() if each.unstated_in),
         *(f'<img src="{name}" alt="{name.removesuffix(".png").replace("_", " ")}">' for name in pictures),
     ]
     for code, condition in label_map.conditions.items():
@@ -289,6 +320,24 @@ def _people_table(table: pd.DataFrame, label_map: LabelMap) -> str:
         lines.append(_html_row("td", cells))
     head = ["condition", "present", "absent", "unknown", "patients", "median age", "female"]
     return f"<table>{_html_row('th', head)}{''.join(lines)}</table>"
+
+
+def _beside_html(table: pd.DataFrame, label_map: LabelMap, code: str) -> str:
+    counts = beside_others(table, label_map, code)
+    lines = [
+        _html_row("td", [source, beside, *(f"{n:,}" for n in numbers)])
+        for source, beside, *numbers in counts.itertuples(index=False, name=None)
+    ]
+    unstated_in = ", ".join(label_map.conditions[code].unstated_in)
+    return (
+        f"<h2>{html.escape(code)} beside other conditions, by source</h2>"
+        f"<p>{html.escape(unstated_in)} do not write {html.escape(code)} beside another diagnosis, as label map "
+        f"'{html.escape(label_map.name)}' has it (unstated_in): there it is unknown where it is not stated, and absent "
+        "only where something that excludes it is. A source that has it absent beside most others, and is not among "
+        "these, may belong to them.</p>"
+        f"<table>{_html_row('th', ['source', 'where this is present', 'present', 'absent', 'unknown'])}"
+        f"{''.join(lines)}</table>"
+    )
 
 
 def _skipped_html(skipped: pd.DataFrame) -> str:

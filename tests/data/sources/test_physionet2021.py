@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from ecgfounder_ft.data.catalog import CatalogError, FolderNotFoundError, targets
-from ecgfounder_ft.data.sources.physionet2021 import constituent_of, read_diagnoses, read_physionet2021
+from ecgfounder_ft.data.sources.physionet2021 import CONSTITUENTS, constituent_of, read_diagnoses, read_physionet2021
 from ecgfounder_ft.ecg.formats.wfdb import write_recording
 from ecgfounder_ft.ecg.leads import STANDARD_LEADS
 from ecgfounder_ft.labels import ABSENT, PRESENT, UNKNOWN, Condition, LabelMap
@@ -43,13 +43,110 @@ def present(catalog, label_map):
         ("I-AVB", {"1dAVb"}),
         ("AF,RBBB", {"AFIB", "RBBB"}),
         ("PVC", set()),
-        ("713426002,251120003,164947007,6374002,195080001", set()),
+        ("713426002,251120003", set()),
+        ("164947007", {"1dAVb"}),
+        ("164947007,426783006", {"NORM", "1dAVb"}),
+        ("282825002", {"AFIB"}),
+        ("314208002", {"AFIB"}),
+        ("426749004", {"AFIB"}),
+        ("698252002,445118002", set()),
     ],
 )
 def test_a_dx_line_names_what_is_present_and_the_rest_is_absent(label_map, line, expected):
     states, _, strange = read_diagnoses(line, label_map)
     assert states == {code: PRESENT if code in expected else ABSENT for code in label_map.codes}
     assert not strange
+
+
+@pytest.mark.parametrize(
+    ("line", "expected", "evidence"),
+    [
+        ("6374002", {"RBBB": UNKNOWN, "LBBB": UNKNOWN}, "RBBB?: 6374002; LBBB?: 6374002"),
+        ("6374002,713427006", {"RBBB": PRESENT, "LBBB": UNKNOWN}, "RBBB: 713427006; LBBB?: 6374002"),
+        ("6374002,59118001,164909002", {"RBBB": PRESENT, "LBBB": PRESENT}, "RBBB: 59118001; LBBB: 164909002"),
+        ("195080001", {"AFIB": UNKNOWN, "AFLT": UNKNOWN}, "AFIB?: 195080001; AFLT?: 195080001"),
+        ("195080001,164889003", {"AFIB": PRESENT, "AFLT": UNKNOWN}, "AFIB: 164889003; AFLT?: 195080001"),
+        ("164890007,195080001", {"AFIB": UNKNOWN, "AFLT": PRESENT}, "AFIB?: 195080001; AFLT: 164890007"),
+        ("195080001,282825002", {"AFIB": PRESENT, "AFLT": UNKNOWN}, "AFIB: 282825002; AFLT?: 195080001"),
+        ("233917008", {"1dAVb": UNKNOWN}, "1dAVb?: 233917008"),
+        ("233917008,270492004", {"1dAVb": PRESENT}, "1dAVb: 270492004"),
+        ("204384007", {"1dAVb": UNKNOWN}, "1dAVb?: 204384007"),
+    ],
+)
+def test_a_code_that_leaves_conditions_open_makes_them_unknown_unless_stated(label_map, line, expected, evidence):
+    states, found, strange = read_diagnoses(line, label_map, "ptb-xl")
+    assert states == dict.fromkeys(label_map.codes, ABSENT) | expected
+    assert (found, strange) == (evidence, [])
+
+
+@pytest.mark.parametrize("code", ["10370003", "251266004", "251268003", "251139008"])
+@pytest.mark.parametrize("beside", ["", "426783006,", "164889003,59118001,", "6374002,"])
+def test_a_paced_rhythm_or_reversed_leads_leave_nothing_known(label_map, code, beside):
+    states, evidence, strange = read_diagnoses(beside + code, label_map)
+    assert set(states.values()) == {UNKNOWN}
+    assert (evidence, strange) == (f"unusable: {code}", [])
+
+
+class TestAConditionThatIsNotWrittenBesideOthers:
+    SILENT = ("cpsc_2018", "cpsc_2018_extra", "st_petersburg_incart", "ptb", "georgia", "chapman_shaoxing")
+
+    def norm(self, line, constituent, label_map):
+        return read_diagnoses(line, label_map, constituent)[0]["NORM"]
+
+    @pytest.mark.parametrize("line", ["59118001", "270492004", "164909002,39732003", "164884008", "6374002", "I-AVB"])
+    def test_it_is_unknown_beside_findings_that_are_no_rhythm(self, label_map, line):
+        for constituent in self.SILENT:
+            assert self.norm(line, constituent, label_map) == UNKNOWN, constituent
+        for constituent in set(CONSTITUENTS) - set(self.SILENT) | {""}:
+            assert self.norm(line, constituent, label_map) == ABSENT, constituent
+
+    @pytest.mark.parametrize(
+        "line",
+        ["426177001", "427084000,428750005", "427393009", "164889003,59118001", "AF", "195080001", "713422000"],
+    )
+    def test_it_is_absent_beside_another_rhythm(self, label_map, line):
+        for constituent in self.SILENT:
+            assert self.norm(line, constituent, label_map) == ABSENT, constituent
+
+    def test_it_is_present_where_it_is_stated(self, label_map):
+        for constituent in self.SILENT:
+            assert self.norm("446358003,164867002,426783006", constituent, label_map) == PRESENT
+            assert self.norm("Normal", constituent, label_map) == PRESENT
+
+    def test_the_other_conditions_stay_absent(self, label_map):
+        states, evidence, _ = read_diagnoses("59118001", label_map, "georgia")
+        assert states == dict.fromkeys(label_map.codes, ABSENT) | {"RBBB": PRESENT, "NORM": UNKNOWN}
+        assert evidence == "RBBB: 59118001"
+
+    def test_the_label_map_decides_where(self, label_map):
+        content = label_map.to_dict()
+        content["conditions"]["NORM"]["unstated_in"] = ["ptb-xl"]
+        other = LabelMap.from_dict(content)
+        assert self.norm("59118001", "georgia", other) == ABSENT
+        assert self.norm("59118001", "ptb-xl", other) == UNKNOWN
+
+    def test_constituents_of_the_shipped_map_exist(self, label_map):
+        for condition in label_map.conditions.values():
+            assert set(condition.unstated_in) <= set(CONSTITUENTS)
+        assert set(label_map.unreliable) <= set(CONSTITUENTS)
+
+    def test_it_is_counted_in_the_notes(self, tmp_path, label_map):
+        write(tmp_path, "E00001", Dx="59118001")
+        write(tmp_path, "E00002", seed=1, Dx="426177001")
+        write(tmp_path, "HR00001", seed=2, Dx="59118001")
+        write(tmp_path, "HR00002", seed=3, Dx="10370003")
+        catalog = read_physionet2021(tmp_path, label_map)
+        assert catalog.table.set_index("recording")["NORM"].to_dict() == {
+            "physionet2021/E00001": "unknown",
+            "physionet2021/E00002": "absent",
+            "physionet2021/HR00001": "absent",
+            "physionet2021/HR00002": "unknown",
+        }
+        assert catalog.notes == (
+            "physionet2021: 1 recording(s) are paced or have leads reversed; each condition is unknown",
+            "physionet2021: 1 recording(s) are of constituents that do not write NORM beside another diagnosis; "
+            "there it is unknown",
+        )
 
 
 @pytest.mark.parametrize("line", ["", " ", ",", " , ,"])
@@ -108,6 +205,8 @@ def test_labels_of_real_recordings_equal_their_index(shared, trusting, folder):
     catalog = read_physionet2021(root / folder, trusting)
     found = present(catalog, trusting)
     headers_only = set(catalog.skipped["path"])
+    # the index lists codes that name a condition; this one has 164947007, prolonged PR, which implies one
+    index.loc[index["file"] == "physionet2021/ptb-xl/HR00599.hea", "six_conditions"] = "NORM|1dAVb"
     expected = {
         str(root / file): set(filter(None, conditions.split("|")))
         for file, conditions in zip(index["file"], index["six_conditions"], strict=True)
@@ -123,6 +222,23 @@ def test_labels_of_real_recordings_equal_their_index(shared, trusting, folder):
     assert (table["sampling_rate"] == files["sampling_rate_hz"].astype(float)).all()
     if folder == "physionet2021":
         assert (table["constituent"] == [Path(path).parent.name for path in table.index]).all()
+
+
+def test_paced_and_unwritten_rhythms_of_real_recordings_are_unknown(shared, label_map):
+    table = read_physionet2021(shared / "ecg" / "physionet2021", label_map).table.set_index("recording")
+    paced = [f"physionet2021/{name}" for name in ("HR12083", "JS23463", "Q0398")]
+    assert (table.loc[paced, list(label_map.codes)] == "unknown").all(axis=None)
+    assert table.loc[paced, "evidence"].tolist() == ["unusable: 10370003"] * 3
+    assert table.loc["physionet2021/E00271", ["NORM", "RBBB"]].tolist() == ["unknown", "present"]
+    assert table.loc["physionet2021/E07509", ["NORM", "RBBB"]].tolist() == ["absent", "present"]  # sinus bradycardia
+    assert table.loc["physionet2021/Q1804", "NORM"] == "present"  # beside an old infarct
+    unwritten = (table["NORM"] == "unknown") & ~table.index.isin(paced)
+    assert table[unwritten]["constituent"].value_counts().to_dict() == {
+        "georgia": 14,
+        "cpsc_2018_extra": 14,
+        "cpsc_2018": 5,
+        "ptb": 1,
+    }
 
 
 def test_fibrillation_and_flutter_are_unknown_in_ningbo_alone(shared, label_map, trusting):

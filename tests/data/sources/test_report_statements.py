@@ -56,13 +56,28 @@ LINES = {
     "Sinus bradycardia": set(),
     "Sinus tachycardia": set(),
     "Sinus arrhythmia": set(),
-    "Sinus rhythm with sinus arrhythmia": set(),
+    "Sinus rhythm with sinus arrhythmia": {"NORM"},
+    "Normal sinus rhythm with sinus arrhythmia": {"NORM"},
+    "Sinus rhythm with marked sinus arrhythmia": {"NORM"},
+    "Marked sinus arrhythmia": set(),
+    "Supraventricular tachyarrhythmia": set(),
     "Sinus bradycardia - consider sinus rhythm with 2:1 S-A block.": set(),
     "Sinus or ectopic atrial rhythm": {"NORM?"},
     "Probable sinus rhythm": {"NORM?"},
     "Possible ectopic atrial rhythm": set(),
     "Normal ECG": set(),
     "Abnormal ECG": set(),
+    "Unknown rhythm": {"NORM?", "AFIB?", "AFLT?"},
+    "Unknown rhythm, irregular rate": {"NORM?", "AFIB?", "AFLT?"},
+    "Undetermined rhythm": {"NORM?", "AFIB?", "AFLT?"},
+    "Unknown/Undetermined rhythm": {"NORM?", "AFIB?", "AFLT?"},
+    "Undetermined regular rhythm": {"NORM?", "AFIB?", "AFLT?"},
+    "Rhythm uncertain": {"NORM?", "AFIB?", "AFLT?"},
+    "Rhythm: undetermined": {"NORM?", "AFIB?", "AFLT?"},
+    "Irregular rhythm - no P waves": {"NORM?", "AFIB?", "AFLT?"},
+    "Irregular rhythm, no P-waves found": {"NORM?", "AFIB?", "AFLT?"},
+    "Junctional rhythm": set(),
+    "Inferior infarct - age undetermined": set(),
     # fibrillation and flutter
     "Atrial fibrillation": {"AFIB"},
     "ATRIAL FIBRILLATION": {"AFIB"},
@@ -94,6 +109,19 @@ LINES = {
     "A-flutter/fibrillation": {"AFIB?", "AFLT?"},
     "Atrial fibrillation or flutter": {"AFIB?", "AFLT?"},
     "Atrial flutter or atrial fibrillation": {"AFIB?", "AFLT?"},
+    "Afib/flut": {"AFIB?", "AFLT?"},
+    "A-flut/fib": {"AFIB?", "AFLT?"},
+    "Atrial tachycardia or flutter": {"AFLT?"},
+    "Supraventricular tachycardia or atrial flutter": {"AFLT?"},
+    "Atrial flutter or atrial tachycardia": {"AFLT?"},
+    "Ventricular tachycardia or flutter": set(),
+    "Atrial tachycardia": set(),
+    "Atrial fibrillation replaced by sinus rhythm": {"NORM"},
+    "Atrial fibrillation has been replaced by sinus rhythm": {"NORM"},
+    "Atrial fibrillation with rapid ventricular response has been replaced by sinus rhythm": {"NORM"},
+    "Atrial flutter has been replaced by sinus rhythm": {"NORM"},
+    "Sinus rhythm has replaced atrial fibrillation": {"NORM"},
+    "Sinus rhythm has been replaced by atrial fibrillation": {"AFIB"},
     # conduction from atria to ventricles
     "Sinus rhythm with 1st degree A-V block": {"NORM", "1dAVb"},
     "Sinus bradycardia with 1st degree A-V block": {"1dAVb"},
@@ -102,6 +130,18 @@ LINES = {
     "Prolonged PR interval": {"1dAVb"},
     "Sinus rhythm with borderline 1st degree A-V block": {"NORM", "1dAVb?"},
     "Borderline prolonged PR interval": {"1dAVb?"},
+    "PR interval prolonged": {"1dAVb"},
+    "PR interval is prolonged": {"1dAVb"},
+    "Sinus rhythm with prolonged P-R interval": {"NORM", "1dAVb"},
+    "PR interval borderline prolonged": {"1dAVb?"},
+    "A-V block, 1st degree": {"1dAVb"},
+    "AV block, first degree": {"1dAVb"},
+    "A-V block, 2nd degree": set(),
+    "1st degree heart block": {"1dAVb"},
+    "First degree heart block": {"1dAVb"},
+    "Possible 1st degree heart block": {"1dAVb?"},
+    "Complete heart block": set(),
+    "A-V block": {"1dAVb?"},
     "- borderline first degree A-V block": {"1dAVb?"},
     "Short PR interval": set(),
     "Second degree AV block, Mobitz II": set(),
@@ -114,6 +154,20 @@ LINES = {
     "RBBB and LAFB": {"RBBB"},
     "Possible RVH and RBBB": {"RBBB"},
     "Consider RVH or RBBB": {"RBBB?"},
+    "Bifascicular block": {"RBBB?", "LBBB?"},
+    "Trifascicular block": {"1dAVb?", "RBBB?", "LBBB?"},
+    "RBBB and LAFB - bifascicular block": {"RBBB"},
+    "Bifascicular block: right bundle branch block and left anterior fascicular block": {"RBBB"},
+    "RVH or RBBB": {"RBBB?"},
+    "Right ventricular hypertrophy or right bundle branch block": {"RBBB?"},
+    "RBBB or RVH": {"RBBB?"},
+    "LVH or LBBB": {"LBBB?"},
+    "Bundle branch block": {"RBBB?", "LBBB?"},
+    "Incomplete bundle branch block": set(),
+    "No bundle branch block": set(),
+    "Lead(s) unsuitable for analysis: V1 V2": {"RBBB?"},
+    "Lead(s) unsuitable for analysis: V2": set(),
+    "Possible sequence error: V1,V2 omitted": {"RBBB?"},
     "Incomplete right bundle branch block": set(),
     "Incomplete RBBB": set(),
     "IRBBB": set(),
@@ -146,7 +200,13 @@ UNUSABLE = [
     "Pacemaker rhythm - no further analysis",
     "Afib/flutter and ventricular-paced rhythm",
     "--- Recording unsuitable for analysis - please repeat ---",
-    "Lead(s) unsuitable for analysis: V2 V3",
+    "Lead(s) unsuitable for analysis: I II III aVR aVL aVF V1",
+    "Pacer detection suspended due to external noise-REVIEW ADVISED",
+    "Failure to sense and/or capture",
+    "Failure to sense and/or capture (?magnet)",
+    "--- Possible arm/leg lead interchange - hence only V1-V6 analyzed ---",
+    "Lead interchange",
+    "--- Technically unsatisfactory tracing ---",
     "All 12 leads are missing",
     "Analysis error",
     "--- Suspect arm lead reversal - only aVF, V1-V6 analyzed ---",
@@ -164,8 +224,10 @@ def test_an_unusable_line_silences_the_whole_report(label_map, line):
     [
         "--- Warning: Data quality may affect interpretation ---",
         "Wandering atrial pacemaker",
-        "Pacer detection suspended due to external noise-REVIEW ADVISED",
         "Poor R wave progression",
+        "Lead(s) unsuitable for analysis: V2",
+        "Lead(s) unsuitable for analysis: V2 V3",
+        "Lead(s) unsuitable for analysis: aVR, V4, V5, V6",
         "Reversed R wave progression",
         "Possible faulty V2 - omitted from analysis",
     ],
@@ -221,6 +283,14 @@ def test_a_blank_report_among_others_says_nothing(label_map):
         (["Probable sinus rhythm", "Normal ECG"], UNKNOWN, ABSENT),
         (["Normal ECG"], ABSENT, ABSENT),
         (["Ventricular pacing", "Sinus rhythm", "Normal ECG"], UNKNOWN, UNKNOWN),
+        (["Sinus rhythm with sinus arrhythmia", "Normal ECG"], PRESENT, PRESENT),
+        (["Atrial fibrillation has been replaced by sinus rhythm", "Normal ECG"], PRESENT, PRESENT),
+        (["Sinus rhythm", "Lead(s) unsuitable for analysis: V2", "Normal ECG"], PRESENT, PRESENT),
+        (["Sinus rhythm", "Bifascicular block", "Normal ECG"], PRESENT, UNKNOWN),
+        (["Sinus rhythm", "PR interval prolonged", "Normal ECG"], PRESENT, ABSENT),
+        (["Undetermined rhythm", "Abnormal ECG"], UNKNOWN, ABSENT),
+        (["Irregular rhythm - no P waves", "Sinus rhythm", "Normal ECG"], PRESENT, UNKNOWN),
+        (["Sinus rhythm", "Failure to sense and/or capture", "Normal ECG"], UNKNOWN, UNKNOWN),
     ],
 )
 def test_loose_norm_is_sinus_rhythm_and_strict_norm_a_normal_ecg(label_map, strict, report, loose_state, strict_state):
@@ -235,7 +305,9 @@ def test_strict_norm_changes_nothing_else(label_map, strict):
     loose, other = label_map.to_dict(), strict.to_dict()
     assert loose["report"] == other["report"]
     assert loose["unreliable"] == other["unreliable"]
-    assert loose["conditions"]["NORM"]["snomed"] == other["conditions"]["NORM"]["snomed"]
+    assert loose["unusable"] == other["unusable"]
+    for key in ("snomed", "unstated_in", "excluded_by"):
+        assert loose["conditions"]["NORM"][key] == other["conditions"]["NORM"][key]
 
 
 def test_the_strict_map_composes_in_hydra(label_map):
@@ -246,11 +318,14 @@ def test_the_strict_map_composes_in_hydra(label_map):
     with initialize_config_dir(str(LABELS.parent), version_base="1.3"):
         content = OmegaConf.to_container(compose("labels/six_conditions_strict_norm").labels)
         overridden = compose("labels/six_conditions", overrides=["labels.unreliable.ningbo=[]"]).labels
+        written = compose("labels/six_conditions", overrides=["labels.conditions.NORM.unstated_in=[]"]).labels
         plain = compose("labels/six_conditions").labels
     assert list(content["conditions"]) == list(label_map.codes)
     assert content["conditions"]["NORM"]["statements"]["only_without_others"]
     assert LabelMap.from_dict(OmegaConf.to_container(plain)) == label_map
     assert overridden.unreliable.ningbo == []
+    assert LabelMap.from_dict(OmegaConf.to_container(written)).conditions["NORM"].unstated_in == []
+    assert content["conditions"]["NORM"]["unstated_in"] == label_map.conditions["NORM"].unstated_in != []
 
 
 def test_evidence_is_the_first_line_that_speaks(label_map):

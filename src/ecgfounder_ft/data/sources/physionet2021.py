@@ -2,8 +2,9 @@
 
 Labels come from the ``Dx`` line of each header: SNOMED CT codes, or words in the copies of the unofficial
 phase of 2020. The line lists every diagnosis, so what it does not name is absent; an empty line says nothing.
-Constituents whose labels of a condition are not to be trusted stand in the label map (``unreliable``) and
-become unknown.
+The label map says which codes leave a condition open, beside which codes nothing is known, which constituents do
+not write a condition beside another diagnosis (``unstated_in``) and where a condition's labels are not to be
+trusted (``unreliable``): all of that is unknown.
 """
 
 from __future__ import annotations
@@ -100,7 +101,7 @@ def read_physionet2021(
 
     Args:
         root: the folder as downloaded, or any part of it.
-        label_map: the conditions, their codes and words, and the constituents not to be trusted.
+        label_map: the conditions, their codes and words, and what is not to be taken from which constituent.
         ptbxl_database: PTB-XL's ``ptbxl_database.csv`` (https://physionet.org/content/ptb-xl/), from which
             the patients and folds of its recordings are joined; without it each of them is its own patient.
         header_cache: where to remember headers; see :func:`ecgfounder_ft.data.wfdb_headers.read_headers`.
@@ -118,22 +119,23 @@ def read_physionet2021(
         "Set data.physionet2021.root to the folder with the Challenge's headers (.hea)",
     )
     reading = read_headers(list(find_headers(folder)), header_cache)
-    codes = label_map.code_of_snomed() | label_map.code_of_word()
+    reader = DiagnosisReader(label_map)
     rows = []
-    copies = namesakes = unstated = 0
+    copies = namesakes = unstated = unusable = 0
+    unwritten: Counter[str] = Counter()
     unreadable: Counter[str] = Counter()
     for name, recordings in copies_by_name(reading.facts).items():
         namesakes += len(recordings) - 1
         for number, (facts, *others) in enumerate(recordings):
             copies += len(others)
             constituent = constituent_of(name, Path(facts.path).relative_to(folder).parts[:-1])
-            states, evidence, strange = read_diagnoses(facts.diagnoses, label_map, codes)
-            unreadable.update(strange)
+            said = reader.read(facts.diagnoses, constituent)
+            unreadable.update(said.strange)
+            unwritten.update(said.unwritten)
+            unusable += said.unusable
             unstated += not facts.diagnoses.strip(" ,")
-            for code in label_map.unreliable.get(constituent, ()):
-                states[code] = UNKNOWN
             recording = f"{PHYSIONET_2021}/{unique_name(name, number, facts)}"
-            rows.append(_row(recording, constituent, facts, evidence) | states)
+            rows.append(_row(recording, constituent, facts, said.evidence) | said.states)
     table = build_table(rows, label_map)
     notes = [
         note
@@ -141,6 +143,11 @@ def read_physionet2021(
             (copies, "are copies of another, of the same name and signal, and left out"),
             (namesakes, "share a name with one of another signal; both are kept, under two names"),
             (unstated, "have an empty Dx line; each condition is unknown"),
+            (unusable, "are paced or have leads reversed; each condition is unknown"),
+            *(
+                (count, f"are of constituents that do not write {code} beside another diagnosis; there it is unknown")
+                for code, count in unwritten.items()
+            ),
         )
         if count
         for note in [f"{PHYSIONET_2021}: {count} recording(s) {note}"]
@@ -159,36 +166,86 @@ def read_physionet2021(
     return Catalog(table, skipped_table(reading.errors), tuple(notes))
 
 
-def read_diagnoses(
-    line: str, label_map: LabelMap, codes: dict[str, str] | None = None
-) -> tuple[dict[str, int], str, list[str]]:
-    """Read a ``Dx`` line: codes or words, parted by commas, in any order, some of them repeated or empty.
+@dataclass(frozen=True)
+class Diagnoses:
+    """What a ``Dx`` line says."""
 
-    Args:
-        line: what follows ``Dx:``.
-        label_map: the conditions.
-        codes: SNOMED code or word to condition, where the caller has it at hand.
+    states: dict[str, int]
+    """Condition to its state, in the order of the label map."""
+    evidence: str
+    """The entries that made a condition present or, with a question mark, unknown."""
+    strange: tuple[str, ...] = ()
+    """Entries that could not be read."""
+    unusable: bool = False
+    """One of its codes leaves nothing known."""
+    unwritten: tuple[str, ...] = ()
+    """Conditions that are unknown because the constituent does not write them beside another diagnosis."""
 
-    Returns:
-        The state of each condition by code, the evidence, and the entries that could not be read.
-    """
-    if codes is None:
-        codes = label_map.code_of_snomed() | label_map.code_of_word()
-    entries = dict.fromkeys(entry.strip() for entry in line.split(",") if entry.strip())
-    strange = [
-        entry for entry in entries if entry not in codes and entry not in _WORDS and not _SNOMED.fullmatch(entry)
-    ]
-    unnamed = UNKNOWN if strange or not entries else ABSENT
-    named: dict[str, list[str]] = {}
-    for entry in entries:
-        if entry in codes:
-            named.setdefault(codes[entry], []).append(entry)
-    states = {code: PRESENT if code in named else unnamed for code in label_map.codes}
-    for code, condition in label_map.conditions.items():
-        if not condition.snomed and not condition.words:
-            states[code] = UNKNOWN  # no line could name it
-    evidence = "; ".join(f"{code}: {', '.join(named[code])}" for code in label_map.codes if code in named)
-    return states, evidence, strange
+
+class DiagnosisReader:
+    """Reads ``Dx`` lines by a label map: codes or words, parted by commas, in any order, some repeated or empty."""
+
+    def __init__(self, label_map: LabelMap) -> None:
+        self._label_map = label_map
+        self._stated = label_map.code_of_snomed() | label_map.code_of_word()
+        self._left_open = label_map.codes_left_open_by()
+        self._unusable = set(map(str, label_map.unusable))
+        self._excluded_by = {code: set(map(str, each.excluded_by)) for code, each in label_map.conditions.items()}
+        self._known = _WORDS | self._stated.keys() | self._left_open.keys() | self._unusable
+        self._known |= set().union(*self._excluded_by.values())
+        self._nameless = [  # no line could name these
+            code for code, each in label_map.conditions.items() if not (each.snomed or each.implied_by or each.words)
+        ]
+
+    def read(self, line: str, constituent: str = "") -> Diagnoses:
+        """What a line says.
+
+        A condition is present if an entry states it, else unknown if one leaves it open, else absent: the line lists
+        every diagnosis. It is unknown as well beside an entry that is neither a code nor a known word, in an empty
+        line, and in a constituent that does not write it beside others, unless an entry excludes it. Labels that the
+        label map does not trust are unknown whatever the line says, and so is everything beside a code that makes the
+        recording unusable.
+
+        Args:
+            line: what follows ``Dx:``.
+            constituent: the collection that the recording belongs to, empty where it is not known.
+        """
+        entries = dict.fromkeys(entry.strip() for entry in line.split(",") if entry.strip())
+        strange = tuple(entry for entry in entries if entry not in self._known and not _SNOMED.fullmatch(entry))
+        if useless := [entry for entry in entries if entry in self._unusable]:
+            unknown = dict.fromkeys(self._label_map.codes, UNKNOWN)
+            return Diagnoses(unknown, f"unusable: {', '.join(useless)}", strange, unusable=True)
+        named: dict[str, list[str]] = {}
+        left_open: dict[str, list[str]] = {}
+        for entry in entries:
+            if entry in self._stated:
+                named.setdefault(self._stated[entry], []).append(entry)
+            for code in self._left_open.get(entry, ()):
+                left_open.setdefault(code, []).append(entry)
+        states, said, unwritten = {}, [], []
+        for code, condition in self._label_map.conditions.items():
+            if code in named:
+                states[code] = PRESENT
+                said.append(f"{code}: {', '.join(named[code])}")
+            elif code in left_open:
+                states[code] = UNKNOWN
+                said.append(f"{code}?: {', '.join(left_open[code])}")
+            elif strange or not entries or code in self._nameless:
+                states[code] = UNKNOWN
+            elif constituent in condition.unstated_in and self._excluded_by[code].isdisjoint(entries):
+                states[code] = UNKNOWN
+                unwritten.append(code)
+            else:
+                states[code] = ABSENT
+        for code in self._label_map.unreliable.get(constituent, ()):
+            states[code] = UNKNOWN
+        return Diagnoses(states, "; ".join(said), strange, unwritten=tuple(unwritten))
+
+
+def read_diagnoses(line: str, label_map: LabelMap, constituent: str = "") -> tuple[dict[str, int], str, list[str]]:
+    """The states, the evidence and the strange entries of one ``Dx`` line; see :meth:`DiagnosisReader.read`."""
+    said = DiagnosisReader(label_map).read(line, constituent)
+    return said.states, said.evidence, list(said.strange)
 
 
 def _row(recording: str, constituent: str, facts: HeaderFacts, evidence: str) -> dict[str, object]:
