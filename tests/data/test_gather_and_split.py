@@ -29,6 +29,7 @@ class Listed(DataSource):
     """A source of a list of recordings: states of the first two conditions; None is one that cannot be read."""
 
     label_origin = "A test."
+    natural_prevalence = False
     states: list[tuple[int, int]]
     folder: Path
     unreadable: tuple[int, ...] = ()
@@ -53,6 +54,7 @@ class Listed(DataSource):
 
 def listed(tmp_path: Path, states: list[tuple[int, int]], max_samples: int | None = None, **rest: Any) -> Listed:
     common: dict[str, Any] = {"source": "x", "batch_size": 32, "imbalance": "none", "workers": 1}
+    common["max_evaluation_recordings"] = None
     return Listed(
         states=states,
         folder=tmp_path / "data",
@@ -73,13 +75,25 @@ NOTHING_KNOWN = (UNKNOWN, UNKNOWN)
 def test_each_step_is_counted(tmp_path: Path, label_map: LabelMap) -> None:
     source = listed(tmp_path, [ONE] * 6 + [OTHER] * 3 + [BOTH, NEITHER], max_samples=4, unreadable=(6,))
     found = gather(source, label_map)
+    assert found.counts.pop("copies")["pairs of fingerprints compared"] == 15
+    assert found.counts.pop("notes")
     assert found.counts == {
         "catalog": 11,
         "left out": {SINGLE_LABEL.unusable: 2},
+        "left out by a cap": [
+            {
+                "side": "before the split",
+                "source": "x",
+                "cap": "data.max_samples",
+                "recordings": 2,
+                "conditions": dict.fromkeys(label_map.codes, 0) | {label_map.codes[0]: 2},
+            }
+        ],
         "chosen": 7,
         "stored": 6,
         "repairs": {"cropped": 6},
         "skipped": {"no signals": 1, "header cannot be read": 1},
+        "patient unknown": {},
     }
     assert found.skipped["reason"].tolist() == ["no signals", "header cannot be read"]
     assert len(found.table) == len(found.signals) == 6

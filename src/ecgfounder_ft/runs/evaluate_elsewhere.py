@@ -62,10 +62,13 @@ def evaluate_elsewhere(
             f"{', '.join(map(str, config.labels.conditions))}: a model can only be judged by the conditions it knows"
         )
     source = typed(source_named(config.data.source), config.data)
+    if not any(entry.startswith("data.max_evaluation_recordings=") for entry in overrides):
+        source.max_evaluation_recordings = None  # another set is whole unless less is asked for
     gathered = gather_recordings(source, label_map, card.task, card.preprocessing, card.seed)
     output.write_skipped(gathered.skipped)
     gathered.require_any()
-    table = gathered.table.assign(split=TEST, exclusion="")
+    useless = gathered.table["exclusion"] != ""
+    table = gathered.table.assign(split=np.where(useless, EXCLUDED, TEST))
     splits = run.read_splits()
     learnt = splits[splits["split"].isin([TRAIN, VALIDATION])]
     seen = table["patient"].isin(learnt["patient"]) | table["signal_hash"].isin(learnt["signal_hash"])
@@ -74,7 +77,7 @@ def evaluate_elsewhere(
         log.warning("%d recordings left out: the run trained or validated on their patient or signal", seen.sum())
     output.write_splits(table[[*SPLIT_COLUMNS, *label_map.codes]])
     output.write_data_counts(gathered.counts)
-    rows = np.flatnonzero(~seen)
+    rows = np.flatnonzero(table["split"] == TEST)
     if not len(rows):
         raise NoDataError("no recording to evaluate: the run learnt from all of these patients or signals")
     batches = np.split(rows, range(batch_size, len(rows), batch_size))

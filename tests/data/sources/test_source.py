@@ -37,7 +37,14 @@ KNOWN = {
 }
 CLASSES = data_sources()
 CONFIGS = Path(__file__).parents[3] / "configs" / "data"
-COMMON: dict[str, Any] = {"max_samples": None, "batch_size": 32, "imbalance": "none", "workers": 1, "store": "store"}
+COMMON: dict[str, Any] = {
+    "max_samples": None,
+    "max_evaluation_recordings": None,
+    "batch_size": 32,
+    "imbalance": "none",
+    "workers": 1,
+    "store": "store",
+}
 
 
 def settings_of(name: str, **changes: Any) -> Any:
