@@ -77,6 +77,8 @@ def test_the_shipped_settings_become_the_class_of_the_source(name: str) -> None:
     assert type(settings) is CLASSES[name]
     assert settings.source == name
     assert settings.max_samples == 1000
+    assert settings.max_evaluation_recordings == 20_000
+    assert settings.natural_prevalence == (name not in ("selected", "simulated"))
     assert settings.label_origin.endswith(".")
 
 
