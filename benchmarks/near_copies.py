@@ -9,7 +9,7 @@ the fingerprints of a whole dataset takes.
 
 import argparse
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from scipy.signal import resample_poly
 
 from benchmarks import machine
 from ecgfounder_ft.data.near_copies import BINS, find_copies, fingerprint
+from ecgfounder_ft.data.store.building import signal_hash
 from ecgfounder_ft.ecg.formats import read_recording, recordings_in
 from ecgfounder_ft.ecg.leads import STANDARD_LEADS
 from ecgfounder_ft.ecg.preprocessing import Preprocessing
@@ -26,16 +27,25 @@ from ecgfounder_ft.ecg.recording import Recording, UnreadableRecordingError
 from ecgfounder_ft.ecg.simulator import record, sample_physiology
 from ecgfounder_ft.ecg.simulator.population import draw_case
 
+ALTERED = 400
+"""Recordings that are altered, at most."""
 
-class InMemory:
-    """Preprocessed signals (n, leads, samples), read as from a store."""
 
-    def __init__(self, signals: list[NDArray[np.float32]]) -> None:
-        self.signals = signals
+class Signals:
+    """Preprocessed signals, read as from a store; each is made when it is read.
 
-    def read(self, indices: list[int]) -> NDArray[np.float32]:
-        """Some of them."""
-        return np.stack([self.signals[index] for index in indices])
+    Args:
+        recordings: number to recording.
+        preprocessing: of each.
+    """
+
+    def __init__(self, recordings: Callable[[int], Recording], preprocessing: Preprocessing) -> None:
+        self.recordings = recordings
+        self.preprocessing = preprocessing
+
+    def read(self, indices: Sequence[int]) -> NDArray[np.float32]:
+        """Some of them, (len(indices), leads, samples)."""
+        return np.stack([self.preprocessing(self.recordings(index)).signal for index in indices])
 
 
 def altered(recording: Recording) -> Iterator[tuple[str, Recording]]:
@@ -73,58 +83,60 @@ def real(folder: Path, preprocessing: Preprocessing) -> list[Recording]:
     return found
 
 
-def simulated(n: int) -> list[Recording]:
-    """Recordings of n different people of a hospital's population."""
-    found = []
-    for number in range(n):
-        rng = np.random.default_rng([0, number])
-        conditions, findings = draw_case(rng)
-        signal, _ = record(sample_physiology(conditions, rng, findings), rng, duration=10.0)
-        found.append(Recording(f"simulated {number}", STANDARD_LEADS, signal, 500.0))
-    return found
+def simulated(number: int) -> Recording:
+    """One recording of one person of a hospital's population."""
+    rng = np.random.default_rng([0, number])
+    conditions, findings = draw_case(rng)
+    signal, _ = record(sample_physiology(conditions, rng, findings), rng, duration=10.0)
+    return Recording(f"simulated {number}", STANDARD_LEADS, signal, 500.0)
 
 
 def find_altered(recordings: list[Recording], preprocessing: Preprocessing) -> None:
     """Print the share of altered copies that are found."""
     counts: dict[str, list[bool]] = {}
     for recording in recordings:
-        original = fingerprint(recording.signal, recording.sampling_rate), preprocessing(recording).signal
         for name, copy in altered(recording):
-            vectors = np.stack([original[0], fingerprint(copy.signal, copy.sampling_rate)])
-            signals = InMemory([original[1], preprocessing(copy).signal])
+            both = recording, copy
+            vectors = np.stack([fingerprint(one.signal, one.sampling_rate) for one in both])
+            signals = Signals(both.__getitem__, preprocessing)
             found = find_copies(vectors, signals, preprocessing.sampling_rate, np.arange(2))
             counts.setdefault(name, []).append(len(found.pairs) == 1)
     for name, found in counts.items():
         print(f"  {name}: {sum(found)} of {len(found)} found")
 
 
-def false_alarms(recordings: list[Recording], preprocessing: Preprocessing, *, name_them: bool) -> None:
-    """Print how many pairs of different recordings are taken for copies."""
-    begun = time.perf_counter()
-    vectors = np.stack([fingerprint(recording.signal, recording.sampling_rate) for recording in recordings])
-    each = (time.perf_counter() - begun) / len(recordings)
-    signals = [preprocessing(recording).signal for recording in recordings]
-    identical = np.unique(np.stack([signal.ravel()[:2000] for signal in signals]), axis=0, return_inverse=True)[1]
-    found = find_copies(vectors, InMemory(signals), preprocessing.sampling_rate, identical.ravel())
+def false_alarms(recordings: Callable[[int], Recording], n: int, preprocessing: Preprocessing) -> NDArray[np.float16]:
+    """Print which pairs of n recordings, none identical to another, are taken for copies; returns the fingerprints."""
+    vectors, hashes = [], []
+    spent = 0.0
+    for number in range(n):
+        recording = recordings(number)
+        hashes.append(signal_hash(recording))
+        begun = time.perf_counter()
+        vectors.append(fingerprint(recording.signal, recording.sampling_rate))
+        spent += time.perf_counter() - begun
+    prints = np.stack(vectors)
+    identical = np.unique(hashes, return_inverse=True)[1]
+    signals = Signals(recordings, preprocessing)
+    found = find_copies(prints, signals, preprocessing.sampling_rate, identical)
     print(
-        f"  {len(recordings)} recordings, {found.compared:,} pairs compared, signals of {found.alike} compared, "
-        f"{len(found.pairs)} taken for copies; {each * 1e3:.1f} ms per fingerprint"
+        f"  {n} recordings, {found.compared:,} pairs compared, signals of {found.alike} compared, "
+        f"{len(found.pairs)} taken for copies; {spent / n * 1e3:.1f} ms per fingerprint"
     )
-    if name_them:
-        for one, other in found.pairs:
-            print(f"    {recordings[one].path} = {recordings[other].path}")
+    for one, other in found.pairs:
+        print(f"    {recordings(one).path or one} = {recordings(other).path or other}")
+    return prints
 
 
-def growth(n: int, recordings: list[Recording]) -> None:
+def growth(n: int, base: NDArray[np.float16]) -> None:
     """Print the time that comparing n fingerprints takes. They are real ones with a random part, so that no two are
     alike: what is compared again signal by signal is measured by :func:`false_alarms`."""
     rng = np.random.default_rng(0)
-    base = np.stack([fingerprint(recording.signal, recording.sampling_rate) for recording in recordings])
     vectors = base[rng.integers(len(base), size=n)].astype(np.float32)
     vectors[:, :BINS] += rng.normal(scale=0.2, size=(n, BINS))
     vectors[:, :BINS] /= np.linalg.norm(vectors[:, :BINS], axis=1, keepdims=True)
     begun = time.perf_counter()
-    found = find_copies(vectors.astype(np.float16), InMemory([]), 500.0, np.arange(n))
+    found = find_copies(vectors.astype(np.float16), Signals(simulated, Preprocessing()), 500.0, np.arange(n))
     print(f"  {n:,} fingerprints, {found.compared:,} pairs: {time.perf_counter() - begun:.0f} s")
 
 
@@ -137,17 +149,18 @@ def main() -> None:
     options = parser.parse_args()
     print(machine.describe())
     preprocessing = Preprocessing()
-    made = simulated(options.simulated)
-    of_each = {"simulated": made}
+    print("simulated: altered copies")
+    find_altered([simulated(number) for number in range(min(ALTERED, options.simulated))], preprocessing)
+    print("simulated: different recordings")
+    prints = false_alarms(simulated, options.simulated, preprocessing)
     if options.recordings is not None:
-        of_each["real"] = real(options.recordings, preprocessing)
-    for name, recordings in of_each.items():
-        print(f"{name}: altered copies")
-        find_altered([one for one in recordings if one.sampling_rate == 500][:400], preprocessing)
-        print(f"{name}: different recordings")
-        false_alarms(recordings, preprocessing, name_them=name == "real")
+        recordings = real(options.recordings, preprocessing)
+        print("real: altered copies")
+        find_altered([one for one in recordings if one.sampling_rate == 500][:ALTERED], preprocessing)
+        print("real: different recordings")
+        false_alarms(recordings.__getitem__, len(recordings), preprocessing)
     print("a whole dataset")
-    growth(options.growth, made)
+    growth(options.growth, prints)
 
 
 if __name__ == "__main__":

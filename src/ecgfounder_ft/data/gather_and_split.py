@@ -212,7 +212,7 @@ def gather_recordings(
         log.info("Repaired: %s", "; ".join(f"{count} x {repair}" for repair, count in signals.repairs.items()))
     table = _with_copies(table, signals, label_map, task, preprocessing, counts)
     counts["patient unknown"] = {str(name): int(n) for name, n in unknown_patients(table).items()}
-    counts["notes"] = _notes(source, split, counts)
+    counts["notes"] = [*_notes(source, split, counts), *catalog.notes]
     return Gathered(table, signals, skipped, counts, sides)
 
 
@@ -358,7 +358,7 @@ def _with_copies(
     }
     if (size > 1).any():
         log.warning(
-            "%d signals stand under several names, in %d recordings (%d of them with a near copy). Labels taken from a "
+            "%d signal(s) under several names, in %d recordings (%d of them with a near copy). Labels taken from a "
             "copy: %d; unknown, because copies contradict: %d",
             (size > 1).sum(),
             size[size > 1].sum(),
