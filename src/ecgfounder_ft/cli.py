@@ -155,6 +155,7 @@ def store(
         from ecgfounder_ft.config.compose import compose_config, typed
         from ecgfounder_ft.data.gather_and_split import gather_recordings
         from ecgfounder_ft.data.sources.source import source_named
+        from ecgfounder_ft.data.split_settings import SplitSettings
         from ecgfounder_ft.ecg.preprocessing import Preprocessing
         from ecgfounder_ft.labels import LabelMap
         from ecgfounder_ft.runs.folder import EvaluationFolder
@@ -181,6 +182,7 @@ def store(
             config.seed,
             executor,
             max(jobs, 1),
+            typed(SplitSettings, config.split),
         )
         folder.write_skipped(found.skipped)
         found.require_any()

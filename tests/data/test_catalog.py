@@ -8,8 +8,10 @@ from ecgfounder_ft.data.catalog import (
     build_table,
     catalog_columns,
     count_conditions,
+    draw_by_condition,
     label_patterns,
     merge_catalogs,
+    sample_patients,
     select_max_samples,
     skipped_table,
     state_column,
@@ -55,7 +57,7 @@ def test_columns_follow_the_label_map(label_map):
     other = LabelMap("two", {"X": Condition(name="x"), "Y": Condition(name="y")})
     assert catalog_columns(other)[-3:] == ("X", "Y", "evidence")
     assert list(build_table([row("1", X=PRESENT)], other)) == list(catalog_columns(other))
-    assert catalog_columns(label_map)[10:16] == label_map.codes
+    assert catalog_columns(label_map)[11:17] == label_map.codes
 
 
 def test_a_condition_that_a_row_does_not_name_is_unknown_not_absent(label_map):
@@ -199,3 +201,124 @@ class TestMaxSamples:
     def test_zero_is_refused(self, label_map):
         with pytest.raises(ValueError, match="max_samples is 0"):
             select_max_samples(build_table([row("1")], label_map), label_map, 0)
+
+
+def hospital(label_map, blocks_with_sinus, n=200_000, seed=0):
+    """A catalog as issued by a hospital: sinus rhythm in most, blocks in a few, some of these with sinus rhythm."""
+    rng = np.random.default_rng(seed)
+    kind = rng.choice(4, n, p=[0.6, 0.1, 0.05, 0.25])  # clean sinus rhythm, fibrillation, flutter, blocks
+    states = np.zeros((n, len(label_map.codes)), dtype=np.int8)
+    column = {code: position for position, code in enumerate(label_map.codes)}
+    states[kind == 0, column["NORM"]] = 1
+    states[kind == 1, column["AFIB"]] = 1
+    states[kind == 2, column["AFLT"]] = 1
+    for position, code in enumerate(("1dAVb", "RBBB", "LBBB")):
+        of = (kind == 3) & (np.arange(n) % 3 == position)
+        states[of, column[code]] = 1
+        states[of & (rng.random(n) < blocks_with_sinus), column["NORM"]] = 1
+    names = [f"{number:06d}" for number in range(n)]
+    dataset = np.where(rng.random(n) < 0.8, "a", "b")
+    table = pd.DataFrame({"recording": dataset + np.array("/") + names, "dataset": dataset, "patient": names})
+    return table.assign(**{code: state_column(states[:, column[code]]) for code in label_map.codes}), states
+
+
+class TestDrawByCondition:
+    @pytest.mark.parametrize("blocks_with_sinus", [0.5, 0.2])
+    def test_what_occurs_together_keeps_its_share_of_the_most_frequent_condition(self, label_map, blocks_with_sinus):
+        table, states = hospital(label_map, blocks_with_sinus)
+        drawn = draw_by_condition(table, label_map, 1000, seed=1)
+        norm = label_map.codes.index("NORM")
+        blocks = [label_map.codes.index(code) for code in ("1dAVb", "RBBB", "LBBB")]
+        for rows in (drawn, drawn & (table["dataset"] == "a"), drawn & (table["dataset"] == "b")):
+            of_norm = states[rows & (states[:, norm] == 1)]
+            natural = states[states[:, norm] == 1]
+            assert len(of_norm) >= 480
+            for column in blocks:  # joint counts: sinus rhythm with each block
+                share, wish = of_norm[:, column].mean(), natural[:, column].mean()
+                assert of_norm[:, column].sum() > 0
+                assert abs(share - wish) < 4 * np.sqrt(wish * (1 - wish) / len(of_norm))
+            clean, wish = (of_norm.sum(1) == 1).mean(), (natural.sum(1) == 1).mean()
+            assert abs(clean - wish) < 0.04
+        assert (states[drawn].sum(0) == 1000).all()
+
+    def test_what_was_done_before_leaves_hardly_a_clean_normal(self, label_map):
+        """The fault that the draw is for: rarest first, while all conditions have room."""
+        table, states = hospital(label_map, 0.5)
+        rows = table.index.get_indexer(select_max_samples(table, label_map, 1000, seed=1).index)
+        of_norm = states[rows][states[rows][:, label_map.codes.index("NORM")] == 1]
+        assert (of_norm.sum(1) == 1).mean() < 0.05
+
+    def test_shares_are_even_and_filled_up(self, label_map):
+        rows = [row(f"{number}", "a", NORM=PRESENT) for number in range(50)]
+        rows += [row(f"{number}", "b", NORM=PRESENT) for number in range(4)]
+        rows += [row(f"{number}", "c", NORM=PRESENT) for number in range(50)]
+        table = build_table(rows, label_map)
+        drawn = draw_by_condition(table, label_map, 20, seed=1)
+        assert table["dataset"][drawn].value_counts().to_dict() == {"a": 8, "c": 8, "b": 4}
+
+    def test_what_another_condition_keeps_out_is_filled_up_from_the_other_dataset(self, label_map):
+        rows = [row(f"{number}", "a", NORM=PRESENT, LBBB=PRESENT) for number in range(300)]
+        rows += [row(f"n{number}", "a", NORM=PRESENT) for number in range(3000)]
+        rows += [row(f"{number}", "b", LBBB=PRESENT) for number in range(300)]
+        table = build_table(rows, label_map)
+        drawn = draw_by_condition(table, label_map, 100, seed=0)
+        counts = count_conditions(table[drawn], label_map)
+        assert counts.loc["a", "NORM"] == 100
+        assert 3 <= counts.loc["a", "LBBB"] <= 20
+        assert counts["LBBB"].sum() == 100
+
+    def test_no_condition_exceeds_the_cap_and_none_of_them_is_one_more_group(self, label_map):
+        rng = np.random.default_rng(0)
+        rows = [
+            row(f"{i}", "ab"[i % 2], **dict.fromkeys(rng.choice(label_map.codes, 2, replace=False), PRESENT))
+            for i in range(300)
+        ]
+        rows += [row(f"n{i}", **dict.fromkeys(label_map.codes, ABSENT)) for i in range(30)]
+        rows += [row(f"u{i}") for i in range(5)]
+        table = build_table(rows, label_map)
+        drawn = draw_by_condition(table, label_map, 15, seed=0)
+        counts = (targets(table[drawn], label_map) == PRESENT).sum(0)
+        assert counts.max() <= 15
+        assert counts.min() >= 13
+        assert table["recording"][drawn].str.startswith("a/n").sum() == 15
+        assert not table["recording"][drawn].str.startswith("a/u").any()
+
+    def test_seed_and_names_decide(self, label_map):
+        table, _ = hospital(label_map, 0.5, n=3000)
+        first = set(table["recording"][draw_by_condition(table, label_map, 50, seed=3)])
+        shuffled = table.sample(frac=1, random_state=0)
+        assert set(shuffled["recording"][draw_by_condition(shuffled, label_map, 50, seed=3)]) == first
+        assert set(table["recording"][draw_by_condition(table, label_map, 50, seed=4)]) != first
+        assert draw_by_condition(table, label_map, None).all()
+        with pytest.raises(ValueError, match="max_samples is 0"):
+            draw_by_condition(table, label_map, 0)
+
+
+class TestSamplePatients:
+    def test_whole_patients_and_no_more_than_asked_for(self):
+        rng = np.random.default_rng(0)
+        patients = pd.Series([f"p{number}" for number in rng.integers(400, size=2000)])
+        drawn = sample_patients(patients, 500, seed=1)
+        assert 480 <= drawn.sum() <= 500
+        assert not set(patients[drawn]) & set(patients[~drawn])
+        assert (sample_patients(patients, 700, seed=1) | ~drawn).all()  # a larger draw holds the smaller one
+        assert set(patients[sample_patients(patients, 500, seed=2)]) != set(patients[drawn])
+        assert sample_patients(patients, None).all()
+        with pytest.raises(ValueError, match="max_evaluation_recordings is 0"):
+            sample_patients(patients, 0)
+
+    def test_prevalence_is_kept(self, label_map):
+        table, states = hospital(label_map, 0.5)
+        drawn = sample_patients(table["patient"], 20_000, seed=1)
+        spread = np.sqrt(states.mean(0) * (1 - states.mean(0)) / 20_000)
+        assert (np.abs(states[drawn].mean(0) - states.mean(0)) < 4 * spread).all()
+
+
+def test_a_patient_is_known_unless_it_is_the_recording_itself(label_map):
+    rows = [
+        row("1", patient="a/p1"),
+        row("2"),
+        row("3", patient_known=True),
+        row("4", patient="a/p", patient_known=False),
+    ]
+    assert build_table(rows, label_map)["patient_known"].tolist() == [True, False, True, False]

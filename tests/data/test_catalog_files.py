@@ -138,7 +138,7 @@ def test_other_files_are_refused(tmp_path, label_map):
     with pytest.raises(CatalogError, match="cannot be read"):
         load_catalog(file, label_map)
     pd.DataFrame({"a": [1]}).to_parquet(file)
-    with pytest.raises(CatalogError, match="version None, expected 1"):
+    with pytest.raises(CatalogError, match="version None, expected 2"):
         load_catalog(file, label_map)
     file.write_bytes(file.read_bytes()[:50])
     with pytest.raises(CatalogError, match="cannot be read"):

@@ -14,6 +14,7 @@ from ecgfounder_ft.data.splits import (
     VALIDATION,
     LeakageError,
     TooFewRecordingsError,
+    exclude_copies,
     leakage_report,
     require_enough,
     split_recordings,
@@ -240,11 +241,54 @@ def test_unknown_sources_and_blank_patients_are_refused():
         ({"kind": "leave_one_source_out"}, "split.held_out"),
         ({"kind": "kfold", "fold": 5}, "split.fold"),
         ({"minimum": -1}, "split.minimum"),
+        ({"unknown_patients": "guess"}, "split.unknown_patients"),
+        ({"whole_sides": ["train"]}, "split.whole_sides"),
     ],
 )
 def test_impossible_settings_are_named(options, named):
     with pytest.raises(ValueError, match=named):
         split_settings(**options)
+
+
+def partly_known(n: int = 300) -> tuple[pd.DataFrame, pd.Series]:
+    """Recordings of three sources: the patients of one are known, of one unknown, of one known in all but one."""
+    table, signal = make_table([(number % 3, number, number, 1 << number % 3) for number in range(n)])
+    known = table["constituent"] != "georgia"
+    known[table.index[table["constituent"] == "ptb_xl"][0]] = False
+    return table.assign(patient_known=known), signal
+
+
+@pytest.mark.parametrize("assignment", ["hash", "stratified"])
+def test_sources_with_unknown_patients_stay_on_one_side_if_wished(assignment):
+    table, signal = partly_known()
+    for seed in range(5):
+        options = split_settings(assignment=assignment, unknown_patients="one_side")
+        split = split_recordings(table, signal, options, seed, CODES)["split"]
+        for constituent in ("georgia", "ptb_xl"):
+            assert split[table["constituent"] == constituent].nunique() == 1
+        assert set(split[table["dataset"] == "mimic"]) == set(SIDES)
+    usual = split_recordings(table, signal, split_settings(assignment=assignment), 1, CODES)["split"]
+    assert set(usual[table["constituent"] == "georgia"]) == set(SIDES)
+    unsaid = table.drop(columns="patient_known")
+    without = split_recordings(unsaid, signal, split_settings(assignment=assignment), 1, CODES)
+    assert without["split"].equals(usual)
+
+
+def test_unknown_patients_are_counted_by_source():
+    table, signal = partly_known()
+    split = pd.Series(TRAIN, index=table.index)
+    split.iloc[1] = EXCLUDED  # of georgia
+    report = leakage_report(table, split, signal).by_source
+    assert report["patient_unknown"].to_dict() == {"georgia": 99, "mimic": 0, "ptb_xl": 1, "all": 100}
+    assert leakage_report(table.drop(columns="patient_known"), split, signal).by_source["patient_unknown"].sum() == 0
+
+
+def test_copies_found_after_the_split_are_excluded_on_the_lesser_side():
+    sides = pd.DataFrame({"split": [TRAIN, TEST, VALIDATION, TRAIN, EXCLUDED], "exclusion": ["", "", "", "", "before"]})
+    found = exclude_copies(sides, pd.Series(["a", "a", "a", "b", "b"]))
+    assert found["split"].tolist() == [EXCLUDED, TEST, EXCLUDED, TRAIN, EXCLUDED]
+    assert found["exclusion"].tolist() == ["signal on another side", "", "signal on another side", "", "before"]
+    assert sides["split"].tolist() == [TRAIN, TEST, VALIDATION, TRAIN, EXCLUDED]
 
 
 def test_the_leakage_report_finds_what_a_careless_split_leaks():

@@ -194,6 +194,16 @@ def test_flow_counts_by_side_and_source():
     assert rows[0].unknown == {"NORM": 0, "AFIB": 1}
 
 
+def test_caps_and_what_is_to_be_known_of_the_recordings_stand_in_the_flow(full):
+    row = {"side": "train", "source": "georgia", "cap": "data.max_samples", "recordings": 1234}
+    capped = [row | {"conditions": {"NORM": 1200, "AFIB": 30}}]
+    notes = ["patient unknown: 7 recordings of georgia"]
+    text = _Page(render_report(replace(full, capped=capped, data_notes=notes))).text
+    assert re.search(r"Left out by a cap.* train georgia data.max_samples 1,234 1,200 30", text)
+    assert "Patient unknown: 7 recordings of georgia." in text
+    assert "Left out by a cap" not in _Page(render_report(replace(full, capped=[], data_notes=[]))).text
+
+
 def test_a_run_folder_and_a_comparison_become_pages(tmp_path):
     generator = np.random.default_rng(0)
     folders = []

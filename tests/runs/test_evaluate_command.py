@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 import yaml
 
+from ecgfounder_ft.ecg.formats.wfdb import read_recording, write_recording
 from ecgfounder_ft.files import sha256_of
 from ecgfounder_ft.inference.finished_model import load_model
 from tests.console import console
@@ -85,6 +86,37 @@ def test_other_recordings_are_judged_without_those_the_run_learnt_from(
     assert not judged & learnt
     assert "left out: the run trained or validated on their patient or signal" in caplog.text
     assert (output / "report.html").is_file()
+
+
+def test_near_copies_of_what_the_run_learnt_from_are_left_out(
+    run: Path, simulated_folders: tuple[Path, Path], tmp_path: Path
+) -> None:
+    own = pd.read_csv(run / "splits.csv").set_index("recording")
+    learnt = set(own.index[own["split"].isin(["train", "validation"])])
+    folder = simulated_folders[1]
+    for header in folder.rglob("*.hea"):
+        recording = read_recording(header)
+        name, there = f"COPY{header.stem}", tmp_path / "copies" / header.parent.relative_to(folder)
+        write_recording(there, name, recording.signal * 1.7, recording.leads, 500.0, storage="mat")
+    output = tmp_path / "elsewhere"
+    found = console(
+        "evaluate",
+        str(run),
+        "data=selected",
+        "data.mimic_path=null",
+        f"data.physionet_path='{tmp_path / 'copies'}'",
+        f"data.store='{tmp_path / 'store'}'",
+        "--resamples=0",
+        "--no-attribution",
+        f"--output={output}",
+    )
+    assert found.exit_code == 0, found.stderr
+    table = pd.read_csv(output / "splits.csv")
+    assert not set(table["signal_hash"]) & set(own["signal_hash"])
+    of_learnt = table["recording"].str.replace("COPY", "").isin(learnt)
+    assert of_learnt.sum() > 10
+    assert (table["split"][of_learnt] == "excluded").all()
+    assert (table["split"][~of_learnt] == "test").all()
 
 
 def test_two_runs_are_compared_and_the_wrong_ones_refused(run: Path, finished_run: Path, tmp_path: Path) -> None:

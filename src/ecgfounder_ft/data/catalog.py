@@ -8,6 +8,8 @@ dataset         str     ``mimic_iv_ecg``, ``physionet2021``, or a user's own nam
 constituent     str     the collection within the dataset (``georgia``), empty where there is none
 path            str     the header (``.hea``); absolute in memory, relative to the dataset's root in files
 patient         str     ``<dataset>/<patient id>``; the recording's name where the source names no patient
+patient_known   bool    whether ``patient`` is a person: False where the source names none, and does not say either
+                        that each recording is of another person
 sampling_rate   float   Hz
 samples         int     per lead
 age             float   years, NaN where unknown
@@ -51,6 +53,7 @@ LEADING_COLUMNS: tuple[str, ...] = (
     "constituent",
     "path",
     "patient",
+    "patient_known",
     "sampling_rate",
     "samples",
     "age",
@@ -116,7 +119,8 @@ def targets(table: pd.DataFrame, label_map: LabelMap) -> NDArray[np.int8]:
 def build_table(rows: Sequence[Mapping[str, object]] | pd.DataFrame, label_map: LabelMap) -> pd.DataFrame:
     """Rows in any column order as a catalog table: typed, ordered by ``recording``, absent columns filled.
 
-    Condition columns may be numeric states or their names; where one is absent or NaN, it is unknown.
+    Condition columns may be numeric states or their names; where one is absent or NaN, it is unknown. A patient whose
+    name is not the recording's is taken as known where ``patient_known`` does not say.
 
     Raises:
         CatalogError: as :func:`validate`.
@@ -127,6 +131,9 @@ def build_table(rows: Sequence[Mapping[str, object]] | pd.DataFrame, label_map: 
         values = given.get(column)
         if column in label_map.codes:
             table[column] = _as_states(values, len(given))
+        elif column == "patient_known":
+            told = table["patient"] != given.get("recording", "")
+            table[column] = (told if values is None else values.where(values.notna(), told)).astype(bool)
         elif column in NUMBER_COLUMNS:
             table[column] = np.nan if values is None else pd.to_numeric(values)
             if NUMBER_COLUMNS[column] is not np.int64 or table[column].notna().all():
@@ -266,7 +273,11 @@ def describe_counts(table: pd.DataFrame, label_map: LabelMap) -> str:
 def select_max_samples(
     table: pd.DataFrame, label_map: LabelMap, max_samples: int | None, seed: int = 0
 ) -> pd.DataFrame:
-    """At most ``max_samples`` recordings per condition, an even share of each dataset, filled up from the others.
+    """At most ``max_samples`` recordings per condition of a selection, an even share of each dataset, filled up from
+    the others.
+
+    For recordings that were selected by condition already, as many as possible: which conditions occur together may
+    change (:func:`draw_by_condition` is for those that were not).
 
     The rarest condition chooses first, so that recordings with several conditions serve the one that needs
     them; a recording is taken only while each of its conditions lacks some. Recordings that state no condition
@@ -283,10 +294,8 @@ def select_max_samples(
         return table
     if max_samples < 1:
         raise ValueError(f"max_samples is {max_samples}; expected a positive number, or null for every recording")
-    states = targets(table, label_map)
-    member = np.column_stack([states == PRESENT, (states != PRESENT).all(1) & (states == ABSENT).any(1)])
-    key = pd.util.hash_array(table["recording"].to_numpy(dtype=object), hash_key=f"{seed & (2**64 - 1):016x}")
-    order = np.lexsort((table["recording"].to_numpy(dtype=str), key))
+    member = _groups(table, label_map)
+    order = _random_order(table["recording"], seed)
     datasets = table["dataset"].to_numpy(dtype=str)
     chosen = np.zeros(len(table), dtype=bool)
     taken = np.zeros(member.shape[1], dtype=np.int64)
@@ -317,6 +326,106 @@ def select_max_samples(
         describe_counts(selected, label_map),
     )
     return selected
+
+
+def draw_by_condition(
+    table: pd.DataFrame, label_map: LabelMap, max_samples: int | None, seed: int = 0
+) -> NDArray[np.bool_]:
+    """At most ``max_samples`` recordings per condition to train on, without a preference for any combination of them.
+
+    The recordings come in a random order, and each is taken unless it is too many:
+
+    1. while none of its conditions has reached its share of the recording's dataset, where the shares of a condition
+       are even, and what one dataset lacks goes to the others;
+    2. then, in the same order, those left over while none of their conditions has reached ``max_samples``, for what
+       other conditions kept from being taken.
+
+    A recording counts for all its conditions. Recordings that state no condition but exclude some form one more group
+    of the same size; those that know nothing of any condition are not drawn.
+
+    So all combinations grow at the same rate until a condition is full, and then those with it stop. Within the most
+    frequent condition every combination keeps its share, none is left out, and no rate could be raised without
+    lowering a lower one (max-min fairness). What cannot be kept as well: a rare condition goes on without recordings
+    that also have a frequent, full one, so that beside it the frequent one is rarer than it was.
+
+    The choice follows from the seed and the recordings' names, not from the order of the rows.
+
+    Returns:
+        (recordings,): which are drawn, all of them where ``max_samples`` is None.
+
+    Raises:
+        ValueError: if ``max_samples`` is below 1.
+    """
+    if max_samples is None:
+        return np.ones(len(table), dtype=bool)
+    if max_samples < 1:
+        raise ValueError(f"max_samples is {max_samples}; expected a positive number, or null for every recording")
+    member = _groups(table, label_map)
+    names, dataset = np.unique(table["dataset"].to_numpy(dtype=str), return_inverse=True)
+    available = np.stack([member[dataset == number].sum(0) for number in range(len(names))], axis=1)
+    shares = np.array([_even_shares(counts, max_samples) for counts in available], dtype=np.int64)
+    combinations, combination = np.unique(np.column_stack([dataset, member]), axis=0, return_inverse=True)
+    combination = combination.ravel()
+    groups = [np.flatnonzero(row[1:]) for row in combinations]
+    taken = np.zeros_like(shares)
+    drawn = np.zeros(len(table), dtype=bool)
+    order = _random_order(table["recording"], seed)
+    for enforce_shares in (True, False):
+        closed = [not len(of) for of in groups]
+        for row in order[~drawn[order]].tolist():
+            number = combination[row]
+            if closed[number]:
+                continue
+            source, of = dataset[row], groups[number]
+            full = taken[of, source] >= shares[of, source] if enforce_shares else taken[of].sum(1) >= max_samples
+            if full.any():
+                closed[number] = True  # what is full stays full
+                continue
+            drawn[row] = True
+            taken[of, source] += 1
+    return drawn
+
+
+def sample_patients(patients: pd.Series, recordings: int | None, seed: int = 0) -> NDArray[np.bool_]:
+    """All recordings of patients drawn at random, until the next patient would make them more than ``recordings``.
+
+    Patients are drawn whatever they have, so conditions, and what occurs together, stay as frequent as they are. The
+    draw follows from the seed and the patients' names: a larger one holds a smaller one.
+
+    Args:
+        patients: of each recording.
+        recordings: at most; None: all.
+        seed: another seed draws others.
+
+    Returns:
+        (recordings,): which are drawn. The first patient is, however many recordings that is.
+
+    Raises:
+        ValueError: if ``recordings`` is below 1.
+    """
+    if recordings is None:
+        return np.ones(len(patients), dtype=bool)
+    if recordings < 1:
+        raise ValueError(
+            f"max_evaluation_recordings is {recordings}; expected a positive number, or null for every recording"
+        )
+    numbers, names = pd.factorize(patients)
+    order = _random_order(pd.Series(names), seed)
+    total = np.cumsum(np.bincount(numbers, minlength=len(names))[order])
+    kept = order[: max(1, int(np.searchsorted(total, recordings, side="right")))]
+    return np.isin(numbers, kept)
+
+
+def _groups(table: pd.DataFrame, label_map: LabelMap) -> NDArray[np.bool_]:
+    """(recordings, conditions + 1): the conditions that each states; the last one: it states none but excludes some."""
+    states = targets(table, label_map)
+    return np.column_stack([states == PRESENT, (states != PRESENT).all(1) & (states == ABSENT).any(1)])
+
+
+def _random_order(names: pd.Series, seed: int) -> NDArray[np.intp]:
+    """Positions in an order that follows from the seed and the names."""
+    key = pd.util.hash_array(names.to_numpy(dtype=object), hash_key=f"{seed & (2**64 - 1):016x}")
+    return np.lexsort((names.to_numpy(dtype=str), key))
 
 
 def _even_shares(available: NDArray[np.integer], total: int) -> list[int]:

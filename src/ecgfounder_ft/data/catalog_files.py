@@ -18,7 +18,7 @@ from ecgfounder_ft.data.catalog import SKIPPED_COLUMNS, Catalog, CatalogError, b
 from ecgfounder_ft.files import whole_file, write_csv
 from ecgfounder_ft.labels import LabelMap
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """Of saved catalogs; raised whenever older files cannot be read as they are."""
 
 _METADATA_KEY = b"ecgfounder_ft"

@@ -1,5 +1,15 @@
 """From a source to stored and divided recordings: catalog, choice, signal store, split.
 
+Where a source has a natural prevalence (:attr:`DataSource.natural_prevalence`), the split comes first, on all of its
+recordings. What is too much is then left out side by side: on the training side by condition
+(:func:`~ecgfounder_ft.data.catalog.draw_by_condition`), on validation and test by patients drawn at random, so that
+these keep the prevalence. Only what is chosen is preprocessed and stored. That is also when signals become known, so
+copies of one signal on two sides are found then, among the chosen recordings, and excluded from the side that matters
+less: a recording that is not used cannot leak.
+
+A selection by hand has no prevalence to keep: ``max_samples`` caps all of it, then it is stored, then divided, copies
+together.
+
 Nothing but the signal store and saved catalogs is written here. Both steps return what they found, so that a caller can
 write down what was skipped and how recordings were divided before it asks whether a run may go on
 (:meth:`Gathered.require_any`, :meth:`PreparedData.require_sound`).
@@ -18,10 +28,28 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ecgfounder_ft.data.catalog import Catalog, label_patterns, select_max_samples, targets
+from ecgfounder_ft.data.catalog import (
+    Catalog,
+    count_conditions,
+    draw_by_condition,
+    label_patterns,
+    sample_patients,
+    select_max_samples,
+    state_column,
+    targets,
+)
+from ecgfounder_ft.data.near_copies import find_copies, groups_of, labels_of_copies, name_groups
 from ecgfounder_ft.data.sources.source import DataSource, NoDataError, read_catalog
-from ecgfounder_ft.data.split_settings import SplitSettings
-from ecgfounder_ft.data.splits import EXCLUDED, LeakageReport, leakage_report, require_enough, split_recordings
+from ecgfounder_ft.data.split_settings import EXCLUDED, ONE_SIDE, SIDES, TEST, TRAIN, SplitSettings
+from ecgfounder_ft.data.splits import (
+    LeakageReport,
+    exclude_copies,
+    leakage_report,
+    require_enough,
+    source_of,
+    split_recordings,
+    unknown_patients,
+)
 from ecgfounder_ft.data.store.reading import StoredSignals, build_store
 from ecgfounder_ft.ecg.preprocessing import Preprocessing
 from ecgfounder_ft.labels import LabelMap
@@ -34,6 +62,7 @@ SPLIT_COLUMNS = (
     "dataset",
     "constituent",
     "patient",
+    "patient_known",
     "split",
     "exclusion",
     "age",
@@ -44,20 +73,34 @@ SPLIT_COLUMNS = (
 )
 """Columns of a table of the split before those of the conditions."""
 
+CONTRADICTION = "copies of this signal contradict each other, and nothing that the task needs is left"
+"""Why a stored recording is excluded."""
+
+SELECTION_NOTE = (
+    "These recordings were selected by hand and have no natural prevalence: PPV, NPV, AUPRC, Brier score, calibration "
+    "and thresholds describe the selection and no population"
+)
+
 
 @dataclass(frozen=True)
 class Gathered:
     """The recordings of a source that a task can use, preprocessed and stored; there may be none."""
 
     table: pd.DataFrame
-    """Their catalog rows with ``signal_hash`` and ``repairs``, aligned to ``signals.rows``."""
+    """Their catalog rows with ``signal_hash``, ``repairs``, ``signal`` (a name that copies of one signal share) and
+    ``exclusion`` (why a recording is of no use after all, or ""), aligned to ``signals.rows``. Copies of one signal
+    state the same."""
     signals: StoredSignals
     skipped: pd.DataFrame
     """path, reason, detail of every recording that could not be used."""
     counts: dict[str, Any]
     """How many recordings each step left: ``catalog``, ``left out`` by the task (reason to number, where there are
-    any) with their ``left out labels`` (source to conditions to number), ``chosen``, ``stored``, ``repairs`` and
-    ``skipped`` (reason to number)."""
+    any) with their ``left out labels`` (source to conditions to number), ``divided`` (side to number, before caps) and
+    ``excluded before storing`` (source to number), where the split came first, ``left out by a cap`` (one row per side
+    and source), ``chosen``, ``stored``, ``repairs`` and ``skipped`` (reason to number), ``copies``, ``patient
+    unknown`` (source to number) and ``notes`` for the reader of results."""
+    sides: pd.DataFrame | None = None
+    """``split`` and ``exclusion`` of each recording where the split came first, aligned to :attr:`table`."""
 
     def require_any(self) -> None:
         """Stop where no recording is left.
@@ -125,6 +168,7 @@ def gather_recordings(
     seed: int,
     executor: Any = None,
     jobs: int = 1,
+    split: SplitSettings | None = None,
 ) -> Gathered:
     """Read the catalog, choose recordings, and preprocess those that the store does not hold yet.
 
@@ -133,22 +177,30 @@ def gather_recordings(
         label_map: the conditions.
         task: which recordings can be used.
         preprocessing: what is done to each recording.
-        seed: of the choice of ``source.max_samples``.
+        seed: of the choice, and of the split where that comes first.
         executor: as for :func:`~ecgfounder_ft.data.store.reading.build_store`.
         jobs: likewise.
+        split: how recordings will be divided, which decides what is chosen where the source has a natural prevalence.
+            None: all of them are to be evaluated, and ``max_samples`` caps only a selection.
 
     Raises:
         NoDataError: if the source has no recording at all.
+        ValueError: if the split names a source or a fold that the recordings do not have.
         StoreFullError, StoreBuildError: as :func:`~ecgfounder_ft.data.store.reading.build_store`.
     """
     catalog = read_catalog(source, label_map)
     counts: dict[str, Any] = {"catalog": len(catalog)}
-    table = _for_task(catalog, label_map, task, counts)
-    table = select_max_samples(table, label_map, source.max_samples, seed).reset_index(drop=True)
+    table = _for_task(catalog, label_map, task, counts).reset_index(drop=True)
+    if source.natural_prevalence:
+        table, sides = _choose_by_side(table, label_map, source, split, seed, counts)
+    else:
+        table, sides = _choose_of_selection(table, label_map, source, seed, counts), None
     counts["chosen"] = len(table)
     workers = source.workers or _cores()
     signals = build_store(table, preprocessing, Path(source.store), workers, executor=executor, jobs=jobs)
     table = table.loc[signals.rows.index].reset_index(drop=True)
+    if sides is not None:
+        sides = sides.loc[signals.rows.index].reset_index(drop=True)
     of_signal = {column: signals.rows[column].to_numpy() for column in ("signal_hash", "repairs")}
     table = table.assign(**of_signal)
     counts["stored"] = len(table)
@@ -160,14 +212,17 @@ def gather_recordings(
         log.warning("%d recordings skipped: %s", len(skipped), reasons)
     if signals.repairs:
         log.info("Repaired: %s", "; ".join(f"{count} x {repair}" for repair, count in signals.repairs.items()))
-    return Gathered(table, signals, skipped, counts)
+    table = _with_copies(table, signals, label_map, task, preprocessing, counts)
+    counts["patient unknown"] = {str(name): int(n) for name, n in unknown_patients(table).items()}
+    counts["notes"] = [*_notes(source, split, counts), *catalog.notes]
+    return Gathered(table, signals, skipped, counts, sides)
 
 
 def divide_recordings(gathered: Gathered, label_map: LabelMap, split: SplitSettings, seed: int) -> PreparedData:
     """Give each recording its side. Whether the result can be used is :meth:`PreparedData.require_sound`'s to say.
 
     Args:
-        gathered: at least one recording.
+        gathered: at least one recording. Where the split came first, by the same settings.
         label_map: the conditions.
         split: how recordings are divided.
         seed: another seed gives another division.
@@ -175,20 +230,173 @@ def divide_recordings(gathered: Gathered, label_map: LabelMap, split: SplitSetti
     Raises:
         ValueError: if the split names a source or a fold that the recordings do not have.
     """
-    sides = split_recordings(gathered.table, gathered.table["signal_hash"], split, seed, label_map.codes)
-    table = gathered.table.assign(**sides)
+    table = gathered.table
+    if gathered.sides is not None:
+        sides = exclude_copies(gathered.sides, table["signal"])
+    else:
+        sides = split_recordings(table, table["signal"], split, seed, label_map.codes)
+    useless = table["exclusion"] != ""
+    sides.loc[useless, "split"] = EXCLUDED
+    sides.loc[useless, "exclusion"] = table.loc[useless, "exclusion"]
+    table = table.assign(**sides)
     if excluded := int((table["split"] == EXCLUDED).sum()):
-        log.info("%d recordings excluded by the split: %s", excluded, table["exclusion"].value_counts().to_dict())
+        reasons = table.loc[table["split"] == EXCLUDED, "exclusion"].value_counts().to_dict()
+        log.info("%d recordings excluded by the split: %s", excluded, reasons)
+    leakage = leakage_report(table, table["split"], table["signal"])
     return PreparedData(
         table=table,
         targets=targets(table, label_map),
         signals=gathered.signals,
         skipped=gathered.skipped,
-        leakage=leakage_report(table, table["split"], table["signal_hash"]),
+        leakage=leakage.with_excluded(gathered.counts.get("excluded before storing", {})),
         counts=gathered.counts | {"sides": table["split"].value_counts().to_dict()},
         codes=label_map.codes,
         split=split,
     )
+
+
+# --- What is chosen -------------------------------------------------------------------------------------------------
+
+
+def _choose_of_selection(
+    table: pd.DataFrame, label_map: LabelMap, source: DataSource, seed: int, counts: dict[str, Any]
+) -> pd.DataFrame:
+    """What ``max_samples`` leaves of recordings that have no natural prevalence."""
+    chosen = select_max_samples(table, label_map, source.max_samples, seed)
+    left_out = table[~table.index.isin(chosen.index)]
+    counts["left out by a cap"] = _by_source(left_out, label_map, "before the split", "data.max_samples")
+    return chosen.reset_index(drop=True)
+
+
+def _choose_by_side(
+    table: pd.DataFrame,
+    label_map: LabelMap,
+    source: DataSource,
+    split: SplitSettings | None,
+    seed: int,
+    counts: dict[str, Any],
+) -> tuple[pd.DataFrame, pd.DataFrame | None]:
+    """The chosen recordings and their sides, if there is a split; without one, all are to be evaluated."""
+    if split is None:
+        sides = pd.DataFrame({"split": TEST, "exclusion": ""}, index=table.index)
+        whole: list[str] = []
+    elif len(table):
+        sides = split_recordings(table, table["recording"], split, seed, label_map.codes)
+        counts["divided"] = {side: int((sides["split"] == side).sum()) for side in (*SIDES, EXCLUDED)}
+        excluded = table[sides["split"] == EXCLUDED]
+        counts["excluded before storing"] = {str(k): int(n) for k, n in source_of(excluded).value_counts().items()}
+        whole = split.whole_sides
+    else:
+        return table, None
+    chosen = np.zeros(len(table), dtype=bool)
+    left_out: list[dict[str, Any]] = []
+    for side in SIDES:
+        rows = np.flatnonzero(sides["split"] == side)
+        if not len(rows):
+            continue
+        if side == TRAIN:
+            cap = "data.max_samples"
+            kept = draw_by_condition(table.iloc[rows], label_map, source.max_samples, seed)
+        else:
+            cap = "data.max_evaluation_recordings"
+            limit = None if side in whole else source.max_evaluation_recordings
+            kept = sample_patients(table["patient"].iloc[rows], limit, seed)
+        chosen[rows[kept]] = True
+        left_out += _by_source(table.iloc[rows[~kept]], label_map, side, cap)
+    counts["left out by a cap"] = left_out
+    for row in left_out:
+        log.info("%(recordings)d %(side)s recordings of %(source)s left out by %(cap)s", row)
+    return table[chosen].reset_index(drop=True), None if split is None else sides[chosen].reset_index(drop=True)
+
+
+def _by_source(left_out: pd.DataFrame, label_map: LabelMap, side: str, cap: str) -> list[dict[str, Any]]:
+    """What a cap left out of a side: one row per source, with the number of recordings and of those with each
+    condition."""
+    found = count_conditions(left_out.assign(source=source_of(left_out)), label_map, by="source")
+    return [
+        {
+            "side": side,
+            "source": str(source),
+            "cap": cap,
+            "recordings": int(row["recordings"]),
+            "conditions": {code: int(row[code]) for code in label_map.codes},
+        }
+        for source, row in found.iterrows()
+    ]
+
+
+def _with_copies(
+    table: pd.DataFrame,
+    signals: StoredSignals,
+    label_map: LabelMap,
+    task: Task,
+    preprocessing: Preprocessing,
+    counts: dict[str, Any],
+) -> pd.DataFrame:
+    """The table with ``signal``, ``exclusion``, and the labels that copies of one signal agree on."""
+    identical, _ = pd.factorize(table["signal_hash"])
+    found = find_copies(signals.fingerprints, signals, preprocessing.sampling_rate, identical)
+    group = groups_of(identical, found.pairs)
+    stated, filled, contradicted = labels_of_copies(targets(table, label_map), group)
+    columns: dict[str, Any] = {"signal": name_groups(group, table["signal_hash"]), "exclusion": ""}
+    changed = filled | (contradicted & (targets(table, label_map) != stated))
+    columns |= {
+        code: state_column(stated[:, column]) for column, code in enumerate(label_map.codes) if changed[:, column].any()
+    }
+    table = table.assign(**columns)
+    table.loc[~task.usable(stated), "exclusion"] = CONTRADICTION
+    size = np.bincount(group, minlength=1)
+    counts["copies"] = {
+        "pairs of fingerprints compared": found.compared,
+        "pairs of signals compared": found.alike,
+        "recordings with an identical signal": int(table["signal_hash"].duplicated(keep=False).sum()),
+        "recordings with a near copy": len(np.unique(found.pairs)),
+        "signals under several names": int((size > 1).sum()),
+        "recordings under them": int(size[size > 1].sum()),
+        "labels taken from a copy": {code: int(filled[:, column].sum()) for column, code in enumerate(label_map.codes)},
+        "labels unknown because copies contradict": {
+            code: int(contradicted[:, column].sum()) for column, code in enumerate(label_map.codes)
+        },
+    }
+    if (size > 1).any():
+        log.warning(
+            "%d signal(s) under several names, in %d recordings (%d of them with a near copy). Labels taken from a "
+            "copy: %d; unknown, because copies contradict: %d",
+            (size > 1).sum(),
+            size[size > 1].sum(),
+            len(np.unique(found.pairs)),
+            filled.sum(),
+            contradicted.sum(),
+        )
+    return table
+
+
+def _notes(source: DataSource, split: SplitSettings | None, counts: dict[str, Any]) -> list[str]:
+    """What a reader of the results has to know of the recordings."""
+    notes = [] if source.natural_prevalence else [SELECTION_NOTE]
+    if unknown := counts["patient unknown"]:
+        where = ", ".join(f"{n:,} recordings of {name}" for name, n in unknown.items())
+        together = split is not None and split.unknown_patients == ONE_SIDE
+        consequence = (
+            "each of these sources stays on one side, and intervals treat its recordings as patients, so they are "
+            "narrower than they should be where a person has several"
+            if together
+            else "each of these recordings counts as a patient of its own, so one person may stand on two sides "
+            "without being counted as leakage (split.unknown_patients=one_side keeps each of these sources together), "
+            "and intervals treat recordings as patients there"
+        )
+        notes.append(f"Patient unknown: {where}; {consequence}")
+        log.warning("Patient unknown: %s; %s", where, consequence)
+    copies = counts["copies"]
+    if copies["recordings under them"]:
+        n = sum(copies["labels unknown because copies contradict"].values())
+        notes.append(
+            f"{copies['recordings under them']:,} recordings are copies of others' signals and stay with them on one "
+            f"side; what one of them states holds for those that state nothing "
+            f"({sum(copies['labels taken from a copy'].values()):,} labels), and where they contradict, the condition "
+            f"is unknown ({n:,} labels)"
+        )
+    return notes
 
 
 def _for_task(catalog: Catalog, label_map: LabelMap, task: Task, counts: dict[str, Any]) -> pd.DataFrame:

@@ -9,6 +9,8 @@ SIDES = (TRAIN, VALIDATION, TEST)
 
 KINDS = ("random", "external", "leave_one_source_out", "kfold", "published")
 ASSIGNMENTS = ("hash", "stratified")
+RECORDINGS, ONE_SIDE = "recordings", "one_side"
+UNKNOWN_PATIENTS = (RECORDINGS, ONE_SIDE)
 
 
 @dataclass(kw_only=True)
@@ -38,6 +40,11 @@ class SplitSettings:
     """``kfold``: number of folds."""
     fold: int
     """``kfold``: the fold to test on, from 0."""
+    unknown_patients: str
+    """``recordings``: where the patient is unknown, each recording counts as a patient of its own; ``one_side``: all
+    recordings of a source (constituent, or dataset without any) in which a patient is unknown stay on one side."""
+    whole_sides: list[str]
+    """Sides of which ``data.max_evaluation_recordings`` leaves nothing out."""
     minimum: int
     """Recordings of each condition that a side needs; fewer stop the run."""
 
@@ -46,6 +53,14 @@ class SplitSettings:
             raise ValueError(f"split.kind is {self.kind!r}, expected one of: {', '.join(KINDS)}")
         if self.assignment not in ASSIGNMENTS:
             raise ValueError(f"split.assignment is {self.assignment!r}, expected one of: {', '.join(ASSIGNMENTS)}")
+        if self.unknown_patients not in UNKNOWN_PATIENTS:
+            raise ValueError(
+                f"split.unknown_patients is {self.unknown_patients!r}, expected one of: {', '.join(UNKNOWN_PATIENTS)}"
+            )
+        if strange := sorted(set(self.whole_sides) - {VALIDATION, TEST}):
+            raise ValueError(
+                f"split.whole_sides names {', '.join(map(repr, strange))}, expected some of: {VALIDATION}, {TEST}"
+            )
         shares = (self.train, self.validation, self.test)
         if min(shares) < 0 or self.train <= 0 or abs(sum(shares) - 1) > 1e-6:
             raise ValueError(

@@ -1,7 +1,9 @@
 """Which recordings train, validate and test.
 
 Two rules hold whatever the kind of split: a patient stands on one side, and so does a signal, under however many names
-and patients it was published (several hundred of the recordings of PhysioNet/CinC 2021 stand in it twice).
+and patients it was published (several hundred of the recordings of PhysioNet/CinC 2021 stand in it twice). Where the
+patient is unknown, ``unknown_patients`` says whether each recording counts as a patient of its own or its whole source
+stays together.
 
 ``assignment: hash``
     A patient's side follows from a hash of the seed and the patient's name alone, so that adding data, conditions or
@@ -23,7 +25,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ecgfounder_ft.data.split_settings import EXCLUDED, SIDES, TEST, TRAIN, VALIDATION, SplitSettings
+from ecgfounder_ft.data.split_settings import EXCLUDED, ONE_SIDE, SIDES, TEST, TRAIN, VALIDATION, SplitSettings
 from ecgfounder_ft.errors import ExplainedError
 from ecgfounder_ft.labels import PRESENT, STATE_NAMES
 
@@ -50,8 +52,10 @@ def split_recordings(
     """Divide recordings.
 
     Args:
-        table: a catalog; ``patient``, ``dataset``, ``constituent``, ``fold`` and the conditions are used.
-        signal_hash: of each recording, aligned to the table.
+        table: a catalog; ``patient``, ``patient_known`` (where it is there), ``dataset``, ``constituent``, ``fold`` and
+            the conditions are used.
+        signal_hash: of each recording, aligned to the table; the same for recordings of the same signal. Where signals
+            are not known yet, the recordings' names, and :func:`exclude_copies` when they are.
         settings: how.
         seed: another seed gives another division.
         codes: the condition columns, for the stratified assignment.
@@ -63,17 +67,51 @@ def split_recordings(
         ValueError: if a source that the settings name is not in the table, a patient is blank, or a fold is unknown.
     """
     _require_patients(table)
+    table = table.assign(patient=kept_together(table, settings))
     split = _fixed_sides(table, settings)
     free = split == ""
     if free.any():
         split[free] = _deal_sides(table[free], signal_hash[free], settings, seed, codes)
     exclusion = pd.Series("", index=table.index, dtype=object)
     exclusion[split == EXCLUDED] = "no published fold"
-    for key, reason in ((table["patient"], "patient on another side"), (signal_hash, "signal on another side")):
-        lesser = _on_lesser_side(key, split)
-        split[lesser] = EXCLUDED
-        exclusion[lesser] = reason
-    return pd.DataFrame({"split": split, "exclusion": exclusion})
+    lesser = _on_lesser_side(table["patient"], split)
+    split[lesser] = EXCLUDED
+    exclusion[lesser] = "patient on another side"
+    return exclude_copies(pd.DataFrame({"split": split, "exclusion": exclusion}), signal_hash)
+
+
+def exclude_copies(sides: pd.DataFrame, signal: pd.Series) -> pd.DataFrame:
+    """A division in which no signal stands on two sides: it stays on the one that matters more, test before validation
+    before train, and its other copies are excluded.
+
+    Args:
+        sides: ``split`` and ``exclusion``, as of :func:`split_recordings`.
+        signal: the same for recordings of the same signal, aligned.
+    """
+    lesser = _on_lesser_side(signal, sides["split"])
+    return pd.DataFrame(
+        {
+            "split": sides["split"].mask(lesser, EXCLUDED),
+            "exclusion": sides["exclusion"].mask(lesser, "signal on another side"),
+        }
+    )
+
+
+def kept_together(table: pd.DataFrame, settings: SplitSettings) -> pd.Series:
+    """What stays on one side, by name: a recording's patient, or with ``unknown_patients: one_side`` the whole source
+    of a recording whose patient is unknown."""
+    patient = table["patient"]
+    if settings.unknown_patients != ONE_SIDE or "patient_known" not in table:
+        return patient
+    source = source_of(table)
+    return patient.where(~source.isin(set(source[~table["patient_known"].astype(bool)])), "source " + source)
+
+
+def unknown_patients(table: pd.DataFrame) -> pd.Series:
+    """Source to the number of its recordings whose patient is unknown, without sources that have none."""
+    if "patient_known" not in table:
+        return pd.Series(dtype=int)
+    return source_of(table)[~table["patient_known"].astype(bool)].value_counts().sort_index()
 
 
 def source_of(table: pd.DataFrame) -> pd.Series:
@@ -271,8 +309,9 @@ class LeakageReport:
     """What stands on two sides, by source; every number must be zero."""
 
     by_source: pd.DataFrame
-    """One row per source, and one for ``all``: patients, patients_on_two_sides, signals, signals_on_two_sides, and the
-    recordings excluded to keep it so."""
+    """One row per source, and one for ``all``: patients, patients_on_two_sides, signals, signals_on_two_sides, the
+    recordings excluded to keep it so, and patient_unknown, the recordings of which nothing can be said: those whose
+    patient is unknown."""
     examples: tuple[str, ...]
     """Some of the patients and signals at fault."""
 
@@ -280,6 +319,15 @@ class LeakageReport:
     def found(self) -> int:
         """Patients and signals on two sides."""
         return int(self.by_source[["patients_on_two_sides", "signals_on_two_sides"]].loc["all"].to_numpy().sum())
+
+    def with_excluded(self, more: Mapping[str, int]) -> "LeakageReport":
+        """The report with recordings that were excluded already before the table was made: source to number."""
+        counts = self.by_source.reindex([*sorted({*self.by_source.index, *more} - {"all"}), "all"], fill_value=0)
+        counts["recordings_excluded"] += pd.Series({**more, "all": sum(more.values())}).reindex(
+            counts.index, fill_value=0
+        )
+        counts.index.name = self.by_source.index.name
+        return LeakageReport(counts, self.examples)
 
     def require_none(self) -> None:
         """Raise :class:`LeakageError` unless every number is zero."""
@@ -298,6 +346,7 @@ def leakage_report(table: pd.DataFrame, split: pd.Series, signal_hash: pd.Series
     """
     used = split != EXCLUDED
     source = source_of(table)
+    unknown = unknown_patients(table[used])
     counts = pd.DataFrame(index=[*sorted(set(source)), "all"])
     examples: list[str] = []
     for name, key in (("patients", table["patient"]), ("signals", signal_hash)):
@@ -309,6 +358,8 @@ def leakage_report(table: pd.DataFrame, split: pd.Series, signal_hash: pd.Series
             counts.loc["all", column] = key[rows].nunique()
     counts["recordings_excluded"] = (~used).groupby(source).sum()
     counts.loc["all", "recordings_excluded"] = (~used).sum()
+    counts["patient_unknown"] = unknown
+    counts.loc["all", "patient_unknown"] = unknown.sum()
     counts.index.name = "source"
     return LeakageReport(counts.fillna(0).astype(int), tuple(examples))
 

@@ -110,6 +110,11 @@ class ReportContent:
     """Reason to number of recordings that could not be used."""
     left_out: Mapping[str, int] = field(default_factory=dict)
     """Reason to number of readable recordings that were left out on purpose."""
+    capped: Sequence[Mapping[str, Any]] = ()
+    """One row per side and source of which a cap left recordings out: ``side``, ``source``, ``cap``, ``recordings`` and
+    ``conditions`` (condition code to recordings that have it)."""
+    data_notes: Sequence[str] = ()
+    """What a reader has to know of the recordings: sentences without their full stop."""
     thresholds: Thresholds | None = None
     calibration: Calibration | None = None
     uncalibrated: NDArray[np.floating] | None = None

@@ -2,15 +2,20 @@
 
 import logging
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
 
 from ecgfounder_ft.config.compose import compose_config, typed
 from ecgfounder_ft.data.catalog import targets
 from ecgfounder_ft.data.gather_and_split import SPLIT_COLUMNS, gather_recordings
+from ecgfounder_ft.data.near_copies import find_copies
 from ecgfounder_ft.data.sources.source import NoDataError, source_named
 from ecgfounder_ft.data.splits import EXCLUDED, TEST, TRAIN, VALIDATION
+from ecgfounder_ft.data.store.reading import StoredSignals, build_store
 from ecgfounder_ft.errors import ExplainedError
 from ecgfounder_ft.evaluation.predictions import predictions_table
 from ecgfounder_ft.evaluation.run_evaluation import RunEvaluation, evaluate_predictions, fitted
@@ -62,19 +67,23 @@ def evaluate_elsewhere(
             f"{', '.join(map(str, config.labels.conditions))}: a model can only be judged by the conditions it knows"
         )
     source = typed(source_named(config.data.source), config.data)
+    if not any(entry.startswith("data.max_evaluation_recordings=") for entry in overrides):
+        source.max_evaluation_recordings = None  # another set is whole unless less is asked for
     gathered = gather_recordings(source, label_map, card.task, card.preprocessing, card.seed)
     output.write_skipped(gathered.skipped)
     gathered.require_any()
-    table = gathered.table.assign(split=TEST, exclusion="")
+    useless = gathered.table["exclusion"] != ""
+    table = gathered.table.assign(split=np.where(useless, EXCLUDED, TEST))
     splits = run.read_splits()
     learnt = splits[splits["split"].isin([TRAIN, VALIDATION])]
     seen = table["patient"].isin(learnt["patient"]) | table["signal_hash"].isin(learnt["signal_hash"])
+    seen |= _near_copies(gathered.signals, learnt, run, model)
     table.loc[seen, ["split", "exclusion"]] = [EXCLUDED, "the run learnt from this patient or signal"]
     if seen.any():
         log.warning("%d recordings left out: the run trained or validated on their patient or signal", seen.sum())
     output.write_splits(table[[*SPLIT_COLUMNS, *label_map.codes]])
     output.write_data_counts(gathered.counts)
-    rows = np.flatnonzero(~seen)
+    rows = np.flatnonzero(table["split"] == TEST)
     if not len(rows):
         raise NoDataError("no recording to evaluate: the run learnt from all of these patients or signals")
     batches = np.split(rows, range(batch_size, len(rows), batch_size))
@@ -96,3 +105,39 @@ def evaluate_elsewhere(
         output.write_model(model)
     write_evaluation(output, run, evaluated, model, table, gathered.counts, source.source, settings)
     return evaluated
+
+
+@dataclass(frozen=True)
+class _Joined:
+    """Two sets of signals, read as one."""
+
+    first: StoredSignals
+    second: StoredSignals
+
+    def read(self, indices: Sequence[int]) -> NDArray[np.float32]:
+        """Some of them, (len(indices), leads, samples)."""
+        n = len(self.first)
+        return np.concatenate([(self.first.read([one]) if one < n else self.second.read([one - n])) for one in indices])
+
+
+def _near_copies(
+    signals: StoredSignals, learnt: pd.DataFrame, run: RunFolder, model: FinishedModel
+) -> NDArray[np.bool_]:
+    """Which signals are near copies of what the run learnt from, by the signals that its store holds of that."""
+    preprocessing = model.card.preprocessing
+    store = Path(str(run.plain_configuration()["data"]["store"]))
+    known = build_store(learnt, preprocessing, store, progress=False)
+    if lost := len(learnt) - len(known):
+        log.warning(
+            "%d recordings that the run learnt from cannot be read any more, so near copies of them are not found", lost
+        )
+    prints = [one.fingerprints for one in (signals, known) if len(one)]
+    seen = np.zeros(len(signals), dtype=np.bool_)
+    if len(prints) < 2:
+        return seen
+    hashes = pd.concat([signals.rows["signal_hash"], known.rows["signal_hash"]])
+    identical, _ = pd.factorize(hashes)
+    found = find_copies(np.concatenate(prints), _Joined(signals, known), preprocessing.sampling_rate, identical)
+    across = (found.pairs[:, 0] < len(signals)) & (found.pairs[:, 1] >= len(signals))
+    seen[found.pairs[across, 0]] = True
+    return seen

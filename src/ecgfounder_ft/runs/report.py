@@ -157,6 +157,8 @@ def write_evaluation(
         label_origin=sources[source].label_origin if source in sources else "",
         skipped=skipped["reason"].value_counts().to_dict(),
         left_out=counts.get("left out", {}),
+        capped=counts.get("left out by a cap", []),
+        data_notes=counts.get("notes", []),
         history=history,
         cases=cases,
         attribution=note,

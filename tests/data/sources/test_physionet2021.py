@@ -142,11 +142,13 @@ class TestAConditionThatIsNotWrittenBesideOthers:
             "physionet2021/HR00001": "absent",
             "physionet2021/HR00002": "unknown",
         }
-        assert catalog.notes == (
+        of_patients = [note for note in catalog.notes if "patient unknown in 2 PTB-XL recording(s)" in note]
+        assert len(of_patients) == 1
+        assert [note for note in catalog.notes if note not in of_patients] == [
             "physionet2021: 1 recording(s) are paced or have leads reversed; each condition is unknown",
             "physionet2021: 1 recording(s) are of constituents that do not write NORM beside another diagnosis; "
             "there it is unknown",
-        )
+        ]
 
 
 @pytest.mark.parametrize("line", ["", " ", ",", " , ,"])
@@ -316,11 +318,16 @@ class TestPtbxlDatabase:
             "physionet2021/HR00003": 3,
         }
         assert "3 of 4 PTB-XL recordings joined with ptbxl_database.csv: 2 patients" in catalog.notes[-1]
+        assert table.index[table["patient_known"]].str[-7:].tolist() == ["HR00001", "HR00002", "HR00003"]
 
     def test_without_it_each_recording_is_its_own_patient(self, tmp_path, label_map):
         write(tmp_path, "HR00001", Dx="426783006")
-        table = read_physionet2021(tmp_path, label_map).table
+        catalog = read_physionet2021(tmp_path, label_map)
+        table = catalog.table
         assert table["patient"].tolist() == ["physionet2021/HR00001"]
+        assert not table["patient_known"].any()
+        assert "patient unknown in 1 PTB-XL recording" in catalog.notes[-1]
+        assert "set ptbxl_database to PTB-XL's ptbxl_database.csv" in catalog.notes[-1]
         assert table["fold"].isna().all()
 
     def test_another_table_is_refused(self, tmp_path, label_map):
@@ -332,6 +339,15 @@ class TestPtbxlDatabase:
             read_physionet2021(tmp_path, label_map, ptbxl_database=tmp_path / "other.csv")
         with pytest.raises(CatalogError, match="no file"):
             read_physionet2021(tmp_path, label_map, ptbxl_database=tmp_path / "nowhere.csv")
+
+
+def test_patients_are_known_where_each_recording_is_of_another_person(tmp_path, label_map):
+    names = ["A0001", "Q0001", "I0001", "S0001", "HR00001", "E00001", "JS00001", "JS10647"]
+    for number, name in enumerate(names):
+        write(tmp_path, name, seed=number, Dx="426783006")
+    table = read_physionet2021(tmp_path, label_map).table.set_index("constituent")
+    assert set(table.index[table["patient_known"]]) == {"chapman_shaoxing", "ningbo"}
+    assert len(table) == 8
 
 
 class TestHeaderCache:

@@ -37,7 +37,14 @@ KNOWN = {
 }
 CLASSES = data_sources()
 CONFIGS = Path(__file__).parents[3] / "configs" / "data"
-COMMON: dict[str, Any] = {"max_samples": None, "batch_size": 32, "imbalance": "none", "workers": 1, "store": "store"}
+COMMON: dict[str, Any] = {
+    "max_samples": None,
+    "max_evaluation_recordings": None,
+    "batch_size": 32,
+    "imbalance": "none",
+    "workers": 1,
+    "store": "store",
+}
 
 
 def settings_of(name: str, **changes: Any) -> Any:
@@ -69,6 +76,8 @@ def test_the_shipped_settings_become_the_class_of_the_source(name: str) -> None:
     assert type(settings) is CLASSES[name]
     assert settings.source == name
     assert settings.max_samples == 1000
+    assert settings.max_evaluation_recordings == 20_000
+    assert settings.natural_prevalence == (name not in ("selected", "simulated"))
     assert settings.label_origin.endswith(".")
 
 

@@ -182,6 +182,7 @@ def test_wrong_ages_sexes_and_blank_patients_are_counted(root, label_map):
     }
     catalog = read_table(table(root, content), label_map)
     assert catalog.table["patient"].tolist() == ["mine/p", "mine/ecgs/r1", "mine/ecgs/r2", "mine/p"]
+    assert catalog.table["patient_known"].tolist() == [True, False, False, True]
     assert catalog.table["age"].isna().tolist() == [True, True, True, False]
     assert catalog.table["sex"].tolist() == ["", "female", "", "male"]
     notes = "\n".join(catalog.notes)

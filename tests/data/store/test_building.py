@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from ecgfounder_ft.data.near_copies import fingerprint
 from ecgfounder_ft.data.store import building as store_build
 from ecgfounder_ft.data.store.building import StoreBuildError, StoreFullError
 from ecgfounder_ft.data.store.index import read_index, temporary_file
@@ -79,6 +80,18 @@ def check(table: pd.DataFrame, preprocessing: Preprocessing, folder: Path) -> No
     expected = [preprocessing(read_recording(Path(path))).signal for path in table["path"]]
     np.testing.assert_array_equal(stored.read(range(len(table))), expected)
     assert not list(stored.folder.glob(".*.temporary"))
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_fingerprints_are_kept_beside_the_signals(tmp_path, preprocessing, workers):
+    table = make_table(tmp_path / "data", 3 if workers == 1 else 520)
+    stored = build_store(table, preprocessing, tmp_path / "store", workers, progress=False)
+    again = build_store(table[::-1], preprocessing, tmp_path / "store", workers, progress=False)
+    assert stored.fingerprints.shape == (len(table), 128 + 78)
+    assert (again.fingerprints[::-1] == stored.fingerprints).all()
+    for number in (0, len(table) - 1):
+        recording = read_recording(Path(table["path"][number]), leads=preprocessing.leads)
+        assert (stored.fingerprints[number] == fingerprint(recording.signal, 500.0)).all()
 
 
 def rows_built(folder: Path, preprocessing: Preprocessing) -> int:

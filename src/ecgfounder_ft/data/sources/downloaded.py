@@ -53,12 +53,12 @@ class DownloadedFolder(ABC):
         Raises:
             FolderNotFoundError, CatalogError: as :meth:`read_files`.
         """
-        from ecgfounder_ft.data.catalog_files import load_catalog, save_catalog
+        from ecgfounder_ft.data.catalog_files import SCHEMA_VERSION, load_catalog, save_catalog
 
         assert self.root is not None
         place = str(Path(self.root).expanduser().resolve())
         state = self.unchanged_while()
-        key = "" if state is None else f"-{_digest(place, state, label_map.to_dict())}"
+        key = "" if state is None else f"-{_digest(place, state, label_map.to_dict(), SCHEMA_VERSION)}"
         file = folder / f"{self.dataset}{key}.parquet"
         if state is not None and file.is_file():
             return load_catalog(file, label_map, self.root)

@@ -41,6 +41,11 @@ _CONSTITUENT_OF_PREFIX = {
 CONSTITUENTS: tuple[str, ...] = (*_CONSTITUENT_OF_PREFIX.values(), "chapman_shaoxing", "ningbo")
 """The collections, named as the folders of version 1.0.3."""
 
+ONE_RECORDING_PER_PATIENT = ("chapman_shaoxing", "ningbo")
+"""The collections whose publishers say so (Zheng et al. 2020, Sci Data 7:48 and Sci Rep 10:2898); of the others,
+PTB-XL's patients stand in ``ptbxl_database.csv``, and those of CPSC, PTB, St Petersburg and Georgia in no file that
+goes with the Challenge."""
+
 _RECORD_NAME = re.compile(r"(?P<prefix>A|Q|I|S|HR|E|JS)(?P<number>\d+)")
 _LAST_CHAPMAN = 10646
 """Chapman-Shaoxing and Ningbo share the prefix JS; Ningbo's numbers go on from here."""
@@ -161,6 +166,11 @@ def read_physionet2021(
     if ptbxl_database is not None:
         table, note = _join_ptbxl(table, Path(ptbxl_database))
         notes.append(note)
+    elif stray := int((table["constituent"] == "ptb-xl").sum()):
+        notes.append(
+            f"{PHYSIONET_2021}: patient unknown in {stray} PTB-XL recording(s), whose people were recorded several "
+            "times; set ptbxl_database to PTB-XL's ptbxl_database.csv (https://physionet.org/content/ptb-xl/)"
+        )
     for note in notes:
         logger.warning(note)
     return Catalog(table, skipped_table(reading.errors), tuple(notes))
@@ -255,6 +265,7 @@ def _row(recording: str, constituent: str, facts: HeaderFacts, evidence: str) ->
         "constituent": constituent,
         "path": facts.path,
         "patient": recording,
+        "patient_known": constituent in ONE_RECORDING_PER_PATIENT,
         "sampling_rate": facts.sampling_rate,
         "samples": facts.samples,
         "age": facts.age,
@@ -286,6 +297,7 @@ def _join_ptbxl(table: pd.DataFrame, file: Path) -> tuple[pd.DataFrame, str]:
     found = joined.dropna(subset="patient_id")
     table = table.copy()
     table.loc[found.index, "patient"] = [f"{PHYSIONET_2021}/ptb-xl-{int(patient)}" for patient in found["patient_id"]]
+    table.loc[found.index, "patient_known"] = True
     table.loc[found.index, "fold"] = found["strat_fold"].astype("float32")
     note = (
         f"{PHYSIONET_2021}: {len(found)} of {int(ptbxl.sum())} PTB-XL recordings joined with {file.name}: "

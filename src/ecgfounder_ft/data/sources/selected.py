@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ecgfounder_ft.data.sources.mimic_iv_ecg import MIMIC_IV_ECG
-from ecgfounder_ft.data.sources.physionet2021 import PHYSIONET_2021, constituent_of
+from ecgfounder_ft.data.sources.physionet2021 import ONE_RECORDING_PER_PATIENT, PHYSIONET_2021, constituent_of
 from ecgfounder_ft.data.sources.source import DataSource, NoDataError
 from ecgfounder_ft.labels import ABSENT, PRESENT, UNKNOWN, LabelMap, folder_key
 
@@ -33,6 +33,7 @@ class Selected(DataSource):
     """Two folders, each with one subfolder per condition."""
 
     label_origin = "The folder that each recording lies in, as sorted by hand."
+    natural_prevalence = False
 
     mimic_path: str | None
     """Folder of the MIMIC-IV-ECG recordings; None: without this dataset."""
@@ -150,12 +151,14 @@ def _read_dataset(dataset: str, root: Path, label_map: LabelMap, header_cache: P
 def _row(
     dataset: str, recording: str, facts: HeaderFacts, folder_of: dict[str, str], label_map: LabelMap
 ) -> dict[str, object]:
+    constituent = constituent_of(facts.name) if dataset == PHYSIONET_2021 else ""
     return {
         "recording": recording,
         "dataset": dataset,
-        "constituent": constituent_of(facts.name) if dataset == PHYSIONET_2021 else "",
+        "constituent": constituent,
         "path": facts.path,
         "patient": f"{dataset}/{facts.subject}" if facts.subject else recording,
+        "patient_known": bool(facts.subject) or constituent in ONE_RECORDING_PER_PATIENT,
         "sampling_rate": facts.sampling_rate,
         "samples": facts.samples,
         "age": facts.age,

@@ -27,11 +27,18 @@ class DataSource(ABC):
 
     label_origin: ClassVar[str]
     """What the labels rest on: one or two sentences for reports."""
+    natural_prevalence: ClassVar[bool] = True
+    """Whether conditions are as frequent in it as where it was recorded. Then validation and test keep that, and
+    ``max_samples`` caps the training side alone; else the recordings are a selection, and it caps all of them."""
 
     source: str
     """Name of the source, which is that of its module."""
     max_samples: int | None
-    """Recordings per condition at most, an even share from each dataset; None: all."""
+    """Recordings per condition at most, an even share from each dataset; None: all. On the training side, and where
+    :attr:`natural_prevalence` is False in all before they are divided."""
+    max_evaluation_recordings: int | None
+    """Recordings of the validation and of the test side at most, those of patients drawn at random; None: all. Without
+    effect where :attr:`natural_prevalence` is False, and on ``split.whole_sides``."""
     batch_size: Any  # int or "auto"; OmegaConf cannot merge a union
     """Recordings per step and device, or ``auto``."""
     imbalance: str

@@ -20,6 +20,7 @@ import numpy as np
 from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
+from ecgfounder_ft.data.near_copies import fingerprint
 from ecgfounder_ft.data.store.index import (
     Entry,
     flush,
@@ -218,7 +219,12 @@ def _preprocess(
         raise ValueError(
             f"{path}: preprocessing gave {prepared.signal.shape}, expected (leads, samples) {shape_of(preprocessing)}"
         )
-    return entry._replace(signal_hash=signal_hash(recording), repairs="; ".join(prepared.repairs)), prepared.signal
+    entry = entry._replace(
+        signal_hash=signal_hash(recording),
+        repairs="; ".join(prepared.repairs),
+        fingerprint=fingerprint(recording.signal, recording.sampling_rate).astype("<f2").tobytes(),
+    )
+    return entry, prepared.signal
 
 
 def _identify(path: str) -> Entry:

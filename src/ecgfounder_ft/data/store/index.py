@@ -51,6 +51,8 @@ class Entry(NamedTuple):
     reason: str = ""
     """Why it was skipped."""
     detail: str = ""
+    fingerprint: bytes = b""
+    """float16 numbers that find near copies, see :mod:`ecgfounder_ft.data.near_copies`."""
 
 
 def hash_of(*parts: Any) -> str:

@@ -33,7 +33,7 @@ from ecgfounder_ft.data.store.index import SETTINGS_FILE, hash_of, located, read
 from ecgfounder_ft.ecg.preprocessing import Preprocessing
 from ecgfounder_ft.files import whole_file
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 """Part of a store's name: raised whenever reading or preprocessing changes what the same settings mean."""
 
 _OPEN_SHARDS = 256  # files kept open at once, well below the usual limit of 1024
@@ -52,7 +52,7 @@ class StoredSignals:
     """The folder of this preprocessing."""
     rows: pd.DataFrame
     """One row per stored recording, with the index label of its row in the table: recording, path, shard, row,
-    signal_hash, repairs (phrases parted by '; ')."""
+    signal_hash, repairs (phrases parted by '; '), fingerprint (bytes, see :attr:`fingerprints`)."""
     skipped: pd.DataFrame
     """Recordings that could not be used, with the index label of their row in the table: recording, path, reason,
     detail."""
@@ -78,6 +78,12 @@ class StoredSignals:
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    @property
+    def fingerprints(self) -> NDArray[np.float16]:
+        """(recordings, numbers), as of :func:`~ecgfounder_ft.data.near_copies.fingerprint`."""
+        joined = b"".join(self.rows["fingerprint"])
+        return np.frombuffer(joined, dtype="<f2").reshape(len(self), -1 if joined else 0)
 
     @property
     def _row_bytes(self) -> int:
@@ -220,7 +226,7 @@ def _open(
     shape: tuple[int, int],
 ) -> StoredSignals:
     """The recordings of the table as their entries (by content) say."""
-    found = entries[["shard", "row", "signal_hash", "repairs", "reason", "detail"]].reindex(
+    found = entries[["shard", "row", "signal_hash", "repairs", "reason", "detail", "fingerprint"]].reindex(
         [contents.get(path) for path in paths]
     )
     found.index = table.index
@@ -236,7 +242,7 @@ def _open(
     repairs = Counter[str]()
     for phrases, count in found["repairs"][stored].value_counts().items():
         repairs.update(dict.fromkeys(filter(None, str(phrases).split("; ")), int(count)))
-    rows = found.loc[stored, ["recording", "path", "shard", "row", "signal_hash", "repairs"]]
+    rows = found.loc[stored, ["recording", "path", "shard", "row", "signal_hash", "repairs", "fingerprint"]]
     return StoredSignals(
         folder=store,
         rows=rows.astype({"row": np.int64}),

@@ -100,6 +100,7 @@ def read_table(
     rows["sampling_rate"] = [entry.sampling_rate for entry in headers]
     rows["samples"] = [entry.samples for entry in headers]
     rows["patient"] = _patients(given, rows, notes)
+    rows["patient_known"] = _patients_known(given.loc[rows.index])
     rows["age"], rows["sex"], rows["fold"] = _person(given.loc[rows.index], headers, notes)
     notes = [f"{file.name}: {note}" for note in notes]
     for note in notes:
@@ -230,6 +231,14 @@ def _patients(given: pd.DataFrame, rows: pd.DataFrame, notes: list[str]) -> pd.S
         for name, dataset in zip(named, rows["dataset"], strict=True)
     ]
     return pd.Series(prefixed, index=rows.index, dtype=str).where(~blank, rows["recording"])
+
+
+def _patients_known(given: pd.DataFrame) -> pd.Series:
+    """Whether each row names a patient, and does not say itself that this is none."""
+    known = given["patient"] != "" if "patient" in given else pd.Series(False, index=given.index)
+    if "patient_known" in given:
+        known &= ~given["patient_known"].str.casefold().isin({"false", "0", "0.0"})
+    return known
 
 
 def _person(
