@@ -21,6 +21,14 @@ def test_the_simulator() -> None:
     assert "recordings/s in 1 processes" in run("-m", "benchmarks.simulator", "--recordings", "5", "--processes", "1")
 
 
+def test_near_copies() -> None:
+    found = run("-m", "benchmarks.near_copies", "--simulated", "4", "--growth", "50")
+    assert "100 Hz: 4 of 4 found" in found
+    assert "4 recordings, 6 pairs compared" in found
+    assert "0 taken for copies" in found
+    assert "50 fingerprints, 1,225 pairs" in found
+
+
 def test_one_device() -> None:
     slim = "configs/model/architecture/slim.yaml"
     options = ["--device", "cpu", "--batches", "2", "--rounds", "1", "--architecture", slim]

@@ -309,6 +309,7 @@ class TestNaturalPrevalence:
         data = divide_recordings(found, label_map, split, seed=1)
         assert data.counts["divided"] == {"train": 8, "validation": 1, "test": 0, "excluded": 1}
         assert data.counts["stored"] == 9
+        assert data.counts["left out"] == {"no published fold (split.kind=published)": 1}
         assert data.leakage.by_source["recordings_excluded"].to_dict() == {"x": 1, "all": 1}
 
 

@@ -284,6 +284,11 @@ def _choose_by_side(
         sides = split_recordings(table, table["recording"], split, seed, label_map.codes)
         counts["divided"] = {side: int((sides["split"] == side).sum()) for side in (*SIDES, EXCLUDED)}
         excluded = table[sides["split"] == EXCLUDED]
+        if len(excluded):
+            reasons = sides.loc[excluded.index, "exclusion"].value_counts()
+            by_split = {f"{reason} (split.kind={split.kind})": int(n) for reason, n in reasons.items()}
+            counts["left out"] = counts.get("left out", {}) | by_split
+            log.info("%d recordings left out by the split: %s", len(excluded), by_split)
         counts["excluded before storing"] = {str(k): int(n) for k, n in source_of(excluded).value_counts().items()}
         whole = split.whole_sides
     else:
@@ -376,15 +381,16 @@ def _notes(source: DataSource, split: SplitSettings | None, counts: dict[str, An
     notes = [] if source.natural_prevalence else [SELECTION_NOTE]
     if unknown := counts["patient unknown"]:
         where = ", ".join(f"{n:,} recordings of {name}" for name, n in unknown.items())
-        together = split is not None and split.unknown_patients == ONE_SIDE
-        consequence = (
-            "each of these sources stays on one side, and intervals treat its recordings as patients, so they are "
-            "narrower than they should be where a person has several"
-            if together
-            else "each of these recordings counts as a patient of its own, so one person may stand on two sides "
-            "without being counted as leakage (split.unknown_patients=one_side keeps each of these sources together), "
-            "and intervals treat recordings as patients there"
-        )
+        treated = "intervals treat recordings as patients there, and are too narrow where a person has several"
+        if split is None:
+            consequence = f"whether the run learnt from the same person cannot be told, and {treated}"
+        elif split.unknown_patients == ONE_SIDE:
+            consequence = f"each of these sources stays on one side, and {treated}"
+        else:
+            consequence = (
+                "each of these recordings counts as a patient of its own, so one person may stand on two sides without "
+                f"being counted as leakage (split.unknown_patients=one_side keeps each source together), and {treated}"
+            )
         notes.append(f"Patient unknown: {where}; {consequence}")
         log.warning("Patient unknown: %s; %s", where, consequence)
     copies = counts["copies"]
