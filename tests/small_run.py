@@ -26,6 +26,7 @@ SMALL = (
     "trainer.enable_progress_bar=false",
     "trainer.accelerator=cpu",
     "evaluation.resamples=20",
+    "evaluation.baselines=false",
     "evaluation.report=false",
 )
 

@@ -1,10 +1,18 @@
 """Subgroups: who is in them, and that their metrics are those of their recordings alone."""
 
 import numpy as np
+import pytest
 
-from ecgfounder_ft.evaluation.evaluate import evaluate
+from ecgfounder_ft.evaluation.evaluate import evaluate, evaluate_input
 from ecgfounder_ft.evaluation.inputs import prepare
-from ecgfounder_ft.evaluation.subgroups import by_age, by_condition, by_flag, by_value, evaluate_subgroups
+from ecgfounder_ft.evaluation.subgroups import (
+    by_age,
+    by_condition,
+    by_flag,
+    by_value,
+    evaluate_subgroups,
+    multiplicity,
+)
 from ecgfounder_ft.task import MULTI_LABEL, SINGLE_LABEL
 
 
@@ -78,3 +86,28 @@ def test_in_its_own_company_a_condition_has_no_auroc():
     assert result.metric("A", "auroc").value is None
     assert result.metric("A", "sensitivity").value is not None
     assert result.metric("B", "auroc").value is not None
+
+
+def test_every_subgroup_that_is_told_has_an_interval():
+    targets, probabilities, groups = _case()
+    data = prepare(targets, probabilities, groups, ("A", "B"), task=MULTI_LABEL)
+    results = evaluate_subgroups(data, by_value("source", np.where(np.arange(200) < 120, "x", "y")), resamples=50)
+    for name in ("auroc", "sensitivity", "specificity"):
+        for result in results:
+            estimate = result.metric("A", name)
+            assert estimate.low <= estimate.value <= estimate.high
+
+
+def test_comparisons_are_counted_and_so_are_the_intervals_without_the_whole_sets_value():
+    targets, probabilities, groups = _case()
+    odd = np.arange(200) < 60
+    probabilities[odd] = 1 - probabilities[odd]  # a group in which everything is the wrong way round
+    data = prepare(targets, probabilities, groups, ("A", "B"), task=MULTI_LABEL)
+    whole = evaluate_input(data, resamples=50)
+    results = evaluate_subgroups(data, by_value("source", np.where(odd, "x", "y")), resamples=50)
+    found = multiplicity(results, whole, "auroc")
+    assert found.comparisons == 4
+    assert found.expected == pytest.approx(0.2)
+    assert found.outside >= 2
+    untold = multiplicity(evaluate_subgroups(data, by_value("s", ["x"] * 200), resamples=0), whole, "auroc")
+    assert (untold.comparisons, untold.outside, untold.expected) == (0, 0, 0)

@@ -11,15 +11,19 @@ import pytest
 from ecgfounder_ft.ecg.leads import STANDARD_LEADS
 from ecgfounder_ft.ecg.recording import Recording
 from ecgfounder_ft.evaluation.calibration import fit_calibration
+from ecgfounder_ft.evaluation.comparison import compare
 from ecgfounder_ft.evaluation.evaluate import evaluate_input
-from ecgfounder_ft.evaluation.inputs import prepare
+from ecgfounder_ft.evaluation.inputs import EvaluationInput, prepare
 from ecgfounder_ft.evaluation.recordings_to_inspect import choose_cases
 from ecgfounder_ft.evaluation.subgroups import by_value, evaluate_subgroups
 from ecgfounder_ft.evaluation.thresholds import choose_thresholds
+from ecgfounder_ft.report.characteristics import characteristics
+from ecgfounder_ft.report.facts import SideFacts
 from ecgfounder_ft.report.page import (
     AttributionNote,
     CaseDrawing,
     ReportContent,
+    baseline_verdict,
     content_of,
     flow_rows,
     render_comparison,
@@ -27,6 +31,7 @@ from ecgfounder_ft.report.page import (
 )
 from ecgfounder_ft.runs.compare import compare_runs
 from ecgfounder_ft.task import MULTI_LABEL, SINGLE_LABEL
+from tests.report.facts import run_facts
 from tests.run_folders import evaluate, write_run
 from tests.settings import evaluation_settings
 
@@ -197,7 +202,7 @@ def test_flow_counts_by_side_and_source():
 def test_caps_and_what_is_to_be_known_of_the_recordings_stand_in_the_flow(full):
     row = {"side": "train", "source": "georgia", "cap": "data.max_samples", "recordings": 1234}
     capped = [row | {"conditions": {"NORM": 1200, "AFIB": 30}}]
-    notes = ["patient unknown: 7 recordings of georgia"]
+    notes = ["Patient unknown: 7 recordings of georgia"]
     text = _Page(render_report(replace(full, capped=capped, data_notes=notes))).text
     assert re.search(r"Left out by a cap.* train georgia data.max_samples 1,234 1,200 30", text)
     assert "Patient unknown: 7 recordings of georgia." in text
@@ -234,3 +239,129 @@ def test_a_run_folder_and_a_comparison_become_pages(tmp_path):
     assert all(address.startswith(("data:", "#")) for address in page.addresses)
     assert "second minus first, 80 recordings of 40 patients" in page.text
     assert page.text.index("second") < page.text.index("first")
+
+
+def _text(content: ReportContent) -> str:
+    return _Page(render_report(content)).text
+
+
+def _with(data: EvaluationInput, probabilities: np.ndarray) -> EvaluationInput:
+    """Another model on the recordings of :func:`_content`."""
+    return prepare(data.targets, probabilities, np.arange(len(data.targets)) // 2, CODES, task=data.task)
+
+
+def _worse(content: ReportContent) -> EvaluationInput:
+    return _with(content.data, 1 - content.data.probabilities)
+
+
+def test_title_and_summary_say_which_model_was_trained_how_and_on_what():
+    facts = run_facts()
+    text = _text(_content(facts=facts, title=facts.title, provenance={"run": "12-30-00"}))
+    assert text.strip().startswith(
+        "Skip to the report Net1D (2 leads, from demo), fine-tuned (lora) on merged recordings of a"
+    )
+    assert "Net1D with 1,234,567 parameters and 2 leads, from demo" in text
+    assert "Strategy lora, on merged recordings of a and b: 100 recordings of 80 patients; 3 epochs" in text
+    assert "of which the 2nd was best by validation/loss; seed 7" in text
+    assert "On the test side of the same data: no external validation" in text
+    assert "run 12-30-00" in text
+
+
+def test_the_summary_does_not_pass_unknown_patients_off_as_patients():
+    side = SideFacts(60, 60, {}, {}, 40)
+    assert "(those of 40 recordings unknown and counted as one each)" in _text(
+        _content(facts=run_facts(sides={"test": side}))
+    )
+    assert "counted as one each" not in _text(_content(facts=run_facts()))
+
+
+def test_what_makes_a_number_mean_little_stands_before_it():
+    assert "To know before reading on" not in _text(_content(facts=run_facts()))
+    text = _text(_content(facts=run_facts(natural_prevalence=False)))
+    assert "The recordings are a selection: AUPRC, F1, PPV, NPV and calibration describe it" in text
+    data = _content().data
+    targets = data.targets.copy()
+    targets[:, 1] = 0
+    targets[:3, 1] = 1  # of two patients
+    rare = prepare(targets, data.probabilities, data.groups, CODES, task=MULTI_LABEL)
+    text = _text(_content(data=rare, evaluation=evaluate_input(rare, resamples=20)))
+    assert "Fewer than 5 patients have AFIB (2)" in text
+
+
+def test_table_1_stands_in_the_report_with_what_is_not_known():
+    table = pd.DataFrame(
+        {
+            "split": ["train"] * 3 + ["test"],
+            "dataset": "x",
+            "constituent": ["", "p", "p", ""],
+            "patient": ["1", "2", "3", "4"],
+            "patient_known": [True, False, True, True],
+            "age": [50.0, 60.0, np.nan, 70.0],
+            "sex": ["female", "male", "", "male"],
+            "seconds": 10.0,
+        }
+    )
+    states = np.array([[1, 1], [1, -1], [0, 0], [0, 1]], dtype=np.int8)
+    text = _text(_content(characteristics=characteristics(table, states, CODES, ("train", "test"))))
+    assert "Table 1: the recordings by side" in text
+    assert "55.0 (52.5 to 57.5) 1 (33.3%) not stated" in text
+    assert "Patient unknown counted as one patient each 1 33.3%" in text
+    assert "AFIB atrial fibrillation 1 of 2 50.0%, 1 unknown 1 of 1 100.0%" in text
+    assert "Conditions that occur together, train" in text
+    assert "Conditions that occur together, test" not in text
+
+
+def test_subgroups_carry_a_word_on_their_number(text):
+    said = _Page(text).text
+    assert re.search(r"AUROC: [1-9]\d* intervals \(groups times conditions\), of which \d+ do(es)? not hold", said)
+    assert "Take a single difference as a question for other data, not as a finding" in said
+
+
+def test_each_baseline_stands_beside_with_the_paired_difference_and_what_it_is():
+    content = _content()
+    worse = _worse(content)
+    pair = compare(worse, content.data, resamples=50)
+    told = replace(
+        content,
+        baselines={"linear probe on a random encoder": evaluate_input(worse, resamples=50)},
+        differences={"linear probe on a random encoder": pair},
+        baseline_notes={"linear probe on a random encoder": "random weights"},
+    )
+    text = _text(told)
+    difference = pair.macro["auroc"]
+    assert f"+{difference.value:.3f} {difference.low:.3f} to {difference.high:.3f}" in text
+    assert "Linear probe on a random encoder : random weights" in text
+    assert "Macro AUROC of this model is higher: +" in text
+    assert "AUROC by condition, this model minus the baseline" in text
+
+
+def test_a_verdict_goes_no_further_than_its_interval():
+    content = _content()
+    same = compare(content.data, _content(n=60).data, resamples=50)
+    assert "shows nothing by itself" in baseline_verdict(same)  # no difference in any resample
+    lower = compare(content.data, _worse(content), resamples=50)
+    assert baseline_verdict(lower).startswith("macro AUROC of this model is lower: -")
+    noise = np.random.default_rng(1).normal(0, 0.05, content.data.probabilities.shape)
+    shaken = _with(content.data, np.clip(content.data.probabilities + noise, 0, 1))
+    assert "cannot tell this model from it" in baseline_verdict(compare(shaken, content.data, resamples=200))
+
+
+def test_the_checklist_says_what_was_done_in_this_run():
+    text = _text(_content(facts=run_facts(capped={"train": 320})))
+    assert "A cap left recordings out: train 320" in text
+    assert "Neither sampling, nor weights, nor a cap was used against it" in _text(_content(facts=run_facts()))
+    assert "Nothing is known of the run beyond its predictions" in _text(_content())
+
+
+def test_notes_of_the_data_keep_the_names_of_datasets_as_they_are():
+    assert "mimic_iv_ecg: 3 lie in two folders" in _text(
+        _content(label_origin="x.", data_notes=["mimic_iv_ecg: 3 lie in two folders"])
+    )
+
+
+def test_the_training_figure_says_which_epoch_is_evaluated():
+    history = [{"epoch": 0, "train/loss": 1.0}, {"epoch": 1, "train/loss": 0.5}]
+    text = _text(_content(history=history, facts=run_facts(best_epoch=2)))
+    assert "Epochs are numbered from 0. Number 1 was the best by validation/loss and is the one evaluated." in text
+    mixed = _text(_content(history=history, facts=run_facts(best_epoch=2, interpolation=0.4)))
+    assert "and is the one evaluated" not in mixed

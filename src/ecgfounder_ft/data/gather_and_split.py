@@ -67,6 +67,7 @@ SPLIT_COLUMNS = (
     "exclusion",
     "age",
     "sex",
+    "seconds",
     "signal_hash",
     "repairs",
     "path",
@@ -87,9 +88,9 @@ class Gathered:
     """The recordings of a source that a task can use, preprocessed and stored; there may be none."""
 
     table: pd.DataFrame
-    """Their catalog rows with ``signal_hash``, ``repairs``, ``signal`` (a name that copies of one signal share) and
-    ``exclusion`` (why a recording is of no use after all, or ""), aligned to ``signals.rows``. Copies of one signal
-    state the same."""
+    """Their catalog rows with ``seconds`` (length as recorded), ``signal_hash``, ``repairs``, ``signal`` (a name that
+    copies of one signal share) and ``exclusion`` (why a recording is of no use after all, or ""), aligned to
+    ``signals.rows``. Copies of one signal state the same."""
     signals: StoredSignals
     skipped: pd.DataFrame
     """path, reason, detail of every recording that could not be used."""
@@ -202,7 +203,7 @@ def gather_recordings(
     if sides is not None:
         sides = sides.loc[signals.rows.index].reset_index(drop=True)
     of_signal = {column: signals.rows[column].to_numpy() for column in ("signal_hash", "repairs")}
-    table = table.assign(**of_signal)
+    table = table.assign(**of_signal, seconds=(table["samples"] / table["sampling_rate"]).round(3))
     counts["stored"] = len(table)
     counts["repairs"] = dict(signals.repairs)
     skipped = pd.concat([catalog.skipped, signals.skipped[catalog.skipped.columns]], ignore_index=True)

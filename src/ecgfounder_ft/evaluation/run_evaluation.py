@@ -1,5 +1,6 @@
 """Everything that a run's predictions say: calibrated and decided by validation, then judged on a side of its split."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from ecgfounder_ft.errors import ExplainedError
 from ecgfounder_ft.evaluation.calibration import Calibration, fit_calibration
+from ecgfounder_ft.evaluation.comparison import PairedComparison, compare
 from ecgfounder_ft.evaluation.evaluate import Evaluation, evaluate_input
 from ecgfounder_ft.evaluation.inputs import EvaluationInput, prepare
 from ecgfounder_ft.evaluation.predictions import Predictions
@@ -27,6 +29,11 @@ from ecgfounder_ft.evaluation.thresholds import Thresholds, choose_thresholds
 
 UNTRAINED_START = "untrained start"
 """Name of the baseline that every run has."""
+
+RANDOM_ENCODER = "linear probe on a random encoder"
+"""Name of the baseline that neither pretraining nor training has touched."""
+
+log = logging.getLogger(__name__)
 
 
 class NoPredictionsError(ExplainedError):
@@ -55,6 +62,9 @@ class RunEvaluation:
     """Of the recordings on which calibration and thresholds were chosen, so flattering; without intervals."""
     subgroups: list[SubgroupEvaluation] = field(default_factory=list)
     baselines: dict[str, Evaluation] = field(default_factory=dict)
+    differences: dict[str, PairedComparison] = field(default_factory=dict)
+    """Name of a baseline to this model's metrics minus the baseline's, on the same recordings; none without resamples,
+    nor where the baseline has other recordings."""
 
 
 def evaluate_predictions(
@@ -89,6 +99,9 @@ def evaluate_predictions(
         "resamples": settings.resamples,
         "seed": settings.seed,
     }
+    judged = {
+        name: _baseline_input(name, predictions, table, settings, side) for name, table in (baselines or {}).items()
+    }
     return RunEvaluation(
         predictions=predictions,
         settings=settings,
@@ -105,9 +118,11 @@ def evaluate_predictions(
         subgroups=evaluate_subgroups(
             data, subgroups_of(rows, predictions.targets(rows), predictions.codes, settings.by), **bootstrap
         ),
-        baselines={
-            name: _evaluate_baseline(predictions, table, settings, side, bootstrap)
-            for name, table in (baselines or {}).items()
+        baselines={name: evaluate_input(baseline, **bootstrap) for name, (baseline, _) in judged.items()},
+        differences={
+            name: compare(baseline, data, **bootstrap)
+            for name, (baseline, recordings) in judged.items()
+            if settings.resamples and _same_recordings(name, recordings, rows)
         },
     )
 
@@ -175,16 +190,22 @@ def _prepared(
     )
 
 
-def _evaluate_baseline(
-    predictions: Predictions,
-    table: pd.DataFrame,
-    settings: EvaluationSettings,
-    side: str,
-    bootstrap: Mapping[str, Any],
-) -> Evaluation:
-    baseline = Predictions(UNTRAINED_START, table, predictions.codes, predictions.task)
+def _baseline_input(
+    name: str, predictions: Predictions, table: pd.DataFrame, settings: EvaluationSettings, side: str
+) -> tuple[EvaluationInput, pd.Series]:
+    """A baseline calibrated and decided by its own validation rows, and the names of the recordings it is judged on."""
+    baseline = Predictions(name, table, predictions.codes, predictions.task)
     calibration, thresholds = fitted(baseline, settings, refit=True)
-    return evaluate_input(_prepared(baseline, baseline.rows(side), calibration, thresholds), **bootstrap)
+    rows = baseline.rows(side)
+    return _prepared(baseline, rows, calibration, thresholds), rows["recording"]
+
+
+def _same_recordings(name: str, recordings: pd.Series, rows: pd.DataFrame) -> bool:
+    """Whether a baseline has the model's recordings in the same order, as a paired difference needs."""
+    same = recordings.tolist() == rows["recording"].tolist()
+    if not same:
+        log.warning("No difference from the %s: its predictions are of other recordings, or in another order", name)
+    return same
 
 
 def _column(rows: pd.DataFrame, name: str) -> pd.Series:

@@ -39,6 +39,9 @@ class EvaluationSettings:
     """Bootstrap resamples of patients; 0: no intervals."""
     seed: int
     """Of the bootstrap."""
+    baselines: bool
+    """After training, fit a linear probe on a randomly initialised network of the same architecture, to stand beside
+    the trained model; it takes about one pass over all recordings."""
     report: bool
     """Draw the pictures and write ``report.html``; for one of many short runs that is most of its time."""
     cases: bool

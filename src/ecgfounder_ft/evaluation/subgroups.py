@@ -65,6 +65,33 @@ class SubgroupEvaluation:
         return content
 
 
+@dataclass(frozen=True)
+class Multiplicity:
+    """How many intervals of subgroups were looked at, and how many of them do not hold the whole set's value."""
+
+    metric: str
+    comparisons: int
+    """Subgroups times conditions whose metric has an interval."""
+    outside: int
+    """Intervals that do not hold the value of the whole set."""
+    expected: float
+    """As many would not, by chance, if no subgroup differed and groups were drawn apart from the whole set. They are
+    part of it, so that rather fewer are expected."""
+
+
+def multiplicity(subgroups: Sequence["SubgroupEvaluation"], whole: Evaluation, metric: str) -> Multiplicity:
+    """Count the intervals of a metric over subgroups and conditions, and those without the whole set's value."""
+    comparisons = outside = 0
+    for group in subgroups:
+        for code, condition in whole.conditions.items():
+            value, estimate = condition.metrics[metric].value, group.metric(code, metric)
+            if value is None or estimate.low is None or estimate.high is None:
+                continue
+            comparisons += 1
+            outside += not estimate.low <= value <= estimate.high
+    return Multiplicity(metric, comparisons, outside, (1 - whole.level) * comparisons)
+
+
 def by_value(attribute: str, values: ArrayLike) -> list[Subgroup]:
     """A subgroup for each value, in alphabetical order; empty and missing values are ``not stated``, last."""
     texts = np.array([NOT_STATED if _missing(value) else str(value) for value in np.asarray(values, dtype=object)])

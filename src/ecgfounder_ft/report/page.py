@@ -19,17 +19,20 @@ from ecgfounder_ft.ecg.paper import draw_recording
 from ecgfounder_ft.ecg.recording import Recording
 from ecgfounder_ft.evaluation.bootstrap import MIN_PATIENTS
 from ecgfounder_ft.evaluation.calibration import Calibration
+from ecgfounder_ft.evaluation.comparison import PairedComparison
 from ecgfounder_ft.evaluation.evaluate import Evaluation
 from ecgfounder_ft.evaluation.inputs import EvaluationInput
 from ecgfounder_ft.evaluation.metrics import METRICS, Estimate, count_patients, count_recordings
 from ecgfounder_ft.evaluation.recordings_to_inspect import CONFIDENT_ERROR, LEAST_CERTAIN, Case
 from ecgfounder_ft.evaluation.run_comparison import RunComparison
 from ecgfounder_ft.evaluation.run_evaluation import RunEvaluation
-from ecgfounder_ft.evaluation.subgroups import SubgroupEvaluation
+from ecgfounder_ft.evaluation.subgroups import SubgroupEvaluation, multiplicity
 from ecgfounder_ft.evaluation.thresholds import Thresholds
 from ecgfounder_ft.labels import PRESENT, STATE_NAMES, UNKNOWN
 from ecgfounder_ft.report import plots
-from ecgfounder_ft.report.checklist import Answer, answers
+from ecgfounder_ft.report.characteristics import Characteristics
+from ecgfounder_ft.report.checklist import answers, count_states
+from ecgfounder_ft.report.facts import RunFacts, ordinal
 
 RANKING_METRICS = tuple(name for name, metric in METRICS.items() if metric.table == "ranking")
 DECISION_METRICS = tuple(name for name, metric in METRICS.items() if metric.table == "decision")
@@ -101,6 +104,10 @@ class ReportContent:
     """What the evaluation was made of."""
     condition_names: Mapping[str, str]
     """Condition code to name."""
+    facts: RunFacts | None = None
+    """What the run did; None where nothing is known beyond its predictions."""
+    characteristics: Sequence[Characteristics] = ()
+    """Table 1, one entry per side."""
     side: str = "test"
     """Name of the evaluated side of the split."""
     flow: Sequence[FlowRow] = ()
@@ -122,6 +129,10 @@ class ReportContent:
     subgroups: Sequence[SubgroupEvaluation] = ()
     baselines: Mapping[str, Evaluation] = field(default_factory=dict)
     """Name of a baseline to its evaluation on the same recordings."""
+    differences: Mapping[str, PairedComparison] = field(default_factory=dict)
+    """Name of a baseline to this model's metrics minus its own, on the same resamples."""
+    baseline_notes: Mapping[str, str] = field(default_factory=dict)
+    """Name of a baseline to what it is."""
     history: Sequence[Mapping[str, Any]] = ()
     """Epoch metrics, see :func:`ecgfounder_ft.report.plots.training_history_figure`."""
     cases: Sequence[CaseDrawing] = ()
@@ -189,6 +200,7 @@ def content_of(
         "uncalibrated": None if run.calibration.method == "none" else run.uncalibrated,
         "subgroups": run.subgroups,
         "baselines": run.baselines,
+        "differences": run.differences,
     }
     return ReportContent(
         title=title,
@@ -205,6 +217,7 @@ def render_report(content: ReportContent) -> str:
     """The report as HTML."""
     pictures = _pictures(content)
     sections = _sections(content, pictures)
+    checklist = answers(content.facts, frozenset(sections))
     return (
         environment()
         .get_template("report.html.j2")
@@ -222,8 +235,14 @@ def render_report(content: ReportContent) -> str:
             flow_totals=_flow_totals(content.flow),
             cases=[_case_view(content, drawing) for drawing in content.cases],
             case_kinds=(CONFIDENT_ERROR, LEAST_CERTAIN),
-            checklist=answers(frozenset(sections)),
-            checklist_counts=_count_states(answers(frozenset(sections))),
+            multiplicities=[multiplicity(content.subgroups, content.evaluation, name) for name in SUBGROUP_METRICS],
+            subgroup_tables=_telling_metrics(content),
+            warnings=_warnings(content),
+            table_sources=list(dict.fromkeys(name for one in content.characteristics for name in one.sources)),
+            baseline_metrics=COMPARISON_METRICS,
+            verdicts={name: baseline_verdict(pair) for name, pair in content.differences.items()},
+            checklist=checklist,
+            checklist_counts=count_states(checklist),
         )
     )
 
@@ -259,6 +278,8 @@ def environment() -> Environment:
         value=format_value,
         interval=format_interval,
         count=format_count,
+        difference=format_difference,
+        ordinal=ordinal,
         sentence=_sentence,
         p_value=format_p_value,
         patients=count_patients,
@@ -310,6 +331,25 @@ def format_p_value(value: float | None) -> str:
     return "–" if value is None else "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
+def format_difference(estimate: Estimate) -> str:
+    """Three decimals with a sign, or a dash."""
+    return "–" if estimate.value is None else f"{estimate.value:+z.3f}"
+
+
+def baseline_verdict(pair: PairedComparison) -> str:
+    """What the difference of macro AUROC from a baseline says, as a sentence without its full stop."""
+    difference = pair.macro["auroc"]
+    if difference.value is None:
+        return f"macro AUROC cannot be compared: {difference.reason}"
+    if difference.low is None or difference.high is None:
+        reason = difference.reason or "no interval"
+        return f"macro AUROC differs by {format_difference(difference)}, which shows nothing by itself ({reason})"
+    said = f"{format_difference(difference)} ({format_interval(difference)})"
+    if difference.low <= 0 <= difference.high:
+        return f"by macro AUROC these recordings cannot tell this model from it: {said}, which holds 0"
+    return f"macro AUROC of this model is {'higher' if difference.value > 0 else 'lower'}: {said}"
+
+
 def _sentence(text: str) -> str:
     return text[:1].upper() + text[1:]
 
@@ -319,11 +359,12 @@ def _sections(content: ReportContent, pictures: Mapping[str, Any]) -> dict[str, 
     present = {
         "summary": ("Summary", True),
         "flow": ("Recordings and patients", bool(content.flow or content.label_origin or content.skipped)),
+        "characteristics": ("Table 1: the recordings by side", bool(content.characteristics)),
         "results": ("Results by condition", True),
         "decisions": ("Decisions and thresholds", True),
         "calibration": ("Calibration", "reliability" in pictures),
         "subgroups": ("Subgroups", bool(content.subgroups)),
-        "baselines": ("Beside the baselines", bool(content.baselines)),
+        "baselines": ("Baselines", bool(content.baselines)),
         "history": ("Training", bool(content.history)),
         "cases": ("Recordings to look at", bool(content.cases)),
         "provenance": ("Provenance", bool(content.provenance or content.configuration)),
@@ -364,6 +405,38 @@ def _pictures(content: ReportContent) -> dict[str, Any]:
         plots.data_uri(plots.forest_figure(content.subgroups, evaluation, part.tolist(), title="")) for part in parts
     ]
     return pictures
+
+
+def _telling_metrics(content: ReportContent) -> list[str]:
+    """The subgroup metrics that some group has for some condition; where none has, the first, for the groups' sizes."""
+    told = [
+        name
+        for name in SUBGROUP_METRICS
+        if any(group.metric(code, name).value is not None for group in content.subgroups for code in content.data.codes)
+    ]
+    return told or list(SUBGROUP_METRICS[:1])
+
+
+def _warnings(content: ReportContent) -> list[str]:
+    """What a reader has to know before the first number, as sentences without their full stop."""
+    evaluation, facts = content.evaluation, content.facts
+    found = [_sentence(note) for note in evaluation.notes]
+    if facts is not None and not facts.natural_prevalence:
+        found.append(
+            "The recordings are a selection: AUPRC, F1, PPV, NPV and calibration describe it and no population"
+        )
+    rare = {
+        code: condition.positive_patients
+        for code, condition in evaluation.conditions.items()
+        if 0 < condition.positive_patients < MIN_PATIENTS
+    }
+    if rare:
+        listed = ", ".join(f"{code} ({count})" for code, count in rare.items())
+        found.append(
+            f"Fewer than {MIN_PATIENTS} patients have {listed}: what stands there for these conditions, and in macro "
+            "means, says next to nothing, a perfect 1.000 included"
+        )
+    return found
 
 
 def _flow_totals(flow: Sequence[FlowRow]) -> list[FlowRow]:
@@ -408,10 +481,3 @@ def _case_view(content: ReportContent, drawing: CaseDrawing) -> dict[str, Any]:
         figure = draw_recording(drawing.signal, title="", overlay=drawing.overlay, position=drawing.position)
         picture = plots.data_uri(figure, image_format="png", dpi=_PAPER_DPI)
     return {"drawing": drawing, "case": drawing.case, "conditions": conditions, "picture": picture}
-
-
-def _count_states(checklist: Sequence[Answer]) -> dict[str, int]:
-    counts: dict[str, int] = {}
-    for answer in checklist:
-        counts[answer.state] = counts.get(answer.state, 0) + 1
-    return counts

@@ -159,6 +159,8 @@ class RunFolder(EvaluationFolder):
     LEAKAGE = "leakage.csv"
     START_PREDICTIONS = "start_predictions.csv"
     START = "start.json"
+    RANDOM_ENCODER_PREDICTIONS = "random_encoder_predictions.csv"
+    RANDOM_ENCODER = "random_encoder.json"
     HISTORY = "training_history.csv"
     LR_FINDER = "lr_finder.json"
     WISE_FT = "wise_ft.json"
@@ -292,6 +294,15 @@ class RunFolder(EvaluationFolder):
         """Metrics of the untrained start; empty where there are none."""
         return _read_json(self.path / self.START, dict) or {}
 
+    def write_random_encoder(self, record: Mapping[str, Any], predictions: pd.DataFrame) -> None:
+        """Write the predictions of the linear probe on a random encoder, and how it came about."""
+        write_csv(self.path / self.RANDOM_ENCODER_PREDICTIONS, predictions, float_format=_EXACT)
+        write_json(self.path / self.RANDOM_ENCODER, record)
+
+    def read_random_encoder(self) -> dict[str, Any]:
+        """How the linear probe on a random encoder came about; empty where there is none."""
+        return _read_json(self.path / self.RANDOM_ENCODER, dict) or {}
+
     def write_history(self, epochs: Sequence[Mapping[str, float]]) -> None:
         """Write one row of metrics per epoch."""
         import pandas as pd
@@ -316,6 +327,10 @@ class RunFolder(EvaluationFolder):
         """Write the validation metrics between start and end, and draw them."""
         write_json(self.path / self.WISE_FT, found)
         self.write_picture("wise_ft", figure)
+
+    def read_wise_ft(self) -> dict[str, Any]:
+        """What was chosen between start and end; empty where nothing was."""
+        return _read_json(self.path / self.WISE_FT, dict) or {}
 
     # ----------------------------------------------------------------------------------- predictions
 
@@ -355,10 +370,13 @@ class RunFolder(EvaluationFolder):
 
     def baselines(self, codes: Sequence[str]) -> dict[str, pd.DataFrame]:
         """Name to predictions table of what stands beside the trained model."""
-        from ecgfounder_ft.evaluation.run_evaluation import UNTRAINED_START
+        from ecgfounder_ft.evaluation.run_evaluation import RANDOM_ENCODER, UNTRAINED_START
 
-        file = self.path / self.START_PREDICTIONS
-        return {UNTRAINED_START: read_predictions(file, codes)} if file.is_file() else {}
+        files = {
+            UNTRAINED_START: self.path / self.START_PREDICTIONS,
+            RANDOM_ENCODER: self.path / self.RANDOM_ENCODER_PREDICTIONS,
+        }
+        return {name: read_predictions(file, codes) for name, file in files.items() if file.is_file()}
 
     # ----------------------------------------------------------------------------------- evaluations
 

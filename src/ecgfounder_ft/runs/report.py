@@ -7,7 +7,7 @@ through the same steps, so both say the same.
 import logging
 import time
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,27 +19,33 @@ from matplotlib.figure import Figure
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from ecgfounder_ft.config.compose import typed
-from ecgfounder_ft.data.sources.source import data_sources
+from ecgfounder_ft.config.compose import compose_config, typed
+from ecgfounder_ft.data.splits import EXCLUDED, SIDES, TRAIN, VALIDATION
 from ecgfounder_ft.ecg.formats import read_recording
 from ecgfounder_ft.ecg.paper import overlay_from_window
 from ecgfounder_ft.ecg.recording import Recording, UnreadableRecordingError
 from ecgfounder_ft.evaluation.challenge2021 import write_challenge_files
 from ecgfounder_ft.evaluation.evaluate import Evaluation
 from ecgfounder_ft.evaluation.recordings_to_inspect import Case, choose_cases
-from ecgfounder_ft.evaluation.run_evaluation import RunEvaluation, evaluate_predictions
+from ecgfounder_ft.evaluation.run_evaluation import (
+    RANDOM_ENCODER,
+    UNTRAINED_START,
+    RunEvaluation,
+    evaluate_predictions,
+)
 from ecgfounder_ft.evaluation.settings import EvaluationSettings, EvaluationSettingsError
 from ecgfounder_ft.inference.finished_model import FinishedModel
-from ecgfounder_ft.labels import STATE_NAMES, LabelMap
+from ecgfounder_ft.labels import LabelMap
 from ecgfounder_ft.report import plots
+from ecgfounder_ft.report.characteristics import characteristics
+from ecgfounder_ft.report.facts import RunFacts
 from ecgfounder_ft.report.page import AttributionNote, CaseDrawing, content_of, flow_rows, render_report
+from ecgfounder_ft.runs.facts import facts_of, states_of, with_those_learnt_from
 from ecgfounder_ft.runs.folder import EvaluationFolder, RunFolder
 
 log = logging.getLogger(__name__)
 
 ATTRIBUTION_STEPS = 32
-
-_STATE_OF_NAME = {name: state for state, name in STATE_NAMES.items()}
 
 
 def report_first_evaluation(
@@ -146,16 +152,24 @@ def write_evaluation(
     for name, figure in pictures.items():
         output.write_picture(name, figure)
     cases, note = _draw_cases(evaluated, model, recordings, settings)
-    skipped = (output if output.skipped_file.is_file() else run).read_skipped()
-    sources = data_sources()
+    unusable = (output if output.skipped_file.is_file() else run).read_skipped()
+    skipped = {str(reason): int(n) for reason, n in unusable["reason"].value_counts().items()}
+    everyone = with_those_learnt_from(recordings, run)
+    elsewhere = len(everyone) > len(recordings)
+    facts = facts_of(run, evaluated, model, everyone, counts, source, skipped, elsewhere=elsewhere, cases=len(cases))
     content = content_of(
         evaluated,
-        title=f"Evaluation of {evaluated.predictions.name}",
+        title=facts.title,
+        facts=facts,
         created=time.strftime("%Y-%m-%d %H:%M"),
         condition_names={code: condition.name for code, condition in label_map.conditions.items()},
         flow=_flow(recordings, label_map),
-        label_origin=sources[source].label_origin if source in sources else "",
-        skipped=skipped["reason"].value_counts().to_dict(),
+        characteristics=characteristics(
+            everyone, states_of(everyone, label_map), label_map.codes, (TRAIN, VALIDATION, evaluated.side)
+        ),
+        baseline_notes=baseline_notes(run, facts),
+        label_origin=facts.label_origin,
+        skipped=skipped,
         left_out=counts.get("left out", {}),
         capped=counts.get("left out by a cap", []),
         data_notes=counts.get("notes", []),
@@ -179,6 +193,8 @@ def settings_of(
 ) -> EvaluationSettings:
     """The settings that a run was evaluated by, with others in their place where they are given.
 
+    A setting that is newer than the run has the value that ships.
+
     Args:
         run: finished.
         given: name to value.
@@ -188,7 +204,9 @@ def settings_of(
     Raises:
         EvaluationSettingsError: if a setting is unknown or out of range.
     """
-    chosen = run.configuration(trusted).evaluation
+    own = run.configuration(trusted).evaluation
+    known = {name: own[name] for name in own if not OmegaConf.is_missing(own, name)}
+    chosen = OmegaConf.merge(compose_config([]).evaluation, known)
     try:
         if overrides:
             chosen = OmegaConf.merge(chosen, OmegaConf.from_dotlist(list(overrides)).evaluation)
@@ -208,6 +226,7 @@ def metrics_of(run: RunEvaluation, start: Mapping[str, Any], counts: Mapping[str
         "validation": None if run.validation is None else run.validation.to_dict(),
         "subgroups": [group.to_dict() for group in run.subgroups],
         "baselines": {name: evaluation.to_dict() for name, evaluation in run.baselines.items()},
+        "baseline_differences": {name: asdict(difference) for name, difference in run.differences.items()},
         "start": dict(start),
         "data": dict(counts),
     }
@@ -264,8 +283,27 @@ def provenance(model: FinishedModel, run: RunFolder) -> dict[str, str]:
     }
 
 
+def baseline_notes(run: RunFolder, facts: RunFacts) -> dict[str, str]:
+    """Name of a baseline to what it is, in a sentence."""
+    head = "matching rows of the pretrained last layer" if facts.head == "pretrained" else "a random last layer"
+    notes = {UNTRAINED_START: f"the network before its first step of training: {facts.start} with {head}"}
+    record = run.read_random_encoder()
+    if record:
+        drawn = f"{record['fitted_on']:,}"
+        if record["fitted_on"] < record["of"]:
+            drawn += f" of {record['of']:,}"
+        notes[RANDOM_ENCODER] = (
+            f"a {facts.network} of the same architecture with random weights (seed {record['seed']}) that never "
+            f"trained; a logistic regression on its {record['features']:,} features, fitted on {drawn} training "
+            f"recordings, with the L2 penalty that validation chose (C = {record['strength']:g})"
+        )
+    return {name: note for name, note in notes.items() if name in facts.baselines}
+
+
 def _flow(recordings: pd.DataFrame, label_map: LabelMap) -> list[Any]:
-    states = recordings[list(label_map.codes)].map(_STATE_OF_NAME.__getitem__).to_numpy(dtype=np.int8)
+    place = {side: number for number, side in enumerate((*SIDES, EXCLUDED))}
+    recordings = recordings.sort_values("split", key=lambda sides: sides.map(place), kind="stable")
+    states = states_of(recordings, label_map)
     return flow_rows(recordings["split"], recordings["dataset"], recordings["patient"], states, label_map.codes)
 
 

@@ -29,6 +29,7 @@ from ecgfounder_ft.training.classifier import CONFIG_KEY
 from ecgfounder_ft.training.device import allow_tf32, is_main_process, quieten
 from ecgfounder_ft.training.fit import Trained, fit
 from ecgfounder_ft.training.monitor import direction_of
+from ecgfounder_ft.training.random_encoder import probe_random_encoder
 from ecgfounder_ft.training.results import log_results, print_summary
 from ecgfounder_ft.training.resume import require_same_meaning, show_changes
 from ecgfounder_ft.training.settle import Settled, TrainingPlan, refuse_contradictions, settle
@@ -144,6 +145,8 @@ def report(settled: Settled, model: Model, data: PreparedData, trained: Trained,
     folder.write_predictions(trained.end.predictions(data, model.card))
     folder.write_start(trained.start.metrics, trained.start.predictions(data, model.card))
     folder.write_history(trained.epochs)
+    if settled.config.evaluation.baselines:
+        add_random_encoder(settled, model, data, trained, folder)
     chosen = trained.interpolation
     if chosen is not None:
         folder.write_wise_ft(chosen.to_dict(), wise_ft_figure(chosen.rows, chosen.coefficient))
@@ -157,3 +160,17 @@ def report(settled: Settled, model: Model, data: PreparedData, trained: Trained,
         log_results(logger, evaluated.evaluation, pictures, settled.config)
     shown = f"report: {folder.report_file}" if settled.config.evaluation.report else f"results: {folder}"
     print_summary(evaluated.evaluation, trained.start, shown)
+
+
+def add_random_encoder(settled: Settled, model: Model, data: PreparedData, trained: Trained, folder: RunFolder) -> None:
+    """Put a linear probe on a random network of the same architecture beside the trained model."""
+    plan = settled.plan
+    probe = probe_random_encoder(model.card, data, batch_size=plan.batch_size, device=torch.device(plan.accelerator))
+    if probe is None:
+        return
+    folder.write_random_encoder(probe.record.to_dict(), probe.predictions)
+    log.info(
+        "Linear probe on a random encoder: %.1f s (training took %.1f s); evaluation.baselines=false leaves it out",
+        probe.record.seconds,
+        trained.seconds,
+    )

@@ -1,6 +1,7 @@
 """Training itself: the untrained start, the epochs, the best of them, and what lies between the two."""
 
 import logging
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,6 +43,8 @@ class Trained:
     """Metrics of every epoch."""
     interpolation: Interpolation | None
     """What was chosen between start and end, where that was asked for."""
+    seconds: float
+    """That the epochs took in this process."""
 
 
 def fit(
@@ -77,7 +80,9 @@ def fit(
     trainer = build_trainer(settled, [*callbacks, follow, history])
     try:
         start = quiet_pass(trainer, classifier, datamodule)
+        begun = time.monotonic()
         trainer.fit(classifier, datamodule=datamodule, ckpt_path=resumed_from, weights_only=True)
+        seconds = time.monotonic() - begun
     except NonFiniteLossError as error:
         raise TrainingStoppedError(_explain_not_finite(error, data.table)) from error
     except torch.OutOfMemoryError as error:
@@ -97,7 +102,7 @@ def fit(
             lambda: quiet_pass(trainer, classifier, datamodule, sides=("validation",)).metrics["validation"],
         )
     end = _pass(trainer, classifier, datamodule, ("validation", "test"))
-    return Trained(trainer, start, end, history.epochs, interpolation)
+    return Trained(trainer, start, end, history.epochs, interpolation, seconds)
 
 
 def build_trainer(settled: Settled, callbacks: Sequence[pl.Callback]) -> pl.Trainer:

@@ -1,0 +1,122 @@
+"""Table 1: who the recordings are of, side by side, and which conditions occur together."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from ecgfounder_ft.labels import PRESENT, UNKNOWN
+
+NOT_STATED = "not stated"
+
+
+@dataclass(frozen=True)
+class Quartiles:
+    """A number of each recording, where it is known."""
+
+    median: float
+    low: float
+    """First quartile."""
+    high: float
+    """Third quartile."""
+
+
+@dataclass(frozen=True)
+class Characteristics:
+    """The recordings of one side."""
+
+    side: str
+    recordings: int
+    patients: int
+    patient_unknown: int
+    """Recordings whose patient is unknown; each counts as a patient of its own."""
+    age: Quartiles | None
+    """Years at the recording; None where none is known."""
+    age_missing: int
+    sex: dict[str, int]
+    """``female``, ``male`` and ``not stated`` to recordings."""
+    sources: dict[str, int]
+    """Dataset, and collection within it, to recordings."""
+    seconds: Quartiles | None
+    """Length as recorded; None where none is known."""
+    seconds_missing: int
+    present: dict[str, int]
+    """Condition code to recordings that have it."""
+    known: dict[str, int]
+    """Condition code to recordings of which it is known to be present or absent."""
+    none_present: int
+    """Recordings without any of the conditions."""
+    several_present: int
+    """Recordings with two conditions or more."""
+    together: NDArray[np.int64]
+    """(k, k) recordings that have the row's and the column's condition."""
+
+    def percent(self, number: int) -> str:
+        """Of the side's recordings, as printed."""
+        return f"{100 * number / self.recordings:.1f}%" if self.recordings else "–"
+
+
+def characteristics(
+    recordings: pd.DataFrame, states: NDArray[np.integer], codes: Sequence[str], sides: Sequence[str]
+) -> list[Characteristics]:
+    """Describe the recordings of each side that has any.
+
+    Args:
+        recordings: one row per recording with ``split``, ``dataset``, ``patient``, and where known ``constituent``,
+            ``patient_known``, ``age`` (years), ``sex`` and ``seconds``.
+        states: (n, k) 1, 0 or -1.
+        codes: (k,) condition codes.
+        sides: names, in the order wanted.
+    """
+    found = []
+    for side in sides:
+        rows = (recordings["split"] == side).to_numpy()
+        if rows.any():
+            found.append(_of_side(side, recordings[rows], states[rows], codes))
+    return found
+
+
+def _of_side(side: str, table: pd.DataFrame, states: NDArray[np.integer], codes: Sequence[str]) -> Characteristics:
+    age, age_missing = _quartiles(table, "age")
+    seconds, seconds_missing = _quartiles(table, "seconds")
+    sex = _texts(table, "sex").replace("", NOT_STATED).value_counts()
+    source, part = _texts(table, "dataset"), _texts(table, "constituent")
+    sources = source.where(part == "", source + ": " + part).value_counts().sort_index()
+    present = states == PRESENT
+    number = present.sum(axis=1)
+    return Characteristics(
+        side=side,
+        recordings=len(table),
+        patients=table["patient"].nunique(),
+        patient_unknown=int((~table["patient_known"].astype(bool)).sum()) if "patient_known" in table else 0,
+        age=age,
+        age_missing=age_missing,
+        sex={name: int(sex.get(name, 0)) for name in ("female", "male", NOT_STATED)},
+        sources={str(name): int(count) for name, count in sources.items()},
+        seconds=seconds,
+        seconds_missing=seconds_missing,
+        present={code: int(present[:, column].sum()) for column, code in enumerate(codes)},
+        known={code: int((states[:, column] != UNKNOWN).sum()) for column, code in enumerate(codes)},
+        none_present=int((number == 0).sum()),
+        several_present=int((number > 1).sum()),
+        together=present.T.astype(np.int64) @ present.astype(np.int64),
+    )
+
+
+def _quartiles(table: pd.DataFrame, name: str) -> tuple[Quartiles | None, int]:
+    """Of the numbers that are there, and how many are not."""
+    if name not in table:
+        return None, len(table)
+    values = pd.to_numeric(table[name], errors="coerce").to_numpy(dtype=np.float64)
+    values = values[np.isfinite(values)]
+    missing = len(table) - len(values)
+    if not len(values):
+        return None, missing
+    low, median, high = np.percentile(values, (25, 50, 75))
+    return Quartiles(float(median), float(low), float(high)), missing
+
+
+def _texts(table: pd.DataFrame, name: str) -> pd.Series:
+    return table[name].fillna("").astype(str) if name in table else pd.Series("", index=table.index, dtype=str)
