@@ -37,6 +37,10 @@ def test_one_device() -> None:
     assert "aten::" in found  # the profiler's table
 
 
+def test_intervals() -> None:
+    assert "with 20 resamples" in run("benchmarks/bootstrap.py", "time", "--recordings", "300", "--resamples", "20")
+
+
 @pytest.mark.slow
 def test_growth_the_store_and_the_whole_table() -> None:
     assert "| evaluation, 1,000 resamples |" in run("-m", "benchmarks.growth", "--sizes", "40", "80")

@@ -254,7 +254,7 @@ def evaluate(
         ),
     ] = None,
     by: Annotated[str | None, typer.Option(help="Subgroups: source,constituent,sex,age,condition,signal.")] = None,
-    calibration: Annotated[str | None, typer.Option(help="Fit anew: none, temperature or platt.")] = None,
+    calibration: Annotated[str | None, typer.Option(help="Fit anew: auto, none, temperature or platt.")] = None,
     thresholds: Annotated[str | None, typer.Option(help="Choose anew: fixed, f1, youden or sensitivity.")] = None,
     sensitivity: Annotated[
         float | None, typer.Option(help="The least one wished, for --thresholds sensitivity.")

@@ -73,3 +73,27 @@ def test_bad_arguments_are_named():
         choose_thresholds(np.zeros((1, 1)), np.zeros((1, 1)), ("A",), method="sensitivity")
     with pytest.raises(KeyError, match="no threshold for B"):
         fixed_thresholds(("A",)).array(("A", "B"))
+
+
+def test_a_threshold_that_few_patients_decide_says_so_with_an_interval():
+    generator = np.random.default_rng(0)
+    targets = np.zeros((100, 2), dtype=np.int8)
+    targets[:7, 0] = 1
+    targets[:40, 1] = 1
+    probabilities = np.clip(0.3 * targets + 0.7 * generator.random((100, 2)), 0, 1)
+    chosen = choose_thresholds(targets, probabilities, ("A", "B"))
+    assert list(chosen.intervals) == list(chosen.notes) == ["A"]
+    low, high = chosen.intervals["A"]
+    assert low <= chosen.values["A"] <= high
+    assert chosen.notes["A"] == (
+        "chosen from 7 patients with the condition in validation; other patients might have given "
+        f"{low:.3f} to {high:.3f} (95% interval)"
+    )
+    # forty recordings of eight patients are the threshold of eight patients
+    of_few = choose_thresholds(targets, probabilities, ("A", "B"), groups=np.append(np.arange(40) // 5, np.arange(60)))
+    assert "chosen from 8 patients" in of_few.notes["B"]
+    again = choose_thresholds(targets, probabilities, ("A", "B"))
+    assert again == chosen
+    assert Thresholds.from_dict(json.loads(json.dumps(chosen.to_dict()))) == chosen
+    earlier = {key: value for key, value in chosen.to_dict().items() if key != "intervals"}
+    assert Thresholds.from_dict(earlier).intervals == {}

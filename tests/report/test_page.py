@@ -11,6 +11,7 @@ import pytest
 from ecgfounder_ft.ecg.leads import STANDARD_LEADS
 from ecgfounder_ft.ecg.recording import Recording
 from ecgfounder_ft.evaluation.calibration import fit_calibration
+from ecgfounder_ft.evaluation.calibration_check import check_calibration
 from ecgfounder_ft.evaluation.comparison import compare
 from ecgfounder_ft.evaluation.evaluate import evaluate_input
 from ecgfounder_ft.evaluation.inputs import EvaluationInput, prepare
@@ -112,6 +113,10 @@ def full():
         thresholds=thresholds,
         calibration=fit_calibration(data.targets, data.probabilities, CODES, task=MULTI_LABEL, method="platt"),
         uncalibrated=data.probabilities**2,
+        calibration_check={
+            "before": check_calibration(data.targets, data.probabilities**2, data.groups, CODES),
+            "after": check_calibration(data.targets, data.probabilities, data.groups, CODES),
+        },
         subgroups=evaluate_subgroups(data, by_value("sex", ["female", "male", ""] * 20), resamples=20),
         baselines={"random start": content.evaluation},
         history=[{"epoch": 0, "train/loss": 1.0}, {"epoch": 1, "train/loss": 0.5}],
@@ -143,6 +148,9 @@ def test_the_report_says_what_the_numbers_say(full, text):
     auroc = full.evaluation.conditions["AFIB"].metrics["auroc"]
     assert f"{auroc.value:.3f}" in page.text
     assert f"{auroc.low:.3f} to {auroc.high:.3f}" in page.text
+    for side in ("before", "after"):
+        slope = full.calibration_check[side]["AFIB"]["slope"]
+        assert f"{slope.low:.3f} to {slope.high:.3f}" in page.text
     assert "1,234: signal file is truncated" in page.text
     assert "the best sensitivity + specificity − 1 (Youden)" in page.text
     assert "Not drawn: signal file is truncated" in page.text
@@ -231,7 +239,8 @@ def test_a_run_folder_and_a_comparison_become_pages(tmp_path):
         evaluate(folders[0], evaluation_settings(resamples=30)), title="t", created="c", condition_names=NAMES
     )
     page = _Page(render_report(content))
-    assert "One temperature" in page.text
+    assert "A slope and an intercept for each condition" in page.text
+    assert "Slope, before" in page.text
     assert "for the best F1" in page.text
     assert "validation" in page.text
     comparison = compare_runs([folder.path for folder in folders], resamples=30)

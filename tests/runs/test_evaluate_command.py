@@ -35,7 +35,11 @@ def test_evaluating_again_says_what_training_ended_with_and_leaves_it_in_place(r
     assert second == first
     assert "<html" in (again / "report.html").read_text()
     assert not (again / "model.pth").exists()
-    assert len(list((scores / "outputs").glob("*.csv"))) == first["test"]["n"]
+    written = json.loads((scores / "metrics.json").read_text())
+    assert len(list((scores / "outputs").glob("*.csv"))) == written["recordings"] == first["test"]["n"]
+    assert written["evaluation"]["macro"]["f1"] == first["test"]["macro"]["f1"]  # every recording could be written
+    assert -1 <= written["challenge_metric"]["value"] <= 1
+    assert "Challenge metric" in found.stdout
 
 
 def test_the_run_s_own_settings_hold_where_no_other_are_given(finished_run: Path, run: Path, tmp_path: Path) -> None:
@@ -56,8 +60,9 @@ def test_the_run_s_own_settings_hold_where_no_other_are_given(finished_run: Path
     metrics = json.loads((other / "metrics.json").read_text())
     assert (metrics["test"]["resamples"], metrics["test"]["seed"]) == (30, 6)
     assert json.loads((other / "calibration.json").read_text())["method"] == "none"
-    assert load_model(other).card.calibration["method"] == "none"  # fitted anew, so that predictions can use it
-    assert load_model(run).card.calibration["method"] == "temperature"
+    chosen = load_model(other).card.calibration
+    assert chosen["method"] == "none"  # fitted anew, so that predictions can use it
+    assert load_model(run).card.calibration == load_model(finished_run).card.calibration != chosen
     refused = console("evaluate", str(run), f"--output={output}")
     assert refused.exit_code == 2
     assert "holds an evaluation already" in refused.stderr

@@ -60,7 +60,12 @@ def test_a_run_is_evaluated_from_its_files(tmp_path):
     assert result.evaluation.n == 160
     assert result.evaluation.conditions["AFIB"].unknown == 1
     assert result.evaluation.conditions["AFIB"].metrics["auroc"].low is not None
-    assert result.calibration.method == "temperature"
+    assert result.calibration.method == "platt"
+    assert set(result.calibration_check) == {"before", "after"}
+    after = result.calibration_check["after"]["AFIB"]
+    assert after["ece"].value == pytest.approx(result.evaluation.conditions["AFIB"].metrics["ece"].value)
+    assert after["log_loss"].value < result.calibration_check["before"]["AFIB"]["log_loss"].value
+    assert after["slope"].low < after["slope"].value < after["slope"].high
     assert result.thresholds.method == "f1"
     assert result.validation.n == 80
     assert {group.attribute for group in result.subgroups} == {"source", "sex", "age", "co-occurring condition"}
@@ -89,7 +94,7 @@ def test_what_was_stored_is_used_unless_a_refit_is_asked_for(tmp_path):
     result = evaluate(folder, FAST)
     assert result.calibration == stored
     assert result.evaluation.conditions["NORM"].threshold == 0.3
-    assert evaluate(folder, FAST, refit=True).calibration.method == "temperature"
+    assert evaluate(folder, FAST, refit=True).calibration.method == "platt"
 
 
 def test_single_label_runs_have_no_thresholds(tmp_path):

@@ -56,14 +56,14 @@ def facts(finished_run: Path, tmp_path: Path, evaluated: tuple[RunEvaluation, Fi
     return build
 
 
-def test_the_record_of_a_run_is_what_it_did(facts: Facts) -> None:
+def test_the_record_of_a_run_is_what_it_did(facts: Facts, evaluated: tuple[RunEvaluation, FinishedModel]) -> None:
     found = facts()
     assert (found.network, found.weights, found.strategy, found.seed) == ("Net1D", "", "full", 42)
     assert found.title.startswith("Net1D (12 leads, from a random start), trained (full) on simulated")
     assert found.title.endswith("seed 42")
     assert (found.epochs, found.best_epoch, found.monitor) == (1, 1, "validation/loss")
     assert found.loss == "cross entropy"
-    assert (found.exclusive, found.thresholds, found.calibration) == (True, "", "temperature")
+    assert (found.exclusive, found.thresholds, found.calibration) == (True, "", evaluated[0].calibration.method)
     assert found.sides["train"].recordings > found.sides["test"].recordings > 0
     assert found.calibrated_on == found.sides["validation"].recordings
     assert found.split.startswith("patients were dealt to the sides at random, stratified over conditions and sources")

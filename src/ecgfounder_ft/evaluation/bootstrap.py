@@ -4,15 +4,28 @@ Recordings of one patient are alike, so patients are drawn with replacement, eac
 Welsh, J R Stat Soc B 2007;69:369). A resample is a count for each patient, and every metric is computed with these
 counts as weights: counts of decisions, Brier score and calibration error are sums over patients, and AUROC and AUPRC
 follow from cumulative weights along an order of the recordings that is sorted once.
+
+Percentiles of the resamples are too narrow where few patients have a condition.
+:mod:`ecgfounder_ft.evaluation.intervals` says what is made of the resamples instead.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ecgfounder_ft.evaluation.inputs import EvaluationInput
+from ecgfounder_ft.evaluation.intervals import (
+    BRIER_ALONE,
+    expanded_tail,
+    further,
+    logit_interval,
+    newcombe_interval,
+    perfect_bound,
+    proportion_interval,
+    wilson_interval,
+)
 from ecgfounder_ft.evaluation.metrics import (
     ECE_BINS,
     METRICS,
@@ -27,7 +40,10 @@ from ecgfounder_ft.labels import PRESENT
 DEFAULT_RESAMPLES = 1000
 
 MIN_PATIENTS = 5
-"""Fewest patients with the condition, and without it, behind an interval; fewer resamples hardly vary."""
+"""Fewest patients with the condition, and without it, behind an interval; fewer tell next to nothing."""
+
+FEW_PATIENTS = 10
+"""With fewer patients with a condition, what a macro metric or a threshold rests on is said beside it."""
 
 _CHUNK_ELEMENTS = 4_000_000
 """Weights held at a time (recordings x resamples), 32 MB per array."""
@@ -105,10 +121,12 @@ def interval(
     level: float = 0.95,
     too_few: str = "",
     recentred: bool = False,
+    rarer: int | None = None,
 ) -> Estimate:
     """The estimate with its percentile interval (Efron 1979) over the resamples in which the metric is defined.
 
-    No interval is given, and the reason said, where the estimate itself does not exist, where there are too few
+    For differences of two models, and for the calibration error; other metrics have :func:`condition_interval`. No
+    interval is given, and the reason said, where the estimate itself does not exist, where there are too few
     patients, where half the resamples or more are undefined, or where all resamples are alike (a sensitivity of 1, for
     example: a bootstrap cannot tell how far from 1 the truth may be).
 
@@ -119,6 +137,7 @@ def interval(
         too_few: why no interval may be given, empty where it may.
         recentred: move the interval so that the resamples' median falls on the estimate, and end it at 0. For metrics
             of which noise can only raise.
+        rarer: patients of the rarer kind, with or without the condition, for which the percentiles are expanded.
     """
     if estimate.value is None:
         return estimate
@@ -129,7 +148,7 @@ def interval(
         if 2 * undefined >= len(values):
             reason = f"no interval: undefined in {undefined:,} of {len(values):,} resamples"
         else:
-            tail = 50 * (1 - level)
+            tail = 50 * (1 - level) if rarer is None or rarer < 2 else 100 * expanded_tail(rarer, level)
             low, high = (float(end) for end in np.nanpercentile(values, (tail, 100 - tail)))
             if recentred:
                 shift = float(np.nanmedian(values)) - estimate.value
@@ -138,7 +157,83 @@ def interval(
                 low = high = None
                 reason = "no interval: all resamples alike"
     both = "; ".join(part for part in (estimate.reason, reason) if part)
-    return Estimate(estimate.value, low, high, undefined, both)
+    return Estimate(estimate.value, low, high, undefined, both, "" if low is None else "percentile")
+
+
+def condition_interval(
+    name: str,
+    condition: ConditionMetrics,
+    values: NDArray[np.float64],
+    by_patient: Counts,
+    *,
+    level: float = 0.95,
+    however_few: bool = False,
+) -> Estimate:
+    """A condition's metric with its interval, see :mod:`ecgfounder_ft.evaluation.intervals`.
+
+    Args:
+        name: of the metric.
+        condition: its metrics without intervals.
+        values: (resamples,) the metric, NaN where undefined.
+        by_patient: (patients,) counts of the decisions.
+        level: of confidence.
+        however_few: an interval even where there are fewer than :data:`MIN_PATIENTS` patients, for means over
+            conditions, which would be narrower than they may be without it.
+    """
+    estimate, metric = condition.metrics[name], METRICS[name]
+    if estimate.value is None:
+        return estimate
+    undefined = int(np.isnan(values).sum())
+    too_few = "" if however_few else too_few_patients(name, condition)
+    rarer = rarer_patients(condition)
+    if metric.raised_by_noise:
+        return interval(estimate, values, level=level, too_few=too_few, recentred=True)
+    if too_few:
+        both = "; ".join(part for part in (estimate.reason, too_few) if part)
+        return replace(estimate, undefined_resamples=undefined, reason=both)
+    reason, value = estimate.reason, estimate.value
+    proportion = metric.proportion(by_patient)
+    if proportion is not None:
+        low, high = (
+            metric.of_share(end) for end in proportion_interval(proportion.numerator, proportion.denominator, level)
+        )
+        method = "proportion"
+    elif not 0 < value < 1:
+        low, high = perfect_bound(value, max(1, rarer), level)
+        method = "bound"
+        bound = f"one-sided {100 * level:.0f}% bound, for {count_patients(rarer)} of the rarer kind show no error"
+        reason = "; ".join(part for part in (reason, bound) if part)
+    else:
+        patients = rarer if metric.needs_positives else max(rarer, min(MIN_PATIENTS, condition.patients))
+        low, high = logit_interval(value, values, patients, level)
+        if name == "auroc":
+            score = newcombe_interval(value, condition.positive_patients, condition.negative_patients, level)
+            low, high = further((low, high), score)
+        elif name == "auprc":
+            low, high = further((low, high), wilson_interval(value, condition.positive_patients, level))
+        elif rarer < BRIER_ALONE:
+            low, high = further((low, high), wilson_interval(value, condition.patients, level))
+        method = "logit"
+    return Estimate(value, low, high, undefined, reason, method)
+
+
+def rarer_patients(condition: ConditionMetrics) -> int:
+    """Patients with the condition or patients without it, whichever are fewer."""
+    return min(condition.positive_patients, condition.negative_patients)
+
+
+def counts_by_patient(data: EvaluationInput, column: int) -> Counts:
+    """Decisions of a condition as counts (patients,) each."""
+    known = data.known[:, column]
+    present, decided = data.targets[known, column] == PRESENT, data.decisions[known, column]
+    patients = int(data.groups.max()) + 1 if len(data.groups) else 0
+
+    def count(which: NDArray[np.bool_]) -> NDArray[np.float64]:
+        return np.bincount(data.groups[known], weights=which, minlength=patients).astype(np.float64)
+
+    return Counts(
+        count(~present & ~decided), count(~present & decided), count(present & ~decided), count(present & decided)
+    )
 
 
 def too_few_patients(metric: str, condition: ConditionMetrics) -> str:

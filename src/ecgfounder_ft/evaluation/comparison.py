@@ -11,6 +11,7 @@ from ecgfounder_ft.evaluation.bootstrap import (
     MIN_PATIENTS,
     bootstrap_metrics,
     interval,
+    rarer_patients,
     too_few_patients,
 )
 from ecgfounder_ft.evaluation.evaluate import Evaluation, evaluate_input
@@ -97,6 +98,7 @@ def compare(
                 drawn[1].conditions[:, column, place] - drawn[0].conditions[:, column, place],
                 level=level,
                 too_few=too_few_patients(name, condition),
+                rarer=rarer_patients(condition) if METRICS[name].needs_positives else None,
             )
             for place, name in enumerate(METRICS)
         }

@@ -5,18 +5,21 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from sklearn.metrics import confusion_matrix
 
 from ecgfounder_ft.evaluation.bootstrap import (
     DEFAULT_RESAMPLES,
+    FEW_PATIENTS,
     MIN_PATIENTS,
     Resamples,
     bootstrap_metrics,
+    condition_interval,
+    counts_by_patient,
     interval,
-    too_few_patients,
 )
 from ecgfounder_ft.evaluation.inputs import EvaluationInput, prepare
+from ecgfounder_ft.evaluation.intervals import mean_interval, proportion_interval
 from ecgfounder_ft.evaluation.metrics import (
     METRICS,
     NO_RECORDINGS,
@@ -151,7 +154,7 @@ def evaluate_input(
     if resamples:
         drawn = bootstrap_metrics(data, resamples=resamples, seed=seed)
         conditions, macro = _with_intervals(data, conditions, macro, drawn, level)
-        accuracy = interval(accuracy, drawn.accuracy, level=level, too_few=_too_few(data.patients))
+        accuracy = _accuracy_interval(data, accuracy, drawn.accuracy, level)
     return Evaluation(
         task=data.task.name,
         codes=data.codes,
@@ -176,37 +179,45 @@ def _with_intervals(
     level: float,
 ) -> tuple[dict[str, ConditionMetrics], dict[str, Estimate]]:
     """The metrics with intervals from their resamples."""
-    finished = {}
-    for column, (code, condition) in enumerate(conditions.items()):
-        metrics = {
-            name: interval(
-                condition.metrics[name],
-                drawn.conditions[:, column, place],
-                level=level,
-                too_few=too_few_patients(name, condition),
-                recentred=METRICS[name].raised_by_noise,
-            )
-            for place, name in enumerate(METRICS)
-        }
-        finished[code] = replace(condition, metrics=metrics)
+    by_patient = [counts_by_patient(data, column) for column in range(len(data.codes))]
+
+    def of(column: int, place: int, name: str, condition: ConditionMetrics, however_few: bool) -> Estimate:
+        values = drawn.conditions[:, column, place]
+        return condition_interval(name, condition, values, by_patient[column], level=level, however_few=however_few)
+
+    finished = {
+        code: replace(
+            condition,
+            metrics={name: of(column, place, name, condition, False) for place, name in enumerate(METRICS)},
+        )
+        for column, (code, condition) in enumerate(conditions.items())
+    }
     defined = np.array(
         [[condition.metrics[name].value is not None for name in METRICS] for condition in conditions.values()]
     )
     means = drawn.macro(defined)
-    wide = {
-        name: _with_rare_conditions(
-            name,
-            interval(
-                macro[name],
-                means[:, place],
-                level=level,
-                too_few=_too_few(data.patients),
-                recentred=METRICS[name].raised_by_noise,
-            ),
-            finished,
-        )
-        for place, name in enumerate(METRICS)
-    }
+    too_few = _too_few(data.patients)
+    wide = {}
+    for place, name in enumerate(METRICS):
+        if macro[name].value is None or too_few or METRICS[name].raised_by_noise:
+            estimate = interval(
+                macro[name], means[:, place], level=level, too_few=too_few, recentred=METRICS[name].raised_by_noise
+            )
+        else:
+            columns = np.flatnonzero(defined[:, place])
+            own = [
+                of(column, place, name, condition, True)
+                for column, condition in enumerate(conditions.values())
+                if defined[column, place]
+            ]
+            low, high = mean_interval(
+                np.array([found.value for found in own], dtype=np.float64),
+                np.array([[found.low, found.high] for found in own], dtype=np.float64),
+                drawn.conditions[:, columns, place],
+            )
+            undefined = int(np.isnan(means[:, place]).sum())
+            estimate = replace(macro[name], low=low, high=high, undefined_resamples=undefined, method="mean")
+        wide[name] = _with_rare_conditions(name, estimate, finished)
     return finished, wide
 
 
@@ -215,16 +226,39 @@ def _too_few(patients: int) -> str:
 
 
 def _with_rare_conditions(name: str, macro: Estimate, conditions: dict[str, ConditionMetrics]) -> Estimate:
-    """Name the conditions that make a macro interval narrower than it should be."""
+    """Say how much of a macro metric rests on conditions that few patients have, and what it is without them."""
     if not METRICS[name].needs_positives or macro.low is None:
         return macro
-    rare = [
-        f"{code} ({count_patients(condition.positive_patients)})"
-        for code, condition in conditions.items()
-        if condition.metrics[name].value is not None and condition.positive_patients < MIN_PATIENTS
-    ]
-    note = f"interval too narrow, for the few of {', '.join(rare)}" if rare else ""
+    defined = {code: condition for code, condition in conditions.items() if condition.metrics[name].value is not None}
+    rare = {code: found.positive_patients for code, found in defined.items() if found.positive_patients < FEW_PATIENTS}
+    if not rare:
+        return macro
+    listed = ", ".join(f"{code} ({count_patients(patients)})" for code, patients in rare.items())
+    note = (
+        f"{len(rare)} of the {len(defined)} conditions in this mean have fewer than {FEW_PATIENTS} patients: {listed}"
+    )
+    rest = macro_estimate({code: found.metrics[name] for code, found in defined.items() if code not in rare})
+    if rest.value is not None:
+        note += f"; {rest.value:.3f} without {'it' if len(rare) == 1 else 'them'}"
     return replace(macro, reason="; ".join(part for part in (macro.reason, note) if part))
+
+
+def _accuracy_interval(
+    data: EvaluationInput, accuracy: Estimate, resampled: NDArray[np.float64], level: float
+) -> Estimate:
+    """As of any proportion of recordings."""
+    if accuracy.value is None:
+        return accuracy
+    too_few = _too_few(data.patients)
+    undefined = int(np.isnan(resampled).sum())
+    if too_few:
+        both = "; ".join(part for part in (accuracy.reason, too_few) if part)
+        return replace(accuracy, undefined_resamples=undefined, reason=both)
+    complete = data.known.all(axis=1)
+    right = complete & (data.decisions == (data.targets == PRESENT)).all(axis=1)
+    hits, totals = (np.bincount(data.groups, weights=mask).astype(np.float64) for mask in (right, complete))
+    low, high = proportion_interval(hits, totals, level)
+    return replace(accuracy, low=low, high=high, undefined_resamples=undefined, method="proportion")
 
 
 def _confusion_matrix(data: EvaluationInput) -> tuple[tuple[int, ...], ...] | None:

@@ -69,6 +69,15 @@ class Metric:
     """It does not exist without recordings that lack the condition."""
     raised_by_noise: bool = False
     """Resampling repeats recordings, which adds to it, so that percentiles may not even hold the estimate itself."""
+    share: Callable[[Counts], Ratio] | None = None
+    """The proportion of recordings that the metric follows from, where that is not its ratio."""
+    of_share: Callable[[float], float] = float
+    """The metric from that proportion; it rises with it, so that it takes ends of intervals to ends of intervals."""
+
+    def proportion(self, counts: Counts) -> Ratio | None:
+        """Recordings that are hits over recordings counted, None where the metric follows from no proportion."""
+        source = self.share or self.ratio
+        return None if source is None else source(counts)
 
 
 def _f1(counts: Counts) -> Ratio:
@@ -78,10 +87,23 @@ def _f1(counts: Counts) -> Ratio:
     return Ratio(2 * counts.true_positives, (2 * counts.true_positives + wrong) * there, NO_POSITIVES)
 
 
+def _hits_among_positives_and_alarms(counts: Counts) -> Ratio:
+    """F* = TP / (TP + FP + FN), of which F1 is 2 F* / (1 + F*) (Hand et al., Mach Learn 2021;110:451)."""
+    involved = counts.true_positives + counts.false_positives + counts.false_negatives
+    return Ratio(counts.true_positives, involved, NO_POSITIVES)
+
+
 METRICS: dict[str, Metric] = {
     "auroc": Metric("AUROC", "ranking", needs_positives=True, needs_negatives=True),
     "auprc": Metric("AUPRC", "ranking", needs_positives=True, needs_negatives=True),
-    "f1": Metric("F1", "decision", _f1, needs_positives=True),
+    "f1": Metric(
+        "F1",
+        "decision",
+        _f1,
+        needs_positives=True,
+        share=_hits_among_positives_and_alarms,
+        of_share=lambda share: 2 * share / (1 + share),
+    ),
     "sensitivity": Metric(
         "Sensitivity",
         "decision",
@@ -135,6 +157,14 @@ class Estimate:
     """Bootstrap resamples in which the metric did not exist; None where there was no bootstrap."""
     reason: str = ""
     """Why there is no value or no interval, or what to know about it."""
+    method: str = ""
+    """How the interval was made, one of :data:`INTERVAL_METHODS`; empty where there is none."""
+
+
+INTERVAL_METHODS = ("logit", "bound", "proportion", "mean", "percentile", "sandwich")
+"""Ways to an interval, see :mod:`~ecgfounder_ft.evaluation.intervals`: logit scale and score, one-sided bound of a
+perfect value, binomial with an effective number, from the conditions' intervals, percentiles of the resamples, robust
+variance of a regression (:mod:`~ecgfounder_ft.evaluation.calibration_check`)."""
 
 
 @dataclass(frozen=True)

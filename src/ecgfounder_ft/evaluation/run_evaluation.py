@@ -11,9 +11,11 @@ from numpy.typing import NDArray
 
 from ecgfounder_ft.errors import ExplainedError
 from ecgfounder_ft.evaluation.calibration import Calibration, fit_calibration
+from ecgfounder_ft.evaluation.calibration_check import check_calibration
 from ecgfounder_ft.evaluation.comparison import PairedComparison, compare
 from ecgfounder_ft.evaluation.evaluate import Evaluation, evaluate_input
 from ecgfounder_ft.evaluation.inputs import EvaluationInput, prepare
+from ecgfounder_ft.evaluation.metrics import Estimate
 from ecgfounder_ft.evaluation.predictions import Predictions
 from ecgfounder_ft.evaluation.settings import EvaluationSettings
 from ecgfounder_ft.evaluation.subgroups import (
@@ -60,6 +62,9 @@ class RunEvaluation:
     evaluation: Evaluation
     validation: Evaluation | None
     """Of the recordings on which calibration and thresholds were chosen, so flattering; without intervals."""
+    calibration_check: dict[str, dict[str, dict[str, Estimate]]] = field(default_factory=dict)
+    """``before`` and ``after`` calibration to condition code to
+    :data:`~ecgfounder_ft.evaluation.calibration_check.CHECKS`, on the evaluated recordings."""
     subgroups: list[SubgroupEvaluation] = field(default_factory=list)
     baselines: dict[str, Evaluation] = field(default_factory=dict)
     differences: dict[str, PairedComparison] = field(default_factory=dict)
@@ -95,6 +100,7 @@ def evaluate_predictions(
     calibration, thresholds = fitted(predictions, settings, refit)
     data = _prepared(predictions, rows, calibration, thresholds)
     validation = predictions.rows("validation")
+    uncalibrated = predictions.probabilities(rows)[data.kept]
     bootstrap: dict[str, Any] = {
         "resamples": settings.resamples,
         "seed": settings.seed,
@@ -110,11 +116,15 @@ def evaluate_predictions(
         side=side,
         rows=rows,
         data=data,
-        uncalibrated=predictions.probabilities(rows)[data.kept],
+        uncalibrated=uncalibrated,
         evaluation=evaluate_input(data, **bootstrap),
         validation=None
         if validation.empty
         else evaluate_input(_prepared(predictions, validation, calibration, thresholds), resamples=0),
+        calibration_check={
+            name: check_calibration(data.targets, given, data.groups, data.codes)
+            for name, given in (("before", uncalibrated), ("after", data.probabilities))
+        },
         subgroups=evaluate_subgroups(
             data, subgroups_of(rows, predictions.targets(rows), predictions.codes, settings.by), **bootstrap
         ),
@@ -157,11 +167,11 @@ def fitted(
         refit: leave aside what was stored.
     """
     rows = predictions.rows("validation")
-    targets, given = predictions.targets(rows), predictions.probabilities(rows)
+    targets, given, patients = predictions.targets(rows), predictions.probabilities(rows), _patients(rows)
     calibration = None if refit else predictions.stored_calibration
     if calibration is None:
         calibration = fit_calibration(
-            targets, given, predictions.codes, task=predictions.task, method=settings.calibration
+            targets, given, predictions.codes, task=predictions.task, method=settings.calibration, groups=patients
         )
     if predictions.task.exclusive:
         return calibration, None
@@ -173,6 +183,8 @@ def fitted(
             predictions.codes,
             method=settings.thresholds,
             sensitivity=settings.sensitivity,
+            groups=patients,
+            seed=settings.seed,
         )
     return calibration, thresholds
 
@@ -183,11 +195,16 @@ def _prepared(
     return prepare(
         predictions.targets(rows),
         calibration.apply(predictions.probabilities(rows)),
-        rows["patient"].fillna(rows["recording"]).to_numpy(dtype=str),
+        _patients(rows),
         predictions.codes,
         task=predictions.task,
         thresholds=None if thresholds is None else thresholds.values,
     )
+
+
+def _patients(rows: pd.DataFrame) -> NDArray[np.str_]:
+    """(n,) with recordings in the place of patients who are not known."""
+    return rows["patient"].fillna(rows["recording"]).to_numpy(dtype=str)
 
 
 def _baseline_input(

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 from ecgfounder_ft.errors import ExplainedError
 
-CALIBRATIONS = ("none", "temperature", "platt")
-"""Nothing; one temperature for all (Guo et al. 2017); a slope and an intercept per condition (Platt 1999)."""
+CALIBRATIONS = ("auto", "none", "temperature", "platt")
+"""``platt`` for multi-label and ``temperature`` for single-label tasks; nothing; one temperature for all (Guo et al.
+2017); a slope and an intercept per condition (Platt 1999), shrunken where positives are few."""
 
 THRESHOLD_RULES = ("fixed", "f1", "youden", "sensitivity")
 """0.5 for all; the best F1; the best sensitivity + specificity - 1 (Youden 1950); a wished sensitivity."""

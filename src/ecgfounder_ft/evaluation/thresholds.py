@@ -8,12 +8,17 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from sklearn.metrics import roc_curve
 
+from ecgfounder_ft.evaluation.bootstrap import FEW_PATIENTS
+from ecgfounder_ft.evaluation.metrics import count_patients
 from ecgfounder_ft.evaluation.settings import THRESHOLD_RULES
 from ecgfounder_ft.labels import PRESENT, UNKNOWN
 from ecgfounder_ft.task import DEFAULT_THRESHOLD
+
+_RESAMPLES = 200
+"""Of the patients, for a threshold's interval."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +32,10 @@ class Thresholds:
     sensitivity: float | None = None
     """The wished sensitivity, for that method."""
     notes: dict[str, str] = field(default_factory=dict)
-    """Condition code to the reason why its threshold is the default one."""
+    """Condition code to why its threshold is the default one, or is to be taken with care."""
+    intervals: dict[str, list[float]] = field(default_factory=dict)
+    """Condition code to the ends of the threshold's 95% interval, where fewer than
+    :data:`~ecgfounder_ft.evaluation.bootstrap.FEW_PATIENTS` validation patients have the condition."""
 
     def to_dict(self) -> dict[str, Any]:
         """The content of ``thresholds.json``."""
@@ -62,12 +70,16 @@ def choose_thresholds(
     *,
     method: str = "f1",
     sensitivity: float | None = None,
+    groups: ArrayLike | None = None,
+    seed: int = 0,
 ) -> Thresholds:
     """Choose a threshold for each condition on validation recordings.
 
     The threshold lies half-way between two neighbouring probabilities, so that rounding in a file moves no
     decision. Of equally good ones the nearest to 0.5 is taken. A condition without positives or negatives
-    keeps 0.5, with a note.
+    keeps 0.5, with a note. One that few patients have gets a note and an interval: 2.5th and 97.5th percentile of the
+    thresholds that resamples of the patients would have chosen (those with the condition and the others drawn apart, so
+    that no resample is without either).
 
     Args:
         targets: (n, k) 1, 0 or -1 (unknown, left out).
@@ -76,6 +88,8 @@ def choose_thresholds(
         method: one of :data:`~ecgfounder_ft.evaluation.settings.THRESHOLD_RULES`.
         sensitivity: the least sensitivity wished, for ``method="sensitivity"``: the highest threshold that
             has it.
+        groups: (n,) patient of each recording, None: each has its own.
+        seed: of the resamples.
 
     Raises:
         ValueError: for an unknown method or a sensitivity outside (0, 1].
@@ -88,6 +102,8 @@ def choose_thresholds(
         return fixed_thresholds(codes)
     values: dict[str, float] = {}
     notes: dict[str, str] = {}
+    intervals: dict[str, list[float]] = {}
+    patients = np.arange(len(targets)) if groups is None else np.asarray(groups).astype(str)
     for column, code in enumerate(codes):
         known = (targets[:, column] != UNKNOWN) & ~np.isnan(probabilities[:, column])
         labels = targets[known, column] == PRESENT
@@ -95,8 +111,42 @@ def choose_thresholds(
             values[code] = DEFAULT_THRESHOLD
             notes[code] = f"{int(labels.sum())} positives of {len(labels)} in validation, so the default is kept"
             continue
-        values[code] = _best_threshold(labels, probabilities[known, column], method, sensitivity)
-    return Thresholds(method, values, sensitivity=sensitivity if method == "sensitivity" else None, notes=notes)
+        scores, patient = probabilities[known, column], patients[known]
+        values[code] = _best_threshold(labels, scores, method, sensitivity)
+        few = len(np.unique(patient[labels]))
+        if few < FEW_PATIENTS:
+            low, high = _threshold_interval(labels, scores, patient, method, sensitivity, seed)
+            intervals[code] = [low, high]
+            notes[code] = (
+                f"chosen from {count_patients(few)} with the condition in validation; other patients might have given "
+                f"{low:.3f} to {high:.3f} (95% interval)"
+            )
+    wished = sensitivity if method == "sensitivity" else None
+    return Thresholds(method, values, sensitivity=wished, notes=notes, intervals=intervals)
+
+
+def _threshold_interval(
+    labels: NDArray[np.bool_],
+    probabilities: NDArray[np.floating],
+    patients: NDArray[Any],
+    method: str,
+    sensitivity: float | None,
+    seed: int,
+) -> tuple[float, float]:
+    generator = np.random.default_rng(seed)
+    position = np.unique(patients, return_inverse=True)[1].reshape(-1)
+    with_it = np.unique(position[labels])
+    without = np.setdiff1d(position, with_it)
+    rows = [np.flatnonzero(position == number) for number in range(int(position.max()) + 1)]
+    found = []
+    for _ in range(_RESAMPLES):
+        drawn = [part[generator.integers(0, len(part), len(part))] for part in (with_it, without) if len(part)]
+        chosen = np.concatenate([rows[number] for number in np.concatenate(drawn)])
+        if labels[chosen].all() or not labels[chosen].any():  # only where no patient is without the condition
+            continue
+        found.append(_best_threshold(labels[chosen], probabilities[chosen], method, sensitivity))
+    low, high = np.percentile(found, (2.5, 97.5)) if found else (0.0, 1.0)
+    return float(low), float(high)
 
 
 def _best_threshold(

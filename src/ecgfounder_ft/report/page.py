@@ -126,6 +126,8 @@ class ReportContent:
     calibration: Calibration | None = None
     uncalibrated: NDArray[np.floating] | None = None
     """(n, k) as ``data``'s: the model's probabilities before calibration."""
+    calibration_check: Mapping[str, Mapping[str, Mapping[str, Estimate]]] = field(default_factory=dict)
+    """``before`` and ``after`` to condition code to calibration slope, intercept and errors."""
     subgroups: Sequence[SubgroupEvaluation] = ()
     baselines: Mapping[str, Evaluation] = field(default_factory=dict)
     """Name of a baseline to its evaluation on the same recordings."""
@@ -198,6 +200,7 @@ def content_of(
         "thresholds": run.thresholds,
         "calibration": run.calibration,
         "uncalibrated": None if run.calibration.method == "none" else run.uncalibrated,
+        "calibration_check": run.calibration_check,
         "subgroups": run.subgroups,
         "baselines": run.baselines,
         "differences": run.differences,

@@ -34,6 +34,7 @@ from ecgfounder_ft.evaluation.run_evaluation import (
     evaluate_predictions,
 )
 from ecgfounder_ft.evaluation.settings import EvaluationSettings, EvaluationSettingsError
+from ecgfounder_ft.files import write_json
 from ecgfounder_ft.inference.finished_model import FinishedModel
 from ecgfounder_ft.labels import LabelMap
 from ecgfounder_ft.report import plots
@@ -224,6 +225,10 @@ def metrics_of(run: RunEvaluation, start: Mapping[str, Any], counts: Mapping[str
     return {
         run.side: run.evaluation.to_dict(),
         "validation": None if run.validation is None else run.validation.to_dict(),
+        "calibration": {
+            name: {code: {check: asdict(found) for check, found in checks.items()} for code, checks in by_code.items()}
+            for name, by_code in run.calibration_check.items()
+        },
         "subgroups": [group.to_dict() for group in run.subgroups],
         "baselines": {name: evaluation.to_dict() for name, evaluation in run.baselines.items()},
         "baseline_differences": {name: asdict(difference) for name, difference in run.differences.items()},
@@ -365,12 +370,22 @@ def _read(path: str | None) -> tuple[Recording | None, str]:
 
 
 def write_scorer_files(label_map: LabelMap, run: RunEvaluation, folder: Path) -> str:
-    """Write the Challenge's files for an evaluated run, and say in a sentence what was written."""
+    """Write the Challenge's files for an evaluated run, and say in a sentence what was written.
+
+    Our metrics of exactly these recordings stand beside them.
+    """
     snomed = {code: condition.snomed for code, condition in label_map.conditions.items()}
     sexes = run.rows["sex"].fillna("").astype(str).tolist()
     files = write_challenge_files(
         folder, run.data, run.rows["recording"].tolist(), snomed, ages=run.rows["age"].tolist(), sexes=sexes
     )
+    beside = folder / EvaluationFolder.METRICS
+    write_json(beside, files.metrics(resamples=run.settings.resamples, seed=run.settings.seed))
     left_out = f", {files.left_out} with an unknown label left out" if files.left_out else ""
     written = f"{len(files.data.targets)} recordings in {files.labels} and {files.outputs}"
-    return f"for the Challenge's scorer: {written}{left_out}"
+    found = files.challenge_metric
+    score = "undefined" if found.value is None else f"{found.value:.3f}"
+    return (
+        f"for the Challenge's scorer: {written}{left_out}; metrics of these in {beside}, "
+        f"Challenge metric {score} ({found.reason})"
+    )
