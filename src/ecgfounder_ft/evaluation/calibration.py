@@ -206,6 +206,7 @@ def _unless_worse(
         if by_code[code][1] >= by_code[code][0]:
             slopes[column], intercepts[column] = 1.0, 0.0
             notes[code] = _worse(by_code[code])
+    notes = {code: notes[code] for code in fitted.codes if code in notes}
     if len(notes) == len(fitted.codes):
         return Calibration("none", task.name, fitted.codes, notes=notes, held_out_log_loss=by_code)
     return replace(fitted, slopes=slopes, intercepts=intercepts, notes=notes, held_out_log_loss=by_code)
@@ -236,7 +237,9 @@ def _fit_temperature(
 ) -> Calibration:
     present = labels == PRESENT
     if not (known & present).any() or not (known & ~present).any():
-        return Calibration("none", task.name, codes, notes={"all": "validation lacks recordings to fit on"})
+        return Calibration(
+            "none", task.name, codes, notes={"all": "left as they are, for validation lacks recordings to fit on"}
+        )
     goal = _smoothed(present, known, task)
 
     def loss(log_temperature: float) -> float:
@@ -275,9 +278,12 @@ def _fit_platt(
         positives, negatives = int(present.sum()), int((~present).sum())
         slope, intercept = 1.0, 0.0
         if min(positives, negatives) < MIN_OF_EACH:
-            notes[code] = f"{positives} with and {negatives} without in validation, fewer than {MIN_OF_EACH}"
+            notes[code] = (
+                f"left as it is, for {positives} with and {negatives} without in validation "
+                f"are fewer than {MIN_OF_EACH}"
+            )
         elif score[present].mean() <= score[~present].mean():
-            notes[code] = "probabilities do not rise with the condition"
+            notes[code] = "left as it is, for the probabilities do not rise with the condition"
         else:
             slope, intercept = _shrunken_logistic(score, present)
         slopes.append(slope)

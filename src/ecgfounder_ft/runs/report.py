@@ -38,7 +38,7 @@ from ecgfounder_ft.files import write_json
 from ecgfounder_ft.inference.finished_model import FinishedModel
 from ecgfounder_ft.labels import LabelMap
 from ecgfounder_ft.report import plots
-from ecgfounder_ft.report.characteristics import characteristics
+from ecgfounder_ft.report.characteristics import characteristics, sources_of
 from ecgfounder_ft.report.facts import RunFacts
 from ecgfounder_ft.report.page import AttributionNote, CaseDrawing, content_of, flow_rows, render_report
 from ecgfounder_ft.runs.facts import facts_of, states_of, with_those_learnt_from
@@ -172,6 +172,7 @@ def write_evaluation(
         label_origin=facts.label_origin,
         skipped=skipped,
         left_out=counts.get("left out", {}),
+        left_out_labels=counts.get("left out labels", {}),
         capped=counts.get("left out by a cap", []),
         data_notes=counts.get("notes", []),
         history=history,
@@ -309,7 +310,7 @@ def _flow(recordings: pd.DataFrame, label_map: LabelMap) -> list[Any]:
     place = {side: number for number, side in enumerate((*SIDES, EXCLUDED))}
     recordings = recordings.sort_values("split", key=lambda sides: sides.map(place), kind="stable")
     states = states_of(recordings, label_map)
-    return flow_rows(recordings["split"], recordings["dataset"], recordings["patient"], states, label_map.codes)
+    return flow_rows(recordings["split"], sources_of(recordings), recordings["patient"], states, label_map.codes)
 
 
 def _draw_cases(
