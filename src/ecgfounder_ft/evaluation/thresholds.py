@@ -142,11 +142,11 @@ def _threshold_interval(
     position = np.unique(patients, return_inverse=True)[1].reshape(-1)
     with_it = np.unique(position[labels])
     without = np.setdiff1d(position, with_it)
-    rows = [np.flatnonzero(position == number) for number in range(int(position.max()) + 1)]
     found = []
     for _ in range(_RESAMPLES):
         drawn = [part[generator.integers(0, len(part), len(part))] for part in (with_it, without) if len(part)]
-        chosen = np.concatenate([rows[number] for number in np.concatenate(drawn)])
+        times = np.bincount(np.concatenate(drawn), minlength=int(position.max()) + 1)
+        chosen = np.repeat(np.arange(len(labels)), times[position])
         if labels[chosen].all() or not labels[chosen].any():  # only where no patient is without the condition
             continue
         found.append(_best_threshold(labels[chosen], probabilities[chosen], method, sensitivity))
