@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from ecgfounder_ft.report.characteristics import characteristics, sources_of
+from ecgfounder_ft.report.characteristics import characteristics, dataset_and_constituent
 
 CODES = ("A", "B", "C")
 TABLE = pd.DataFrame(
@@ -45,8 +45,8 @@ def test_conditions_are_counted_where_they_are_known_and_in_pairs() -> None:
 
 
 def test_a_source_is_named_with_its_constituent_where_it_has_one() -> None:
-    assert sources_of(TABLE).tolist() == ["x", "x", "x: p", "x: p", "y", "y", "y"]
-    assert sources_of(TABLE[["dataset"]]).tolist() == ["x"] * 4 + ["y"] * 3
+    assert dataset_and_constituent(TABLE).tolist() == ["x", "x", "x: p", "x: p", "y", "y", "y"]
+    assert dataset_and_constituent(TABLE[["dataset"]]).tolist() == ["x"] * 4 + ["y"] * 3
 
 
 def test_what_a_table_does_not_have_is_not_stated() -> None:
