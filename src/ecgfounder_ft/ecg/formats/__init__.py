@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Protocol, cast
 
 from ecgfounder_ft.ecg.recording import Recording, UnreadableRecordingError
+from ecgfounder_ft.ecg.regular_file import require_utf8_name
 
 
 class Format(Protocol):
@@ -78,6 +79,7 @@ def recordings_in(folder: Path) -> list[Path]:
 
 def _format_of(path: Path) -> Format:
     known = formats()
+    require_utf8_name(path)
     suffix = path.suffix.casefold()
     if suffix not in known:
         raise UnreadableRecordingError(
