@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from ecgfounder_ft.ecg.formats import read_recording
 from ecgfounder_ft.ecg.preprocessing import Preprocessing
-from ecgfounder_ft.ecg.recording import UnreadableRecordingError
+from ecgfounder_ft.ecg.recording import UnreadableRecordingError, displayable
 from ecgfounder_ft.inference.finished_model import FinishedModel
 
 
@@ -62,7 +62,7 @@ def predict_files(
         signals, read = [], []
         for path, found in zip(paths[number * batch_size :], batch, strict=False):
             if isinstance(found, tuple):
-                skipped.append({"path": str(path), "reason": found[0], "detail": found[1]})
+                skipped.append({"path": displayable(str(path)), "reason": found[0], "detail": found[1]})
             else:
                 signals.append(found)
                 read.append(path)
