@@ -20,6 +20,8 @@ DEFAULT_GAIN = 200.0
 """Digital units per physical unit, of a signal whose gain is absent or zero, as the format says."""
 
 _MOST_BYTES = 1 << 20
+_MOST_LETTERS = 4000
+"""Of a line: ten names as long as a file may have. Some expressions of the wfdb package take quadratic time."""
 _MOST_SIGNALS = 1000
 """Electrodes of a body-surface map, four times over."""
 
@@ -101,6 +103,9 @@ def read_header(path: Path) -> Header:
         raise _no_header("found an empty file", path)
     if any("\0" in line for line in content):
         raise _no_header("found null bytes", path)
+    longest = max(map(len, content))
+    if longest > _MOST_LETTERS:
+        raise _no_header(f"found a line of {longest:,} letters, expected {_MOST_LETTERS:,} at most", path)
     name, n_leads, rate, samples = _record_line(content[0], path)
     if n_leads == 0:
         raise UnreadableRecordingError("no signals", "the header describes 0 leads", path)
