@@ -49,7 +49,7 @@ MOST_SECONDS = 2.0
 MOST_KILOBYTES = 256 * 1024
 NO_ANSWER_SECONDS = 60
 
-_FLOAT = r"\d+(\.\d*)?"
+_FLOAT = r"\d{1,30}(\.\d{0,30})?"
 _RECORD_LINE = re.compile(
     rf"[-\w]+ +\d{{1,9}}( +{_FLOAT}(/{_FLOAT}(\({_FLOAT}\))?)?"
     r"( +\d{1,12}( +\d\d?:\d\d:\d\d( +\d\d?/\d\d?/\d{4})?)?)?)?",
