@@ -1,0 +1,117 @@
+"""The training command looked through before Hydra runs it: nothing is made and nothing of a file is run until all holds.
+
+Hydra composes the configuration again afterwards; composing takes a third of a second.
+"""
+
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf.errors import OmegaConfBaseException
+
+from ecgfounder_ft.config.command_line import CommandLine, read_command_line
+from ecgfounder_ft.config.compose import (
+    ConfigurationError,
+    choices,
+    config_folder,
+    explained,
+    keys_of,
+    register_configurations,
+)
+from ecgfounder_ft.config.origins import files_below, is_trusted, refuse_strangers
+from ecgfounder_ft.config.values import refuse_impossible_values
+from ecgfounder_ft.targets import UntrustedTargetError
+
+
+def looked_through(arguments: Sequence[str]) -> tuple[CommandLine, list[DictConfig]]:
+    """What was typed, and the configurations that it makes: one, or several of a sweep. None where it only shows one.
+
+    Raises:
+        ConfigurationError: if a name, a choice or a value is wrong; the message says what was meant most likely.
+        UntrustedTargetError: if a file from elsewhere wants something run that the user does not trust.
+    """
+    line = read_command_line(arguments)
+    trials = line.trials()
+    if line.config_dir is not None:
+        files = files_below(line.config_dir)
+        if line.multirun:  # which of them a sweep comes to is for its sweeper to find
+            refuse_strangers(((file, str(file.relative_to(line.config_dir))) for file in files), line.trusted_targets)
+    composed = []
+    for overrides in trials:
+        config = _compose(line, overrides)
+        if config.trusted_targets and not line.trusted_targets:
+            raise UntrustedTargetError(
+                "a configuration file sets trusted_targets. What may be run is said on the command line alone: "
+                "trusted_targets=[...]"
+            )
+        if not line.shows and config.resume is None:
+            refuse_impossible_values(config)
+        composed.append(config)
+    return line, [] if line.shows else composed
+
+
+def _compose(line: CommandLine, overrides: Sequence[str]) -> DictConfig:
+    from hydra._internal.hydra import Hydra
+    from hydra._internal.utils import create_config_search_path
+    from hydra.core.config_search_path import SearchPathQuery
+    from hydra.core.global_hydra import GlobalHydra
+    from hydra.errors import HydraException
+    from hydra.types import RunMode
+
+    register_configurations()
+    path = create_config_search_path(str(config_folder()))  # as hydra.main does it
+    if line.config_dir is not None:
+        folder = f"file://{line.config_dir}"
+        path.prepend(provider="command-line", path=folder, anchor=SearchPathQuery(provider="schema"))
+    loader = Hydra.create_main_hydra2("train", path).config_loader
+    try:
+        try:
+            _refuse_strangers_of(loader, line, overrides)
+            config = loader.load_configuration(line.config_name, list(overrides), RunMode.RUN)
+        finally:
+            GlobalHydra.instance().clear()
+    except (HydraException, OmegaConfBaseException, ValueError, TypeError, AttributeError) as error:
+        raise ConfigurationError(explained(error, overrides)) from error
+    for key in (one for one in config if one not in (*_known_keys(), "hydra")):
+        raise ConfigurationError(explained_key(str(key), overrides))
+    with open_dict(config):
+        config.pop("hydra")
+        config.output_dir = "outputs"  # the run folder is Hydra's to name
+    OmegaConf.set_struct(config, False)
+    return cast(DictConfig, config)
+
+
+def explained_key(key: str, overrides: Sequence[str]) -> str:
+    """That there is no such key at the top of a configuration, and what was meant."""
+    from ecgfounder_ft.config.slips import PRINT_ALL, suggestion
+
+    typed = next((one for one in overrides if one.lstrip("+").partition("=")[0] == key), key)
+    return f"{typed}: there is no value {key}.{suggestion(key, [*keys_of(()), *choices()]) or f' {PRINT_ALL}'}"
+
+
+def _known_keys() -> Collection[str]:
+    from dataclasses import fields
+
+    from ecgfounder_ft.config.schema import Config
+
+    return [entry.name for entry in fields(Config)]
+
+
+def _refuse_strangers_of(loader: Any, line: CommandLine, overrides: Sequence[str]) -> None:
+    """Refuse what the files from elsewhere that these overrides choose would run."""
+    from hydra.types import RunMode
+
+    entries = loader.compute_defaults_list(line.config_name, list(overrides), RunMode.RUN).defaults
+    strangers = []
+    for entry in entries:
+        source = next((one for one in loader.get_sources() if one.is_config(entry.config_path)), None)
+        if source is None or source.scheme() != "file":
+            continue  # of an installed package
+        file = Path(source.path, entry.config_path).with_suffix(".yaml")
+        if not file.is_file():
+            file = file.with_suffix(".yml")
+        if not is_trusted(file):
+            package = entry.package or ""
+            strangers.append((file, f"{package.replace('.', '/')}/." if package else entry.config_path))
+    refuse_strangers(strangers, line.trusted_targets)
