@@ -161,8 +161,12 @@ def main() -> None:
     print(f"{machine.describe()}\n")
     rates = {
         "float32": product_rate(device, torch.float32, options.rounds),
-        "bfloat16": product_rate(device, torch.bfloat16, options.rounds),
     }
+    lower_too = has_bfloat16(device.type)
+    if lower_too:
+        rates["bfloat16"] = product_rate(device, torch.bfloat16, options.rounds)
+    else:
+        print("bfloat16 is left out: this device has no instructions for it\n")
     if on_gpu:
         torch.set_float32_matmul_precision("high")
         rates["TF32"] = product_rate(device, torch.float32, options.rounds)
@@ -184,8 +188,9 @@ def main() -> None:
     }
     if on_gpu:
         ways["ours, TF32, fused AdamW"] = (ours, None, True, True)
-    ways["ours, bfloat16, fused AdamW"] = (ours, torch.bfloat16, True, False)
-    if options.compile:
+    if lower_too:
+        ways["ours, bfloat16, fused AdamW"] = (ours, torch.bfloat16, True, False)
+    if options.compile and lower_too:
         ways["ours, bfloat16, compiled"] = (lambda: torch.compile(ours()), torch.bfloat16, True, False)  # type: ignore[return-value, unused-ignore]
     print("| work | way | recordings/s | ratio | of the roofline |\n| --- | --- | ---: | ---: | ---: |")
     for batch in options.batches:

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ecgfounder_ft.config.compose import ConfigurationError
+from ecgfounder_ft.config.compose import ConfigurationError, choices
 from ecgfounder_ft.config.slips import EARLIER_OPTIONS, PRINT_ALL, now_called
 
-FLAGS = {"config_path": "--config-path", "experimental_rerun": "--experimental-rerun"}
-"""Flags of Hydra that are refused, as argparse and as users write them."""
+MOST_TRIALS = 20
+"""Of a sweep that are composed before it starts, a third of a second each."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class CommandLine:
     def trials(self) -> list[list[str]]:
         """Overrides without sweeps: those of the command, or the first trial of a sweep and one for each other value.
 
-        Every value of a sweep stands in one of them, though not every combination.
+        Not every combination, and of many values the first :data:`MOST_TRIALS`: a trial looks again.
         """
         first, others = [], []
         for override in _parsed(self.overrides):
@@ -51,7 +51,8 @@ class CommandLine:
             first.append(f"{key}={values[0]}")
             others += [(key, value) for value in values[1:]]
         return [first] + [
-            [f"{key}={value}" if one.startswith(f"{key}=") else one for one in first] for key, value in others
+            [f"{key}={value}" if one.startswith(f"{key}=") else one for one in first]
+            for key, value in others[: MOST_TRIALS - 1]
         ]
 
 
@@ -65,6 +66,10 @@ def read_command_line(arguments: Sequence[str]) -> CommandLine:
 
     _refuse_earlier_options(arguments)
     given, unknown = get_args_parser().parse_known_args(list(arguments))
+    if unknown and not unknown[0].startswith("-"):
+        raise ConfigurationError(
+            f"{unknown[0]}: type flags such as -m before all values: -m {' '.join(given.overrides)} ..."
+        )
     if unknown:
         raise ConfigurationError(
             f"{unknown[0]}: no such option. Values are typed without dashes, as optimizer.lr=1e-4; {PRINT_ALL}"
@@ -77,10 +82,17 @@ def read_command_line(arguments: Sequence[str]) -> CommandLine:
         raise ConfigurationError(
             "--config-path would take the place of every file of the package. --config-dir FOLDER adds one of yours"
         )
+    if given.config_name is not None and Path(given.config_name).name != given.config_name:
+        raise ConfigurationError(f"--config-name {given.config_name}: files are named, not given by a path")
     for override in _parsed(given.overrides):
         value = override.value()
+        _refuse_path(override.input_line, override.key_or_group, value)
         if override.key_or_group in ("hydra.searchpath", "hydra/searchpath"):
             raise ConfigurationError(f"{override.input_line}: type --config-dir FOLDER in its place")
+        if override.is_sweep_override() and not (given.multirun or "hydra.mode=MULTIRUN" in given.overrides):
+            raise ConfigurationError(
+                f"{override.input_line}: several values. Type -m before them for a sweep, or [...] around them for a list"
+            )
         if override.key_or_group == "output_dir" and value is None:
             raise ConfigurationError("output_dir=null: expected a folder; hydra.run.dir=FOLDER names that of a run")
     return CommandLine(
@@ -90,6 +102,21 @@ def read_command_line(arguments: Sequence[str]) -> CommandLine:
         multirun=bool(given.multirun) or "hydra.mode=MULTIRUN" in given.overrides,
         shows=bool(given.cfg or given.info or given.shell_completion or given.hydra_help),
     )
+
+
+def _refuse_path(typed: str, group: str, value: object) -> None:
+    """Refuse a choice that leads out of the folders of configurations."""
+    from hydra.core.override_parser.types import ChoiceSweep
+
+    several = value.list if isinstance(value, ChoiceSweep) else value
+    given = [str(one) for one in (several if isinstance(several, list) else [several])]
+    if group in choices() or "/" in group:
+        for one in given:
+            if ".." in Path(one).parts or Path(one).is_absolute():
+                raise ConfigurationError(
+                    f"{typed}: choices are named, not given by a path. Put the file at configs/{group}/<name>.yaml, or "
+                    f"at <folder>/{group}/<name>.yaml and type --config-dir <folder>; then {group}=<name>"
+                )
 
 
 def trusted_in(overrides: Sequence[str]) -> tuple[str, ...]:
@@ -111,7 +138,7 @@ def _parsed(overrides):  # type: ignore[no-untyped-def]
     except OverrideParseException as error:
         from ecgfounder_ft.config.slips import explain
 
-        raise ConfigurationError(explain(error, overrides, dict, list)) from error
+        raise ConfigurationError(explain(error, overrides, dict, list, lambda key: ())) from error
 
 
 def _refuse_earlier_options(arguments: Sequence[str]) -> None:

@@ -1,17 +1,18 @@
-"""Configuration files that are neither the package's nor in the user's own ``configs``: they may come from a stranger.
+"""Configuration files from elsewhere, by ``--config-dir``: they may come from a stranger. The package's files, and those
+that lie in the user's own ``configs``, are trusted.
 
 Hydra instantiates more than this package does (callbacks, launcher, sweeper, log handlers), and an interpolation can make
 a ``_target_`` where none stands. So such a file is read as text, before Hydra composes anything from it.
 """
 
 import re
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from ecgfounder_ft.config.compose import ConfigurationError, config_folder, own_config_folder
+from ecgfounder_ft.config.compose import ConfigurationError
 from ecgfounder_ft.config.schema import own_targets
 from ecgfounder_ft.targets import UntrustedTargetError, leaves_of, refuse_untrusted, require_bounded
 
@@ -27,45 +28,21 @@ _PLAIN = re.compile(r"\$\{count:\$\{[\w.]+\}\}|\$\{[\w.]+\}")
 _HYDRA = re.compile(r"(^|[/@\s:])hydra([/.@:\s]|$)")
 
 
-def is_trusted(file: Path) -> bool:
-    """Whether a file is the package's, or lies in the user's own folder of configurations."""
-    folders = [folder.resolve() for folder in (config_folder(), own_config_folder()) if folder is not None]
-    return any(file.resolve().is_relative_to(folder) for folder in folders)
+def refuse_strangers(folder: Path, trusted: Collection[str]) -> None:
+    """Refuse a folder with a file that wants anything run which is not trusted, or reaches out of what values are for.
 
-
-def files_below(folder: Path) -> list[Path]:
-    """The configuration files in a folder that was named on the command line.
-
-    Raises:
-        ConfigurationError: if there is no such folder, or it holds more than configurations do.
-    """
-    if not folder.is_dir():
-        raise ConfigurationError(f"--config-dir {folder}: no such folder")
-    found = []
-    for file in _yaml_files(folder):
-        found.append(file)
-        if len(found) > MOST:
-            raise ConfigurationError(f"--config-dir {folder}: more than {MOST} YAML files; name a folder of its own")
-    return sorted(found)
-
-
-def _yaml_files(folder: Path) -> Iterator[Path]:
-    for pattern in ("*.yaml", "*.yml"):
-        yield from folder.rglob(pattern)
-
-
-def refuse_strangers(files: Iterable[tuple[Path, str]], trusted: Collection[str]) -> None:
-    """Refuse files that want anything run which is not trusted, or that reach out of what a configuration is for.
+    All of its files, since which of them come in follows from choices in others and from sweeps.
 
     Args:
-        files: from elsewhere, each with its path below the folder of configurations that it stands in.
+        folder: as given by ``--config-dir``.
         trusted: dotted names that the user typed.
 
     Raises:
         UntrustedTargetError: that names file, key and target.
-        ConfigurationError: if a file cannot be read.
+        ConfigurationError: if there is no such folder, it holds more than configurations, or a file cannot be read.
     """
-    for file, below in files:
+    for file in _files_below(folder):
+        below = str(file.relative_to(folder))
         content, package = _read(file)
         if not isinstance(content, dict):
             if content is None:
@@ -82,6 +59,17 @@ def refuse_strangers(files: Iterable[tuple[Path, str]], trusted: Collection[str]
             raise UntrustedTargetError(f"{file}: sets output_dir; where results go is typed: hydra.run.dir=FOLDER")
         bare = _without_plain_interpolations(without, file)
         refuse_untrusted(bare, own_targets(), trusted, str(file))
+
+
+def _files_below(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        raise ConfigurationError(f"--config-dir {folder}: no such folder")
+    found = []
+    for file in (one for one in folder.rglob("*") if one.suffix in (".yaml", ".yml") and one.is_file()):
+        found.append(file)
+        if len(found) > MOST:
+            raise ConfigurationError(f"--config-dir {folder}: more than {MOST} YAML files; name a folder of its own")
+    return sorted(found)
 
 
 def _read(file: Path) -> tuple[Any, str]:

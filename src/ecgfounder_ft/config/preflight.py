@@ -4,14 +4,13 @@ Hydra composes the configuration again afterwards; composing takes a third of a 
 """
 
 from collections.abc import Collection, Sequence
-from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 from omegaconf import DictConfig, OmegaConf, open_dict
-from omegaconf.errors import OmegaConfBaseException
 
 from ecgfounder_ft.config.command_line import CommandLine, read_command_line
 from ecgfounder_ft.config.compose import (
+    UNREADABLE,
     ConfigurationError,
     choices,
     config_folder,
@@ -19,7 +18,7 @@ from ecgfounder_ft.config.compose import (
     keys_of,
     register_configurations,
 )
-from ecgfounder_ft.config.origins import files_below, is_trusted, refuse_strangers
+from ecgfounder_ft.config.origins import refuse_strangers
 from ecgfounder_ft.config.values import refuse_impossible_values
 from ecgfounder_ft.targets import UntrustedTargetError
 
@@ -34,9 +33,7 @@ def looked_through(arguments: Sequence[str]) -> tuple[CommandLine, list[DictConf
     line = read_command_line(arguments)
     trials = line.trials()
     if line.config_dir is not None:
-        files = files_below(line.config_dir)
-        if line.multirun:  # which of them a sweep comes to is for its sweeper to find
-            refuse_strangers(((file, str(file.relative_to(line.config_dir))) for file in files), line.trusted_targets)
+        refuse_strangers(line.config_dir, line.trusted_targets)
     composed = []
     for overrides in trials:
         config = _compose(line, overrides)
@@ -56,7 +53,6 @@ def _compose(line: CommandLine, overrides: Sequence[str]) -> DictConfig:
     from hydra._internal.utils import create_config_search_path
     from hydra.core.config_search_path import SearchPathQuery
     from hydra.core.global_hydra import GlobalHydra
-    from hydra.errors import HydraException
     from hydra.types import RunMode
 
     register_configurations()
@@ -67,11 +63,10 @@ def _compose(line: CommandLine, overrides: Sequence[str]) -> DictConfig:
     loader = Hydra.create_main_hydra2("train", path).config_loader
     try:
         try:
-            _refuse_strangers_of(loader, line, overrides)
             config = loader.load_configuration(line.config_name, list(overrides), RunMode.RUN)
         finally:
             GlobalHydra.instance().clear()
-    except (HydraException, OmegaConfBaseException, ValueError, TypeError, AttributeError) as error:
+    except UNREADABLE as error:
         raise ConfigurationError(explained(error, overrides)) from error
     for key in (one for one in config if one not in (*_known_keys(), "hydra")):
         raise ConfigurationError(explained_key(str(key), overrides))
@@ -96,22 +91,3 @@ def _known_keys() -> Collection[str]:
     from ecgfounder_ft.config.schema import Config
 
     return [entry.name for entry in fields(Config)]
-
-
-def _refuse_strangers_of(loader: Any, line: CommandLine, overrides: Sequence[str]) -> None:
-    """Refuse what the files from elsewhere that these overrides choose would run."""
-    from hydra.types import RunMode
-
-    entries = loader.compute_defaults_list(line.config_name, list(overrides), RunMode.RUN).defaults
-    strangers = []
-    for entry in entries:
-        source = next((one for one in loader.get_sources() if one.is_config(entry.config_path)), None)
-        if source is None or source.scheme() != "file":
-            continue  # of an installed package
-        file = Path(source.path, entry.config_path).with_suffix(".yaml")
-        if not file.is_file():
-            file = file.with_suffix(".yml")
-        if not is_trusted(file):
-            package = entry.package or ""
-            strangers.append((file, f"{package.replace('.', '/')}/." if package else entry.config_path))
-    refuse_strangers(strangers, line.trusted_targets)

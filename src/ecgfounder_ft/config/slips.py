@@ -8,6 +8,8 @@ import difflib
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 
+import yaml
+
 EARLIER_OPTIONS: Mapping[str, str] = {
     "model_type": "model",
     "batch_size": "data.batch_size",
@@ -67,6 +69,7 @@ def explain(
     overrides: Sequence[str],
     choices: Callable[[], Mapping[str, Sequence[str]]],
     keys: Callable[[], Collection[str]],
+    choices_with: Callable[[str], Sequence[str]],
 ) -> str:
     """What Hydra or OmegaConf refuses, in the user's words.
 
@@ -75,13 +78,20 @@ def explain(
         overrides: as typed.
         choices: group to the names of its files.
         keys: every dotted key that there is.
+        choices_with: choices, as typed, under which a dotted key would be there.
     """
     from hydra.errors import MissingConfigException, OverrideParseException
 
     if isinstance(error, MissingConfigException) and error.missing_cfg_file is not None:
-        return _explain_choice(str(error.missing_cfg_file), str(error), overrides, choices())
+        there = [one for one in error.options or () if not one.endswith("_schema")]
+        return _explain_choice(str(error.missing_cfg_file), str(error), overrides, choices(), there)
     if isinstance(error, OverrideParseException):
         return _explain_grammar(overrides)
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
+        mark = error.problem_mark
+        return (
+            f"{mark.name}, line {mark.line + 1}: {error.problem or 'no YAML'}; expected keys and values as key: value"
+        )
     text = f"{error}\n{error.__cause__ or ''}"
     typed = _typed_in(text, overrides)
     file = re.match(r"In '([^']+)':", text)
@@ -91,16 +101,26 @@ def explain(
     if "Ambiguous value for argument" in text:
         return f"{typed or key}: several values: type -m before them for a sweep, or [...] around them for a list"
     if "Merge error" in text or "Multiple values for" in text:
-        name = typed or where or "the configuration"
-        return f"{name}: takes one choice of its group alone; a sweep over several is -m group=one,other"
+        given = re.search(r"Multiple values for ([\w/]+)", text)
+        name = typed or where
+        if given or not name:
+            group = given[1] if given else ""
+            name = next((one for one in overrides if "[" in one or one.lstrip("+").startswith(f"{group}=")), "it")
+        return (
+            f"{name}: each group has one choice, typed as group=choice without a +; a sweep over several is "
+            "-m group=one,other"
+        )
     missing = re.search(r"Key '([^']+)' (?:not in|is not in struct)", text)
     if missing or "does not exist" in text or "Could not append" in text:
+        under = choices_with(key)
+        if under:
+            return _join(where, f"only {' or '.join(under)} has a value {key}")
         return _join(where, f"there is no value {key}.{_advice(key, choices(), keys())}")
     for said, expected in _EXPECTED:
         if said in text:
             value = re.search(r"Value '(.*?)' of type", text)
-            found = "" if typed or value is None else f" is {value[1]!r}"
-            return _join(where, f"{key}{found}: expected {expected}")
+            found = "" if value is None else f" is {value[1]!r}"
+            return f"{typed}: expected {expected}" if typed else _join(where, f"{key}{found}, expected {expected}")
     return _join(where, plain_words(text))
 
 
@@ -123,7 +143,9 @@ def _advice(key: str, choices: Mapping[str, Sequence[str]], keys: Collection[str
 
 def _typed_in(text: str, overrides: Sequence[str]) -> str:
     """The override that a message is about, as typed; empty where it is about a file."""
-    for said in re.findall(r"(?:Could not override|Could not delete from config\.|override|argument) '?([^'\n]+)", text):
+    for said in re.findall(
+        r"(?:Could not override|Could not delete from config\.|override|argument) '?([^'\n]+)", text
+    ):
         key = said.strip().rstrip(".").partition("=")[0].lstrip("+~")
         for override in overrides:
             if override.lstrip("+~").partition("=")[0].partition("@")[0] == key:
@@ -138,18 +160,13 @@ def _typed_in(text: str, overrides: Sequence[str]) -> str:
 
 
 def _explain_choice(
-    missing: str, text: str, overrides: Sequence[str], choices: Mapping[str, Sequence[str]]
+    missing: str, text: str, overrides: Sequence[str], choices: Mapping[str, Sequence[str]], options: Sequence[str]
 ) -> str:
     group, _, name = missing.rpartition("/")
     typed = next((one for one in overrides if one.lstrip("+").partition("=")[2] in (name, missing)), "")
-    path = next((one for one in overrides if one.partition("=")[2] and missing.endswith(one.partition("=")[2])), "")
-    if "/" in path.partition("=")[2]:
-        folder = path.partition("=")[0].lstrip("+")
-        return (
-            f"{path}: choices are named, not given by a path. Put the file at configs/{folder}/<name>.yaml, or at "
-            f"<folder>/{folder}/<name>.yaml and type --config-dir <folder>; then {folder}=<name>"
-        )
-    there = [one.rstrip("*") for one in choices.get(group, ())]
+    there = [one.rstrip("*") for one in choices.get(group, ())] or list(options)
+    if not group:
+        return f"--config-name {name}: no such file among the configurations; train is that of the package"
     file = re.match(r"In '([^']+)':", text)
     where = typed or (f"{file[1]}.yaml: {missing}" if file else missing)
     if not there:

@@ -44,7 +44,7 @@ def _share(*, zero: bool = True, one: bool = True) -> Rule:
     words = "from 0" if zero else "above 0"
     upto = "to 1" if one else "and below 1"
     return (
-        lambda value: _number(value) and (0 <= value if zero else 0 < value) and (value <= 1 if one else value < 1),
+        lambda value: _number(value) and (value >= 0 if zero else value > 0) and (value <= 1 if one else value < 1),
         f"a number {words} {upto}",
     )
 
@@ -132,6 +132,11 @@ def refuse_impossible_values(config: DictConfig) -> None:
         if found and not holds(value):
             raise ConfigurationError(f"{key}={_shown(value)}: expected {expected}")
     _refuse_leads(content["model"]["leads"])
+    if len(content["preprocessing"]["leads"]) != len(content["model"]["leads"]):
+        raise ConfigurationError(
+            f"preprocessing.leads are {len(content['preprocessing']['leads'])}, and model.leads "
+            f"{len(content['model']['leads'])}: type model.leads=[...] alone, which preprocessing follows"
+        )
     if content["lr_finder"]["lowest"] >= content["lr_finder"]["highest"]:
         raise ConfigurationError("lr_finder.lowest is not below lr_finder.highest")
     for settings, group in (

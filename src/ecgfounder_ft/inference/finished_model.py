@@ -94,7 +94,7 @@ def load_model(path: Path, device: str = "cpu", bf16: bool = False, trusted: Col
     content = torch.load(file, map_location="cpu", weights_only=True)
     if CARD_KEY not in content:
         raise ModelFileError(
-            f"{file}: carries no record of its label map and preprocessing; was it written by train.py?"
+            f"{file}: carries no record of its label map and preprocessing; was it written by a training?"
         )
     card = ModelCard.from_dict(content[CARD_KEY])
     net = card.build_network(trusted, where=str(file))

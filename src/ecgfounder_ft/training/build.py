@@ -141,7 +141,10 @@ def plain(config: Any) -> dict[str, Any]:
 
 
 def scheduler_of(config: Any) -> Callable[[torch.optim.Optimizer, int], Any]:
-    """What makes a schedule for an optimizer and a number of steps. Ours are told their number of steps, others only if they ask for it."""
+    """What makes a schedule for an optimizer and a number of steps.
+
+    Ours are told their number of steps, others only if they ask for it.
+    """
     build = instantiate(config, _partial_=True)
     if inspect.isclass(build.func) and issubclass(build.func, Schedule):
         return cast(Schedule, build())

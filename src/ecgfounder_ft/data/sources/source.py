@@ -64,7 +64,7 @@ class DataSource(ABC):
         if self.imbalance not in IMBALANCE:
             raise ValueError(f"data.imbalance is {self.imbalance!r}, expected one of: {', '.join(IMBALANCE)}")
 
-    def require(self, label_map: LabelMap, minimum: int) -> None:
+    def require(self, label_map: LabelMap, minimum: int) -> None:  # noqa: B027 - some have nothing to look for
         """Look, before anything is read, for what can be missed at a glance: folders, columns of a table.
 
         Args:
