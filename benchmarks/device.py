@@ -35,6 +35,7 @@ from torch.utils.flop_counter import FlopCounterMode
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks import machine
 from benchmarks.plain_net1d import PlainNet1D
+from ecgfounder_ft.model.bfloat16 import has_bfloat16
 from ecgfounder_ft.model.ecgfounder.architecture import sizes_in
 from ecgfounder_ft.model.ecgfounder.net1d import Net1D
 
@@ -212,7 +213,7 @@ def main() -> None:
                 row = (f"{work}, batch {batch}", name, f"{batch / taken:,.1f}", f"{base[work] / taken:.2f}", share)
                 print(f"| {' | '.join(row)} |", flush=True)
     net = ours()
-    step = steps(net, options.batches[0], device, torch.bfloat16, True)["training"]
+    step = steps(net, options.batches[0], device, torch.bfloat16 if lower_too else None, True)["training"]
     step()
     activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if on_gpu else [])]
     with profile(activities=activities) as profiler:

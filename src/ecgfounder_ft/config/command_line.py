@@ -91,7 +91,8 @@ def read_command_line(arguments: Sequence[str]) -> CommandLine:
             raise ConfigurationError(f"{override.input_line}: type --config-dir FOLDER in its place")
         if override.is_sweep_override() and not (given.multirun or "hydra.mode=MULTIRUN" in given.overrides):
             raise ConfigurationError(
-                f"{override.input_line}: several values. Type -m before them for a sweep, or [...] around them for a list"
+                f"{override.input_line}: several values. Type -m before them for a sweep, or [...] around them for a "
+                "list"
             )
         if override.key_or_group == "output_dir" and value is None:
             raise ConfigurationError("output_dir=null: expected a folder; hydra.run.dir=FOLDER names that of a run")

@@ -161,9 +161,10 @@ def _names(group: str) -> set[str]:
 
 
 def keys_of(overrides: Sequence[str]) -> list[str]:
-    """Every dotted key of the configuration that the choices among some overrides make; the shipped one without them."""
+    """Every dotted key of the configuration that the choices among some overrides make, or else of the shipped one."""
     from hydra import compose, initialize_config_dir
 
+    register_configurations()
     groups = choices()
     chosen = [one for one in overrides if one.partition("=")[0] in groups]
     for attempt in (chosen, []):

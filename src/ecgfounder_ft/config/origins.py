@@ -1,8 +1,8 @@
-"""Configuration files from elsewhere, by ``--config-dir``: they may come from a stranger. The package's files, and those
-that lie in the user's own ``configs``, are trusted.
+"""Configuration files from elsewhere, by ``--config-dir``: they may come from a stranger.
 
-Hydra instantiates more than this package does (callbacks, launcher, sweeper, log handlers), and an interpolation can make
-a ``_target_`` where none stands. So such a file is read as text, before Hydra composes anything from it.
+The package's files, and those in the user's own ``configs``, are trusted. Of the others Hydra would instantiate more
+than this package does (callbacks, launcher, sweeper, log handlers), and an interpolation can make a ``_target_`` where
+none stands. So they are read as text, before Hydra composes anything from them.
 """
 
 import re

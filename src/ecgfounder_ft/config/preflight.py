@@ -1,4 +1,4 @@
-"""The training command looked through before Hydra runs it: nothing is made and nothing of a file is run until all holds.
+"""The training command looked through before Hydra runs it: nothing is made, and nothing of a file is run, until then.
 
 Hydra composes the configuration again afterwards; composing takes a third of a second.
 """

@@ -125,7 +125,7 @@ def explain(
 
 
 def plain_words(text: str) -> str:
-    """The first line of a message of Hydra or OmegaConf that says something, without names of this package's schemas."""
+    """The first line of a message of Hydra or OmegaConf that says something, without names of schemas."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     said = next((line for line in lines if "raised while composing" not in line), "it cannot be composed")
     said = re.sub(r"\b\w+_schema\b", "a schema", said)
