@@ -1,4 +1,4 @@
-"""Mutated command lines, experiment files, run folders, tables and label maps: only this package's own errors come of them.
+"""Mutated command lines, files, run folders, tables and label maps: only this package's own errors come of them.
 
     python -m benchmarks.fuzz_configuration --count 300 --seed 0
 
@@ -37,8 +37,12 @@ LONGEST = 5.0
 INTERNAL = ("_schema", "full_key", "object_type", "omegaconf.", "hydra.errors", "Traceback", "(DictConfig)")
 """What stands in messages of Hydra and OmegaConf, and means nothing to a user."""
 
-VALUES = ("", "0", "-1", "1e999", "nan", "null", "true", "[1,2]", "[]", "{}", "{a: 1}", "'x'", '"', "[", "a b", "é", "x" * 500,
-          "1,2", "${seed}", "${oc.env:HOME}", "${x", "choice(1,2)", "range(0,3)", "\\", "#", "=", "1_0", "0x1F", "../x", "/x")  # fmt: skip
+# fmt: off
+VALUES = (
+    "", "0", "-1", "1e999", "nan", "null", "true", "[1,2]", "[]", "{}", "{a: 1}", "'x'", '"', "[", "a b", "é", "x" * 500, "1,2",
+    "${seed}", "${oc.env:HOME}", "${x", "choice(1,2)", "range(0,3)", "\\", "#", "=", "1_0", "0x1F", "../x", "/x",
+)
+# fmt: on
 MARK = "ran"
 """A file that targets of these files would make."""
 TARGETS = (
@@ -125,8 +129,10 @@ def _mappings(content: Any) -> list[dict[Any, Any]]:
 
 
 def yaml_value(rng: random.Random) -> Any:
-    return rng.choice((None, -1, 0, 1e308, float("nan"), True, "", "x", [], {}, [1], {"a": 1}, "${seed}", "${oc.env:HOME}",
-                       "${oc.create:{_target_:os.system}}", "a" * 1000))  # fmt: skip
+    """One of another kind than was there."""
+    made = "${oc.create:{_target_:os.system}}"
+    plain = (None, -1, 0, 1e308, float("nan"), True, "", "x", [], {}, [1], {"a": 1}, "a" * 1000)
+    return copy.deepcopy(rng.choice((*plain, "${seed}", "${oc.env:HOME}", made)))
 
 
 def turned(rng: random.Random, content: bytes) -> bytes:
