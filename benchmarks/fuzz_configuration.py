@@ -39,8 +39,9 @@ INTERNAL = ("_schema", "full_key", "object_type", "omegaconf.", "hydra.errors", 
 
 # fmt: off
 VALUES = (
-    "", "0", "-1", "1e999", "nan", "null", "true", "[1,2]", "[]", "{}", "{a: 1}", "'x'", '"', "[", "a b", "é", "x" * 500, "1,2",
-    "${seed}", "${oc.env:HOME}", "${x", "choice(1,2)", "range(0,3)", "\\", "#", "=", "1_0", "0x1F", "../x", "/x",
+    "", "0", "-1", "1e999", "nan", "null", "true", "[1,2]", "[]", "{}", "{a: 1}", "'x'", '"', "[", "a b", "é",
+    "x" * 500,
+    "1,2", "${seed}", "${oc.env:HOME}", "${x", "choice(1,2)", "range(0,3)", "\\", "#", "=", "1_0", "0x1F", "../x", "/x",
 )
 # fmt: on
 MARK = "ran"
