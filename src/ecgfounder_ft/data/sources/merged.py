@@ -50,7 +50,8 @@ class Merged(DataSource):
             dataset.require_folder()
 
     def _given(self) -> list[DownloadedFolder]:
-        given = [dataset for dataset in (self.mimic_iv_ecg, self.physionet2021) if dataset.root is not None]
+        both: tuple[DownloadedFolder, ...] = (self.mimic_iv_ecg, self.physionet2021)
+        given = [dataset for dataset in both if dataset.root is not None]
         if not given:
             raise FileNotFoundError(
                 "data=merged without a dataset: set data.mimic_iv_ecg.root, data.physionet2021.root, or both"
