@@ -4,7 +4,6 @@ Hydra composes the configuration again afterwards; composing takes a third of a 
 """
 
 from collections.abc import Collection, Sequence
-from typing import cast
 
 from omegaconf import DictConfig, OmegaConf, open_dict
 
@@ -74,7 +73,7 @@ def _compose(line: CommandLine, overrides: Sequence[str]) -> DictConfig:
         config.pop("hydra")
         config.output_dir = "outputs"  # the run folder is Hydra's to name
     OmegaConf.set_struct(config, False)
-    return cast(DictConfig, config)
+    return config
 
 
 def explained_key(key: str, overrides: Sequence[str]) -> str:
