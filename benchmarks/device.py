@@ -35,6 +35,7 @@ from torch.utils.flop_counter import FlopCounterMode
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks import machine
 from benchmarks.plain_net1d import PlainNet1D
+from ecgfounder_ft.model.bfloat16 import has_bfloat16
 from ecgfounder_ft.model.ecgfounder.architecture import sizes_in
 from ecgfounder_ft.model.ecgfounder.net1d import Net1D
 
@@ -161,8 +162,12 @@ def main() -> None:
     print(f"{machine.describe()}\n")
     rates = {
         "float32": product_rate(device, torch.float32, options.rounds),
-        "bfloat16": product_rate(device, torch.bfloat16, options.rounds),
     }
+    lower_too = has_bfloat16(device.type)
+    if lower_too:
+        rates["bfloat16"] = product_rate(device, torch.bfloat16, options.rounds)
+    else:
+        print("bfloat16 is left out: this device has no instructions for it\n")
     if on_gpu:
         torch.set_float32_matmul_precision("high")
         rates["TF32"] = product_rate(device, torch.float32, options.rounds)
@@ -184,8 +189,9 @@ def main() -> None:
     }
     if on_gpu:
         ways["ours, TF32, fused AdamW"] = (ours, None, True, True)
-    ways["ours, bfloat16, fused AdamW"] = (ours, torch.bfloat16, True, False)
-    if options.compile:
+    if lower_too:
+        ways["ours, bfloat16, fused AdamW"] = (ours, torch.bfloat16, True, False)
+    if options.compile and lower_too:
         ways["ours, bfloat16, compiled"] = (lambda: torch.compile(ours()), torch.bfloat16, True, False)  # type: ignore[return-value, unused-ignore]
     print("| work | way | recordings/s | ratio | of the roofline |\n| --- | --- | ---: | ---: | ---: |")
     for batch in options.batches:
@@ -207,7 +213,7 @@ def main() -> None:
                 row = (f"{work}, batch {batch}", name, f"{batch / taken:,.1f}", f"{base[work] / taken:.2f}", share)
                 print(f"| {' | '.join(row)} |", flush=True)
     net = ours()
-    step = steps(net, options.batches[0], device, torch.bfloat16, True)["training"]
+    step = steps(net, options.batches[0], device, torch.bfloat16 if lower_too else None, True)["training"]
     step()
     activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if on_gpu else [])]
     with profile(activities=activities) as profiler:

@@ -152,14 +152,14 @@ def plain_last(reference: Path | None, recordings: int, trained: tuple[str, ...]
     return seconds_of_epoch(step, x, y)
 
 
-def our_last(recordings: int, before: str, part: str) -> float:
+def our_last(recordings: int, before: str, part: str, bf16: bool) -> float:
     """Seconds of an epoch from stored outputs of the part before."""
     net = our_net()
     x, y = random_batch(recordings)
-    activations = stored(net, before, x.split(32), bf16=True)
-    train_from(net, part, activations[:64], y, bf16=True, epochs=1)  # warm-up
+    activations = stored(net, before, x.split(32), bf16)
+    train_from(net, part, activations[:64], y, bf16, epochs=1)  # warm-up
     begun = time.perf_counter()
-    train_from(net, part, activations, y, bf16=True, epochs=1)
+    train_from(net, part, activations, y, bf16, epochs=1)
     return time.perf_counter() - begun
 
 

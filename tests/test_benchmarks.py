@@ -37,6 +37,12 @@ def test_one_device() -> None:
     assert "aten::" in found  # the profiler's table
 
 
+def test_mutated_configurations() -> None:
+    found = run("-m", "benchmarks.fuzz_configuration", "--count", "15")
+    assert "15 cases, seed 0" in found
+    assert [line.split("|")[5].strip() for line in found.splitlines() if line.count("|") == 6][2:] == ["0"] * 5
+
+
 def test_intervals() -> None:
     assert "with 20 resamples" in run("benchmarks/bootstrap.py", "time", "--recordings", "300", "--resamples", "20")
 

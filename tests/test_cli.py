@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from ecgfounder_ft.errors import ExitCode
 from tests.console import console
 
 
@@ -21,6 +22,26 @@ def test_the_console_command_simulates_catalogs_draws_and_predicts(finished_run:
     predicted = console("predict", str(finished_run), str(physionet), "--output", str(output))
     assert predicted.exit_code == 0, predicted.stderr
     assert len(output.read_text().splitlines()) == 1 + len(list(physionet.rglob("*.hea")))
+
+
+def test_a_script_can_trust_the_exit_codes(finished_run: Path, tmp_path: Path) -> None:
+    empty, output = tmp_path / "empty", tmp_path / "p.csv"
+    empty.mkdir()
+    (tmp_path / "damaged.hea").write_text("no header\n")
+    for recordings in (empty, tmp_path / "nowhere", tmp_path / "damaged.hea"):
+        found = console("predict", str(finished_run), str(recordings), "--output", str(output))
+        assert found.exit_code == ExitCode.NO_RESULT == 1, found.stdout + found.stderr
+        assert output.read_text().startswith("path,probability_NORM")
+    found = console("catalog", "physionet2021", str(empty), "--output", str(tmp_path / "catalogs"))
+    assert found.exit_code == ExitCode.NO_RESULT
+    assert f"no recording of physionet2021 in {empty}" in found.stderr
+    for arguments in (("predict", str(empty), str(empty)), ("catalog", "physionet2021", str(tmp_path / "nowhere"))):
+        assert console(*arguments).exit_code == ExitCode.REFUSED == 2
+
+
+def test_the_exit_codes_are_documented() -> None:
+    page = (Path(__file__).parents[1] / "docs" / "exit_codes.md").read_text()
+    assert all(f"\n| {int(code)} | " in page for code in ExitCode)
 
 
 def test_the_console_command_explains_errors_in_words(tmp_path: Path) -> None:

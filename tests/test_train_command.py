@@ -31,7 +31,7 @@ def test_without_data_it_says_what_to_download_and_names_the_demo(tmp_path: Path
     assert found.returncode == 2
     assert "/nowhere/mimic" in found.stderr
     assert "https://physionet.org/content/mimic-iv-ecg" in found.stderr
-    assert "python train.py experiment=demo" in found.stderr
+    assert "ecgfounder-ft train experiment=demo" in found.stderr
     assert "Traceback" not in found.stderr + found.stdout
 
 
@@ -68,7 +68,7 @@ except SystemExit as end:
     print(end.code, sorted({{"numpy", "torch", "pandas"}} & sys.modules.keys()))
 """
     found = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert found.stdout.strip() == "1 []"
+    assert found.stdout.strip() == "2 []"
     assert "lrr" in found.stderr
 
 
@@ -94,15 +94,19 @@ def test_each_form_refuses_to_go_on_where_no_run_is(form: str, tmp_path: Path) -
     found = train(f"resume={tmp_path / 'nothing'}", cwd=tmp_path, form=form)
     assert found.returncode == 2
     assert "no run there" in found.stderr
-    assert (tmp_path / "nothing" / "train.log").is_file()
+    assert not list(tmp_path.iterdir())
+
+
+REFUSED_IN_A_TRIAL = ("data.mimic_path=/nowhere", "data.workers=1,2")
+"""Two trials that are refused at once, each on its own: a sweep may run on another machine than it is started on."""
 
 
 @pytest.mark.parametrize("form", FORMS)
 def test_each_form_runs_a_sweep(form: str, tmp_path: Path) -> None:
     """Trials that are refused at once, since what is at stake is that there are two."""
     sweep = f"hydra.sweep.dir={tmp_path / 'sweep'}"
-    found = train("-m", f"resume={tmp_path / 'a'},{tmp_path / 'b'}", sweep, cwd=tmp_path, form=form)
-    assert found.stderr.count("no run there") == 2, found.stdout + found.stderr
+    found = train("-m", *REFUSED_IN_A_TRIAL, sweep, cwd=tmp_path, form=form)
+    assert found.stderr.count("no folder of mimic_iv_ecg") == 2, found.stdout + found.stderr
     assert {path.parent.name for path in (tmp_path / "sweep").glob("*/train.log")} == {"0", "1"}
 
 
@@ -112,17 +116,20 @@ def test_own_configurations_are_found_by_each_form_and_in_a_sweep(form: str, tmp
     own = tmp_path / "configs" / "optimizer"
     own.mkdir(parents=True)
     (own / "mine.yaml").write_text("defaults: [adamw, _self_]\nlr: 0.125\n")
-    (own / "adam.yaml").write_text("defaults: [adam_schema, _self_]\nlr: 0.25\n")
+    (own / "adam.yaml").write_text(
+        "defaults: [adam_schema, _self_]\nlr: 0.25\nweight_decay: 0\nbetas: [0.9, 0.99]\nfused: true\n"
+    )
     (own / "slip.yaml").write_text("defaults: [adamw, _self_]\nlrr: 0.125\n")
     folder = tmp_path / "sweep"
-    train("-m", "optimizer=mine,adam", "resume=nothing", f"hydra.sweep.dir={folder}", cwd=tmp_path, form=form)
-    composed = [folder / trial / ".hydra" / "resumed" / "config.yaml" for trial in ("0", "1")]
+    sweep = ("-m", "optimizer=mine,adam", "data.mimic_path=/nowhere", f"hydra.sweep.dir={folder}")
+    train(*sweep, cwd=tmp_path, form=form)
+    composed = [folder / trial / ".hydra" / "config.yaml" for trial in ("0", "1")]
     assert [yaml.safe_load(file.read_text())["optimizer"]["lr"] for file in composed] == [0.125, 0.25]
     assert f"{tmp_path / 'configs'} take precedence" in (folder / "0" / "train.log").read_text()
     refused = train("optimizer=slip", cwd=tmp_path, form=form)
-    assert refused.returncode == 1
-    assert "lrr" in refused.stderr
-    assert str(tmp_path / "configs") in refused.stderr
+    assert refused.returncode == 2
+    assert "optimizer/slip.yaml: there is no value" in refused.stderr
+    assert "Did you mean optimizer.lr?" in refused.stderr
 
 
 @pytest.mark.slow
@@ -148,10 +155,43 @@ def test_each_form_trains_in_two_processes(form: str, tmp_path: Path) -> None:
 
 
 def test_a_refused_configuration_has_no_traceback(tmp_path: Path) -> None:
-    found = train("optimizer.lrr=1", f"hydra.run.dir={tmp_path}")
-    assert found.returncode == 1
-    assert "lrr" in found.stderr
-    assert "Traceback" not in found.stderr
+    for slip in (
+        "optimizer.lrr=1",
+        "optimizer.lr=-1",
+        "model.weights=/nowhere.pth",
+        "data=table",
+        "+trainer.max_epoch=1",
+    ):
+        found = train(slip, "experiment=demo", f"hydra.run.dir={tmp_path / 'run'}", cwd=tmp_path)
+        assert found.returncode == 2, slip
+        assert len(found.stderr.strip().splitlines()) == 1, found.stderr
+        assert "Traceback" not in found.stderr
+        assert not list(tmp_path.iterdir()), slip
+
+
+def test_a_stranger_s_run_folder_and_configurations_run_nothing(tmp_path: Path) -> None:
+    """As typed, with everything a folder may hold that Hydra or this package reads."""
+    ran = tmp_path / "ran"
+    touch = {"_target_": "pathlib.Path.touch", "self": str(ran)}
+    run = tmp_path / "outputs"
+    (run / ".hydra").mkdir(parents=True)
+    content = {"callbacks": {"trap": touch}, "hydra": {"callbacks": {"trap": touch}}, "output_dir": str(run)}
+    content["trusted_targets"] = ["pathlib.Path.touch"]
+    for file in ("config.yaml", ".hydra/config.yaml", ".hydra/hydra.yaml"):
+        (run / file).write_text(yaml.safe_dump(content))
+    (run / ".hydra" / "overrides.yaml").write_text(
+        yaml.safe_dump(["+hydra.callbacks.trap._target_=pathlib.Path.touch"])
+    )
+    before = sorted(run.rglob("*"))
+    found = train(f"resume={run}", cwd=tmp_path)
+    assert found.returncode == 2
+    assert "callbacks.trap wants 'pathlib.Path.touch' to be run" in found.stderr
+    for flags in (["--config-dir", str(run / ".hydra"), "--config-name", "config"], ["--config-dir", str(run)]):
+        found = train(*flags, cwd=tmp_path)
+        assert found.returncode == 2, found.stderr
+        assert "config.yaml: " in found.stderr
+    assert not ran.exists()
+    assert sorted(run.rglob("*")) == before
 
 
 def test_a_sweep_runs_all_trials_and_a_failed_one_shows(small_root: Path, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import typer
 from rich.logging import RichHandler
 
 from ecgfounder_ft import __version__
-from ecgfounder_ft.errors import run_or_explain
+from ecgfounder_ft.errors import ExitCode, run_or_explain
 from ecgfounder_ft.memory import keep_freed_memory
 
 app = typer.Typer(
@@ -71,7 +71,7 @@ def simulate(
         from ecgfounder_ft.data.sources.simulated import write_selected_folders
 
         mimic, physionet = write_selected_folders(folder, load_label_map(labels), recordings, seed)
-        typer.echo(f'python train.py data.mimic_path="{mimic}" data.physionet_path="{physionet}"')
+        typer.echo(f'ecgfounder-ft train data.mimic_path="{mimic}" data.physionet_path="{physionet}"')
 
     run_or_explain(run)
 
@@ -109,7 +109,7 @@ def catalog(
 ) -> None:
     """List a dataset's recordings with their labels, and the evidence for each, in one Parquet table."""
 
-    def run() -> None:
+    def run() -> bool:
         from ecgfounder_ft.config.compose import compose_config, load_label_map, typed
         from ecgfounder_ft.data.catalog import describe_counts
         from ecgfounder_ft.data.sources.downloaded import downloaded_datasets
@@ -125,6 +125,10 @@ def catalog(
         if ptbxl_database is not None:
             settings.ptbxl_database = str(ptbxl_database)
         found = typed(known[name], settings).read(label_map)
+        if not len(found):
+            skipped = found.skipped["reason"].value_counts().to_dict()
+            typer.echo(f"no recording of {dataset} in {root}; skipped: {skipped or 'none found at all'}", err=True)
+            return False
         typer.echo(describe_counts(found.table, label_map))
         for note in found.notes:
             typer.echo(note)
@@ -135,13 +139,15 @@ def catalog(
             from ecgfounder_ft.report.catalog_report import write_catalog_report
 
             typer.echo(f"report: {write_catalog_report(found, label_map, output / f'{name}-report')}")
+        return True
 
-    run_or_explain(run)
+    if not run_or_explain(run):
+        raise typer.Exit(ExitCode.NO_RESULT)
 
 
 @app.command()
 def store(
-    overrides: Annotated[list[str], typer.Argument(help="As for train.py: data=merged data.max_samples=null ...")],
+    overrides: Annotated[list[str], typer.Argument(help="As for training: data=merged data.max_samples=null ...")],
     jobs: Annotated[int, typer.Option(help="SLURM jobs that do the work, as one array; 0: this machine does it.")] = 0,
     partition: Annotated[str | None, typer.Option(help="SLURM partition of the jobs.")] = None,
     minutes: Annotated[int, typer.Option(help="Time limit of each job.")] = 240,
@@ -149,7 +155,7 @@ def store(
         "outputs/store-build"
     ),
 ) -> None:
-    """Preprocess recordings ahead of training, here or on a SLURM cluster; train.py then finds them ready."""
+    """Preprocess recordings ahead of training, here or on a SLURM cluster; training then finds them ready."""
 
     def run() -> None:
         from ecgfounder_ft.config.compose import compose_config, typed
@@ -222,9 +228,12 @@ def predict(
     ] = None,
     trust: TRUST = None,
 ) -> None:
-    """Predict recordings as they are stored; leads, sampling rate and filters follow from the model."""
+    """Predict recordings as they are stored; leads, sampling rate and filters follow from the model.
 
-    def run() -> None:
+    Exit code 1: no recording has an answer; 2: it could not run.
+    """
+
+    def run() -> bool:
         from ecgfounder_ft.ecg.formats import recordings_in
         from ecgfounder_ft.files import write_csv
         from ecgfounder_ft.inference.finished_model import load_model
@@ -239,8 +248,10 @@ def predict(
         for row in skipped.itertuples():
             typer.echo(f"skipped {row.path}: {row.reason}: {row.detail}", err=True)
         typer.echo(f"{len(predictions)} recordings in {output}, {len(skipped)} skipped")
+        return bool(len(predictions))
 
-    run_or_explain(run)
+    if not run_or_explain(run):
+        raise typer.Exit(ExitCode.NO_RESULT)
 
 
 @app.command()

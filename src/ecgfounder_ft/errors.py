@@ -1,10 +1,23 @@
-"""Errors that a user can mend: told in words, without a traceback."""
+"""Errors that a user can mend: told in words, without a traceback; and the codes that commands end with."""
 
 import sys
 from collections.abc import Callable
+from enum import IntEnum
 from typing import TypeVar
 
 Result = TypeVar("Result")
+
+
+class ExitCode(IntEnum):
+    """What every command ends with, for scripts. Documented in ``docs/exit_codes.md``."""
+
+    DONE = 0
+    """The result is there."""
+    NO_RESULT = 1
+    """It ran, and no usable result came of it: no recording had an answer, or a trial of a sweep failed. Also Python's
+    own code for a fault of this package, which shows a traceback."""
+    REFUSED = 2
+    """Something that the user can mend; the last lines on standard error say what."""
 
 
 class ExplainedError(Exception):
@@ -19,13 +32,13 @@ def run_or_explain(run: Callable[[], Result], *, exit_on_error: bool = True) -> 
 
     Args:
         run: what to run.
-        exit_on_error: end the process with status 2 after such an error; False returns None instead, for a trial of a
-            sweep whose other trials shall run.
+        exit_on_error: end the process with :attr:`ExitCode.REFUSED` after such an error; False returns None instead,
+            for a trial of a sweep whose other trials shall run.
     """
     try:
         return run()
     except ExplainedError as error:
         print(f"\n{type(error).__name__.removesuffix('Error')}: {error}", file=sys.stderr)
         if exit_on_error:
-            sys.exit(2)
+            sys.exit(int(ExitCode.REFUSED))
         return None

@@ -17,6 +17,10 @@ _LIBRARY_CLASSES = re.compile(
 """Classes that stand right in these modules, so that no path leads through them to something else."""
 
 
+MOST_VALUES, DEEPEST = 200_000, 60
+"""Values of a file, and containers within containers; anchors of YAML can make a short file hold billions."""
+
+
 class UntrustedTargetError(ExplainedError):
     """A file that wants something instantiated which neither this package nor the user trusts."""
 
@@ -45,6 +49,26 @@ def targets_in(content: Any, path: str = "") -> Iterator[tuple[str, Any]]:
             yield from targets_in(value, f"{path}[{number}]")
 
 
+def require_bounded(content: Any, where: str) -> None:
+    """Refuse containers that hold more, or deeper, than any configuration, before anything walks through them.
+
+    Raises:
+        UntrustedTargetError: that says so.
+    """
+    waiting, seen = [(content, 0)], 0
+    while waiting:
+        value, depth = waiting.pop()
+        seen += 1
+        if seen > MOST_VALUES or depth > DEEPEST:
+            raise UntrustedTargetError(
+                f"{where}: more than {MOST_VALUES} values, or {DEEPEST} containers within one another; no configuration"
+            )
+        if isinstance(value, Mapping):
+            waiting += [(one, depth + 1) for one in value.values()]
+        elif isinstance(value, Sequence) and not isinstance(value, str | bytes):
+            waiting += [(one, depth + 1) for one in value]
+
+
 def refuse_untrusted(content: Any, own: Collection[str], trusted: Collection[str], where: str) -> None:
     """Refuse containers that name a target which is not trusted, or that could come to name one.
 
@@ -60,6 +84,7 @@ def refuse_untrusted(content: Any, own: Collection[str], trusted: Collection[str
     Raises:
         UntrustedTargetError: that names the target and where it stands.
     """
+    require_bounded(content, where)
     for path, target in targets_in(content):
         if isinstance(target, str) and (target in own or target in trusted or _LIBRARY_CLASSES.fullmatch(target)):
             continue

@@ -17,6 +17,7 @@ from ecgfounder_ft.errors import run_or_explain
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
+    from ecgfounder_ft.config.command_line import CommandLine
     from ecgfounder_ft.config.schema import Config
 
 
@@ -24,7 +25,7 @@ def main() -> None:
     """Train as ``sys.argv`` says; Hydra reads its overrides and flags from there.
 
     Raises:
-        SystemExit: with status 1 or 2, if the configuration is refused or the run fails.
+        SystemExit: with a code of :class:`~ecgfounder_ft.errors.ExitCode`, if it is refused or fails.
     """
     run_or_explain(_main)
 
@@ -38,7 +39,7 @@ def main_of_command(arguments: Sequence[str]) -> None:
     file; and both lack the word ``train``. So both name this module, which takes ``arguments`` alone.
 
     Raises:
-        SystemExit: with status 1 or 2, if the configuration is refused or the run fails.
+        SystemExit: with a code of :class:`~ecgfounder_ft.errors.ExitCode`, if it is refused or fails.
     """
     import __main__
 
@@ -69,11 +70,15 @@ def help_text() -> str:
 
 def _main() -> None:
     from ecgfounder_ft.config.compose import config_folder, own_config_folder, register_configurations
+    from ecgfounder_ft.config.preflight import looked_through
 
     folder = config_folder()
     if {"-h", "--help"} & set(sys.argv[1:]):
         print(help_text())  # Hydra's own takes seconds to compose
         return
+    line, configurations = looked_through(sys.argv[1:])
+    for config in configurations:
+        _require(config, line)
     import hydra
 
     register_configurations()
@@ -87,6 +92,19 @@ def _main() -> None:
         raise
 
 
+def _require(config: "DictConfig", line: "CommandLine") -> None:
+    """Refuse what could not run, before Hydra makes a folder for it."""
+    from ecgfounder_ft.runs.folder import RunFolder
+    from ecgfounder_ft.training.resume import configuration_of
+
+    if config.resume is not None:
+        configuration_of(RunFolder(Path(config.resume)), line.overrides, line.trusted_targets)
+    elif not line.multirun:  # a trial may run on another machine, and looks there
+        from ecgfounder_ft.training.requirements import require_trainable
+
+        require_trainable(cast("Config", config))
+
+
 def _train(config: "DictConfig") -> float | None:
     from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode
@@ -98,6 +116,7 @@ def _train(config: "DictConfig") -> float | None:
 def _run(config: "DictConfig") -> float | None:
     from hydra.core.hydra_config import HydraConfig
 
+    from ecgfounder_ft.config.command_line import trusted_in
     from ecgfounder_ft.config.compose import log_own_config_folder
     from ecgfounder_ft.runs.folder import RunFolder
     from ecgfounder_ft.training.resume import configuration_of
@@ -105,7 +124,7 @@ def _run(config: "DictConfig") -> float | None:
     log_own_config_folder()
     if config.resume is not None:
         overrides = HydraConfig.get().overrides.task
-        config = configuration_of(RunFolder(Path(config.resume)), overrides, config.trusted_targets)
+        config = configuration_of(RunFolder(Path(config.resume)), overrides, trusted_in(overrides))
     from ecgfounder_ft.training.experiment import run_experiment  # imports torch, which a refused resume never needs
 
     return run_experiment(cast("Config", config))

@@ -25,7 +25,7 @@ from ecgfounder_ft.finetune.strategy import Strategy
 from ecgfounder_ft.labels import LabelMap
 from ecgfounder_ft.losses.loss import Loss
 from ecgfounder_ft.train import help_text
-from ecgfounder_ft.training.build import _scheduler
+from ecgfounder_ft.training.build import scheduler_of
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 GROUPS = {
@@ -113,7 +113,7 @@ def test_every_choice_becomes_its_class(overrides: list[str]) -> None:
     optimizer = instantiate(config.optimizer, _partial_=True, _convert_="all")([torch.nn.Parameter(torch.zeros(2))])
     assert optimizer.param_groups[0]["lr"] == config.optimizer.lr
     assert optimizer.param_groups[0]["weight_decay"] == config.optimizer.weight_decay
-    scheduler = _scheduler(config.scheduler)(optimizer, 10)
+    scheduler = scheduler_of(config.scheduler)(optimizer, 10)
     assert scheduler.optimizer is optimizer
 
 

@@ -129,6 +129,7 @@ def test_a_stranger_s_configuration_runs_nothing(tmp_path: Path) -> None:
     file = run.path / "config.yaml"
     content = yaml.safe_load(file.read_text())
     trap = tmp_path / "ran"
+    touch = {"_target_": "pathlib.Path.touch", "self": str(trap)}
     for place in ("callbacks", "logger"):
         bad = {**content, place: {**content[place], "trap": {"_target_": "pathlib.Path.touch", "self": str(trap)}}}
         file.write_text(yaml.safe_dump(bad))
@@ -144,6 +145,17 @@ def test_a_stranger_s_configuration_runs_nothing(tmp_path: Path) -> None:
     file.write_text(yaml.safe_dump({**content, "optimizer": {**content["optimizer"], "lrr": 1}}))
     with pytest.raises(ConfigurationError, match="lrr"):
         configuration_of(run, [])
+    for bad in (
+        {"hydra": {"callbacks": {"trap": touch}}},
+        {"trusted_targets": ["pathlib.Path.touch"], "logger": {"trap": touch}},
+        {"optimizer": {"_target_": "torch.optim.SGD", "lr": touch}},
+        {"model": {**content["model"], "architecture": {"_target_": "torch.nn.Sequential", "_args_": [[touch]]}}},
+        {"scheduler": {**touch, "_partial_": True}},
+        {"data": {**content["data"], "mimic_path": "${oc.env:HOME}"}},
+    ):
+        file.write_text(yaml.safe_dump({**content, **bad}))
+        with pytest.raises((UntrustedTargetError, ConfigurationError)):
+            configuration_of(run, [])
     mine = {**content, "callbacks": {**content["callbacks"], "mine": {"_target_": "my_package.Mine", "a": 1}}}
     file.write_text(yaml.safe_dump(mine))
     assert configuration_of(run, [], ["my_package.Mine"]).callbacks.mine.a == 1

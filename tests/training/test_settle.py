@@ -87,7 +87,6 @@ def test_a_resumed_run_keeps_the_learning_rate_that_was_found(small_root: Path, 
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        (["data.batch_size=large"], r"data\.batch_size is 'large'"),
         (
             ["monitor.name=validation/macro_auroc"],
             r"of validation/macro_auroc the higher is better: set monitor.mode=max",

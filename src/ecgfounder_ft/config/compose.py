@@ -6,14 +6,19 @@ more choice of its group, or takes the place of the package's file of the same n
 
 import logging
 from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
+import yaml
 from hydra.core.config_search_path import ConfigSearchPath, SearchPathQuery
+from hydra.errors import HydraException
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
-from ecgfounder_ft.config.schema import register_schemas
+from ecgfounder_ft.config.schema import register_schemas, schemas
+from ecgfounder_ft.config.slips import explain, plain_words
 from ecgfounder_ft.errors import ExplainedError
 from ecgfounder_ft.labels import LabelMap
 
@@ -22,8 +27,12 @@ log = logging.getLogger(__name__)
 Settings = TypeVar("Settings")
 
 
-class ConfigurationError(ExplainedError):
-    """A configuration that cannot be composed."""
+UNREADABLE = (HydraException, OmegaConfBaseException, yaml.YAMLError, ValueError, TypeError, AttributeError, OSError)
+"""What Hydra and those beneath it raise for a file or a line that makes no configuration."""
+
+
+class ConfigurationError(ExplainedError, ValueError):
+    """A configuration that cannot be composed, or holds what cannot be meant."""
 
 
 def config_folder() -> Path:
@@ -55,8 +64,6 @@ def choices() -> dict[str, list[str]]:
 
     Files whose names are not choices but parts of other files say so in their first line (``# part:``).
     """
-    import yaml
-
     defaults = {}
     for entry in yaml.safe_load((config_folder() / "train.yaml").read_text(encoding="utf-8"))["defaults"]:
         if isinstance(entry, dict):
@@ -77,7 +84,7 @@ def choices() -> dict[str, list[str]]:
 
 
 def _is_part(file: Path) -> bool:
-    with file.open(encoding="utf-8") as stream:
+    with file.open(encoding="utf-8", errors="replace") as stream:
         return stream.readline().startswith("# part:")
 
 
@@ -120,24 +127,80 @@ def compose_config(overrides: Sequence[str] = ()) -> DictConfig:
         ConfigurationError: if an override names what does not exist.
     """
     from hydra import compose, initialize_config_dir
-    from hydra.errors import HydraException
 
     register_configurations()
     log_own_config_folder()
-    with initialize_config_dir(str(config_folder()), version_base="1.3"):
-        try:
+    try:
+        with initialize_config_dir(str(config_folder()), version_base="1.3"):
             config = compose("train", overrides=list(overrides), return_hydra_config=False)
-        except HydraException as error:
-            raise ConfigurationError(str(error)) from error
+    except UNREADABLE as error:
+        raise ConfigurationError(explained(error, overrides)) from error
     if OmegaConf.is_missing(config, "output_dir") or OmegaConf.is_interpolation(config, "output_dir"):
         config.output_dir = "outputs"  # the run folder is Hydra's to name, and there is no run
     return config
 
 
+def explained(error: Exception, overrides: Sequence[str]) -> str:
+    """What Hydra or OmegaConf refuses of overrides or of a file, in the user's words."""
+    return explain(error, overrides, choices, lambda: keys_of(overrides), choices_with)
+
+
+def choices_with(key: str) -> list[str]:
+    """The choices, as typed, that have a dotted key: ``finetune.rank`` is there with ``finetune=lora``."""
+    group, _, name = key.rpartition(".")
+    group = group.replace(".", "/")
+    return [
+        f"{group}={schema.removesuffix('_schema')}"
+        for schema, settings in schemas().get(group, {}).items()
+        if name in {entry.name for entry in fields(settings)} and schema.removesuffix("_schema") in _names(group)
+    ]
+
+
+def _names(group: str) -> set[str]:
+    return {name.rstrip("*") for name in choices().get(group, ())}
+
+
+def keys_of(overrides: Sequence[str]) -> list[str]:
+    """Every dotted key of the configuration that the choices among some overrides make, or else of the shipped one."""
+    from hydra import compose, initialize_config_dir
+
+    register_configurations()
+    groups = choices()
+    chosen = [one for one in overrides if one.partition("=")[0] in groups]
+    for attempt in (chosen, []):
+        with initialize_config_dir(str(config_folder()), version_base="1.3"):
+            try:
+                config = compose("train", overrides=attempt, return_hydra_config=True)
+            except UNREADABLE:
+                continue
+        return _paths(OmegaConf.to_container(config, resolve=False))
+    return []
+
+
+def _paths(content: Any, path: str = "") -> list[str]:
+    found = [path] if path else []
+    if isinstance(content, dict):
+        for key, value in content.items():
+            found += _paths(value, f"{path}.{key}" if path else str(key))
+    return found
+
+
 def typed(settings: type[Settings], node: Any) -> Settings:
-    """The object of a class of settings that a configuration node describes, composed or read from a file."""
-    content = OmegaConf.to_container(node, resolve=True)
-    return cast(Settings, OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(settings), content)))
+    """The object of a class of settings that a configuration node describes, composed or read from a file.
+
+    Raises:
+        ConfigurationError: if a key or value is none of that class.
+    """
+    try:
+        content = OmegaConf.to_container(node, resolve=True)
+        return cast(Settings, OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(settings), content)))
+    except ExplainedError:
+        raise
+    except OmegaConfBaseException as error:
+        key = getattr(error, "full_key", None)
+        raise ConfigurationError(f"{key}: {plain_words(str(error))}" if key else plain_words(str(error))) from error
+    except (ValueError, TypeError) as error:
+        raise ConfigurationError(str(error)) from error
 
 
 def load_label_map(name: str) -> LabelMap:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from ecgfounder_ft.errors import ExplainedError
 from ecgfounder_ft.evaluation.calibration import Calibration
 from ecgfounder_ft.files import whole_file
+from ecgfounder_ft.model.bfloat16 import require_bfloat16
 from ecgfounder_ft.model.card import CARD_KEY, ModelCard
 from ecgfounder_ft.model.network import Network
 
@@ -78,24 +79,27 @@ def load_model(path: Path, device: str = "cpu", bf16: bool = False, trusted: Col
         ModelFileError: if there is no file, or it carries no record.
         UntrustedTargetError: if it is of a network that is neither ours nor trusted.
         DeviceError: if the device is unknown or absent.
+        PrecisionError: if it has no instructions for bfloat16.
     """
     if device not in ("cpu", "cuda", "auto"):
         raise DeviceError(f"device is {device!r}, expected cpu, cuda or auto")
     if device == "cuda" and not torch.cuda.is_available():
         raise DeviceError("device is cuda, but torch finds no CUDA device here; use cpu or auto")
+    chosen = "cuda" if device != "cpu" and torch.cuda.is_available() else "cpu"
+    if bf16:
+        require_bfloat16(chosen, "--bf16")
     file = path / WEIGHTS_FILE if path.is_dir() else path
     if not file.is_file():
         raise ModelFileError(f"{file}: no such file; expected a run's folder, its model.pth or a checkpoint of it")
     content = torch.load(file, map_location="cpu", weights_only=True)
     if CARD_KEY not in content:
         raise ModelFileError(
-            f"{file}: carries no record of its label map and preprocessing; was it written by train.py?"
+            f"{file}: carries no record of its label map and preprocessing; was it written by a training?"
         )
     card = ModelCard.from_dict(content[CARD_KEY])
     net = card.build_network(trusted, where=str(file))
     own = net.state_dict()
     net.load_state_dict({key: value for key, value in net.own_tensors(content["state_dict"]).items() if key in own})
-    chosen = "cuda" if device != "cpu" and torch.cuda.is_available() else "cpu"
     return FinishedModel(net.eval().to(chosen), card, bf16)
 
 

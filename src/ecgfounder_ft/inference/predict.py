@@ -75,4 +75,5 @@ def predict_files(
             row |= {f"probability_{code}": float(value) for code, value in zip(codes, found, strict=True)}
             row |= {f"decision_{code}": int(choice) for code, choice in zip(codes, decided, strict=True)}
             rows.append(row)
-    return pd.DataFrame(rows), pd.DataFrame(skipped, columns=["path", "reason", "detail"])
+    columns = ["path", *(f"{what}_{code}" for what in ("probability", "decision") for code in codes)]
+    return pd.DataFrame(rows, columns=columns), pd.DataFrame(skipped, columns=["path", "reason", "detail"])

@@ -98,7 +98,7 @@ def build_classifier(config: Config, model: Model, data: PreparedData, inputs: I
     training = Training(
         loss=loss,
         optimizer=cast(Any, instantiate(config.optimizer, _partial_=True, _convert_="all")),
-        scheduler=_scheduler(config.scheduler),
+        scheduler=scheduler_of(config.scheduler),
         monitor=config.monitor.name,
         balance=balance,
         augment=inputs.augment,
@@ -140,8 +140,11 @@ def plain(config: Any) -> dict[str, Any]:
     return cast(dict[str, Any], OmegaConf.to_container(cast(DictConfig, config), resolve=True))
 
 
-def _scheduler(config: Any) -> Callable[[torch.optim.Optimizer, int], Any]:
-    """Ours are told their number of steps, others only if they ask for it."""
+def scheduler_of(config: Any) -> Callable[[torch.optim.Optimizer, int], Any]:
+    """What makes a schedule for an optimizer and a number of steps.
+
+    Ours are told their number of steps, others only if they ask for it.
+    """
     build = instantiate(config, _partial_=True)
     if inspect.isclass(build.func) and issubclass(build.func, Schedule):
         return cast(Schedule, build())

@@ -8,6 +8,8 @@ from omegaconf import OmegaConf
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
 from ecgfounder_ft.config.schema import Config
+from ecgfounder_ft.inference.finished_model import DeviceError
+from ecgfounder_ft.model.bfloat16 import PrecisionError, has_bfloat16, require_bfloat16
 
 
 def is_main_process() -> bool:
@@ -26,12 +28,37 @@ def choose_precision(wanted: str, accelerator: str) -> str:
         return wanted
     if choose_accelerator(accelerator) == "cpu":
         return "32-true"
-    return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "16-mixed"
+    return "bf16-mixed" if has_bfloat16("cuda") else "16-mixed"
 
 
 def lower_precision(precision: str) -> torch.dtype | None:
     """The lower precision of mixed-precision training; None: float32."""
     return {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}.get(precision)
+
+
+def require_device(config: Config) -> None:
+    """Refuse a device that is not there, and a precision that it cannot compute in.
+
+    Raises:
+        DeviceError: if torch does not find the device, or so many of them.
+        PrecisionError: if the device has no instructions for the precision.
+    """
+    wanted, precision = config.trainer.accelerator, config.trainer.precision
+    if wanted in ("gpu", "cuda") and not torch.cuda.is_available():
+        built = "" if torch.version.cuda else f"; torch {torch.__version__} is built without CUDA"
+        raise DeviceError(
+            f"trainer.accelerator={wanted}: torch finds no CUDA device here{built}. Type trainer.accelerator=cpu, or "
+            "auto, which takes one where there is one"
+        )
+    accelerator = choose_accelerator(wanted)
+    devices = config.trainer.devices
+    count = max([int(one) + 1 for one in devices]) if OmegaConf.is_list(devices) else devices
+    if accelerator == "cuda" and isinstance(count, int) and count > torch.cuda.device_count():
+        raise DeviceError(f"trainer.devices={devices}: torch finds {torch.cuda.device_count()} CUDA device(s) here")
+    if precision == "bf16-mixed":
+        require_bfloat16(accelerator, f"trainer.precision={precision}")
+    if precision == "16-mixed" and accelerator == "cpu":
+        raise PrecisionError(f"trainer.precision={precision}: for CUDA devices alone; type trainer.precision=auto")
 
 
 def has_several_devices(config: Config) -> bool:

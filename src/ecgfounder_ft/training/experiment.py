@@ -30,9 +30,10 @@ from ecgfounder_ft.training.device import allow_tf32, is_main_process, quieten
 from ecgfounder_ft.training.fit import Trained, fit
 from ecgfounder_ft.training.monitor import direction_of
 from ecgfounder_ft.training.random_encoder import probe_random_encoder
+from ecgfounder_ft.training.requirements import require_trainable
 from ecgfounder_ft.training.results import log_results, print_summary
 from ecgfounder_ft.training.resume import require_same_meaning, show_changes
-from ecgfounder_ft.training.settle import Settled, TrainingPlan, refuse_contradictions, settle
+from ecgfounder_ft.training.settle import Settled, TrainingPlan, settle
 from ecgfounder_ft.training.strategy_table import print_strategy
 from ecgfounder_ft.training.wise_ft import copy_of_state, print_wise_ft
 
@@ -52,7 +53,7 @@ def run_experiment(config: Config, callbacks: Sequence[pl.Callback] = ()) -> flo
     Raises:
         ExplainedError: whatever a user can mend, told in words.
     """
-    refuse_contradictions(config)
+    require_trainable(config)
     keep_freed_memory()
     folder = RunFolder(Path(config.output_dir))
     folder.create()

@@ -100,7 +100,6 @@ def refuse_contradictions(config: Config) -> None:
         SeveralDevicesError: if several devices are asked for what one alone can do.
         MonitorError: if a metric does not exist, or its direction is stated the wrong way round.
     """
-    chosen_batch_size(config)
     require_direction(config.monitor.name, config.monitor.mode)
     direction_of(config.optimized_metric)
     chosen = config.augment
@@ -208,17 +207,8 @@ def settle(config: Config, model: Model, data: PreparedData, earlier: TrainingPl
 
 
 def chosen_batch_size(config: Config) -> int | None:
-    """``data.batch_size``, None while it is ``auto``.
-
-    Raises:
-        ConfigurationError: if it is neither ``auto`` nor a number above 0.
-    """
-    size = config.data.batch_size
-    if size == "auto":
-        return None
-    if not isinstance(size, int) or size < 1:
-        raise ConfigurationError(f"data.batch_size is {size!r}, expected a number of recordings or auto")
-    return size
+    """``data.batch_size``, None while it is ``auto``."""
+    return None if config.data.batch_size == "auto" else int(config.data.batch_size)
 
 
 def explain_out_of_memory(config: Config, error: torch.OutOfMemoryError) -> str:

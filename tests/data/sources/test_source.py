@@ -157,8 +157,8 @@ def test_what_a_folder_does_not_say_is_absent_or_unknown_as_wished(tmp_path: Pat
         selected = settings_of("selected", mimic_path=str(tmp_path), physionet_path=None, unlisted=unlisted)
         states = targets(read_catalog(selected, label_map).table, label_map)[0].tolist()
         assert states == [PRESENT] + [state] * (len(label_map) - 1)
-    with pytest.raises(NoDataError, match=r"data\.unlisted is 'maybe', expected one of: absent, unknown"):
-        read_catalog(replace(selected, unlisted="maybe"), label_map)
+    with pytest.raises(ValueError, match=r"data\.unlisted is 'maybe', expected one of: absent, unknown"):
+        replace(selected, unlisted="maybe")
 
 
 def test_the_merged_source_needs_a_dataset(tmp_path: Path, label_map: LabelMap) -> None:

@@ -1,13 +1,14 @@
 """Checkpoints by name: downloaded once and checked, shipped with the project, or a file."""
 
 import hashlib
+import logging
 from pathlib import Path
 
 import pytest
 
 from ecgfounder_ft.model.checkpoints import WeightsError
 from ecgfounder_ft.model.ecgfounder import published
-from ecgfounder_ft.model.ecgfounder.published import SHIPPED, PublishedCheckpoint, find_weights
+from ecgfounder_ft.model.ecgfounder.published import SHIPPED, PublishedCheckpoint, find_weights, require_weights
 
 
 def test_without_network_and_file_one_error_says_which_file_to_put_where(
@@ -38,6 +39,23 @@ def test_downloads_once_and_checks_the_digest(tmp_path: Path, monkeypatch: pytes
     assert calls == [("PKUDigitalHealth/ECGFounder", "good.pth")]
     with pytest.raises(WeightsError, match=f"sha256 {digest}, expected 0000"):
         find_weights("changed", tmp_path)
+
+
+def test_retries_are_said_once_and_nothing_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(repository: str, file: str, local_dir: Path) -> str:
+        local_dir.mkdir()
+        for attempt in range(5):
+            logging.getLogger("huggingface_hub.utils._http").warning("Retrying in 1s [Retry %d/5].", attempt)
+        raise ConnectionError("no route to the host")
+
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", fail)
+    with pytest.raises(WeightsError, match=r"could not be downloaded \(no route to the host\)"):
+        require_weights("12_lead_ECGFounder", tmp_path / "checkpoint", leads=12)
+    said = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+    assert said == ["huggingface.co does not answer; trying again for half a minute"]
+    assert not list(tmp_path.iterdir())
 
 
 def test_an_unknown_name_lists_the_published_ones(tmp_path: Path) -> None:

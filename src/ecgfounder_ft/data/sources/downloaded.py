@@ -40,6 +40,17 @@ class DownloadedFolder(ABC):
             CatalogError: if the files in it are not what they should be.
         """
 
+    def require_folder(self) -> None:
+        """Look for the folder.
+
+        Raises:
+            FolderNotFoundError: if there is none.
+        """
+        from ecgfounder_ft.data.catalog import existing_folder
+
+        if self.root is not None:
+            existing_folder(self.root, f"{self.dataset} recordings", "Set its root to the folder as downloaded")
+
     def unchanged_while(self) -> object:
         """A JSON value that stays the same as long as the saved catalog is up to date.
 
@@ -75,6 +86,10 @@ class DownloadedDataset(DownloadedFolder, DataSource):
     """The folder, as downloaded."""
     catalogs: str
     """Folder of the saved catalogs."""
+
+    def require(self, label_map: LabelMap, minimum: int) -> None:
+        """Look for the folder."""
+        self.require_folder()
 
     def read(self, label_map: LabelMap) -> Catalog:
         """Read the dataset, or its saved catalog."""

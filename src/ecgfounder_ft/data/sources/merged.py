@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ecgfounder_ft.data.sources.downloaded import DownloadedFolder
 from ecgfounder_ft.data.sources.mimic_iv_ecg import MimicIvEcgFolder
 from ecgfounder_ft.data.sources.physionet2021 import Physionet2021Folder
 from ecgfounder_ft.data.sources.source import DataSource
@@ -37,9 +38,22 @@ class Merged(DataSource):
         """
         from ecgfounder_ft.data.catalog import merge_catalogs
 
-        given = [dataset for dataset in (self.mimic_iv_ecg, self.physionet2021) if dataset.root is not None]
+        return merge_catalogs([dataset.catalog(label_map, Path(self.catalogs)) for dataset in self._given()], label_map)
+
+    def require(self, label_map: LabelMap, minimum: int) -> None:
+        """Look for the folders that are given.
+
+        Raises:
+            FileNotFoundError: if none is.
+        """
+        for dataset in self._given():
+            dataset.require_folder()
+
+    def _given(self) -> list[DownloadedFolder]:
+        both: tuple[DownloadedFolder, ...] = (self.mimic_iv_ecg, self.physionet2021)
+        given = [dataset for dataset in both if dataset.root is not None]
         if not given:
             raise FileNotFoundError(
                 "data=merged without a dataset: set data.mimic_iv_ecg.root, data.physionet2021.root, or both"
             )
-        return merge_catalogs([dataset.catalog(label_map, Path(self.catalogs)) for dataset in given], label_map)
+        return given

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from ecgfounder_ft.data.sources.mimic_iv_ecg import MIMIC_IV_ECG
 from ecgfounder_ft.data.sources.physionet2021 import ONE_RECORDING_PER_PATIENT, PHYSIONET_2021, constituent_of
-from ecgfounder_ft.data.sources.source import DataSource, NoDataError
+from ecgfounder_ft.data.sources.source import DataSource
 from ecgfounder_ft.labels import ABSENT, PRESENT, UNKNOWN, LabelMap, folder_key
 
 if TYPE_CHECKING:
@@ -42,16 +42,24 @@ class Selected(DataSource):
     unlisted: str
     """``absent`` or ``unknown``: what the conditions are for whose folders a recording does not lie in."""
 
-    def read(self, label_map: LabelMap) -> Catalog:
-        """Read the headers in both folders.
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.unlisted not in UNLISTED:
+            raise ValueError(f"data.unlisted is {self.unlisted!r}, expected one of: {', '.join(UNLISTED)}")
+
+    def require(self, label_map: LabelMap, minimum: int) -> None:
+        """Look for the folders that are given.
 
         Raises:
-            NoDataError: if ``unlisted`` is neither.
+            FolderNotFoundError: if one is not there.
+            CatalogError: if none is given.
         """
+        selected_folders(self.mimic_path, self.physionet_path)
+
+    def read(self, label_map: LabelMap) -> Catalog:
+        """Read the headers in both folders."""
         from ecgfounder_ft.data.catalog import state_column, targets
 
-        if self.unlisted not in UNLISTED:
-            raise NoDataError(f"data.unlisted is '{self.unlisted}', expected one of: {', '.join(UNLISTED)}")
         catalog = read_selected_folders(self.mimic_path, self.physionet_path, label_map)
         if self.unlisted == "unknown":
             return catalog
@@ -84,9 +92,25 @@ def read_selected_folders(
         FolderNotFoundError: if a folder that was given does not exist.
         CatalogError: if neither folder is given.
     """
-    from ecgfounder_ft.data.catalog import CatalogError, existing_folder, merge_catalogs
+    from ecgfounder_ft.data.catalog import merge_catalogs
 
     catalogs = []
+    for dataset, root in selected_folders(mimic_path, physionet_path).items():
+        cache = None if header_cache is None else header_cache.with_suffix(f".{dataset}.parquet")
+        catalogs.append(_read_dataset(dataset, root, label_map, cache))
+    return merge_catalogs(catalogs, label_map)
+
+
+def selected_folders(mimic_path: Path | str | None, physionet_path: Path | str | None) -> dict[str, Path]:
+    """Dataset to its folder, of those that are given.
+
+    Raises:
+        FolderNotFoundError: if a folder that was given does not exist.
+        CatalogError: if neither folder is given.
+    """
+    from ecgfounder_ft.data.catalog import CatalogError, existing_folder
+
+    found = {}
     for dataset, folder, option in (
         (MIMIC_IV_ECG, mimic_path, "data.mimic_path"),
         (PHYSIONET_2021, physionet_path, "data.physionet_path"),
@@ -96,12 +120,10 @@ def read_selected_folders(
                 f"Set {option} to the folder that holds one folder per condition, "
                 f"or {option}=null to do without this dataset"
             )
-            root = existing_folder(folder, f"{dataset} recordings", advice)
-            cache = None if header_cache is None else header_cache.with_suffix(f".{dataset}.parquet")
-            catalogs.append(_read_dataset(dataset, root, label_map, cache))
-    if not catalogs:
+            found[dataset] = existing_folder(folder, f"{dataset} recordings", advice)
+    if not found:
         raise CatalogError("no dataset: give data.mimic_path, data.physionet_path, or both")
-    return merge_catalogs(catalogs, label_map)
+    return found
 
 
 def _read_dataset(dataset: str, root: Path, label_map: LabelMap, header_cache: Path | None) -> Catalog:

@@ -51,6 +51,24 @@ class Simulated(Selected):
     seed: int
     """Of the simulation."""
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.recordings_per_condition < 2:
+            raise ValueError(
+                f"data.recordings_per_condition is {self.recordings_per_condition}, expected 2 or more: one per dataset"
+            )
+
+    def require(self, label_map: LabelMap, minimum: int) -> None:
+        """Whether every condition can be simulated.
+
+        Raises:
+            ValueError: if one cannot.
+        """
+        from ecgfounder_ft.ecg.simulator import check_conditions
+
+        for code in label_map.codes:
+            check_conditions([code])
+
     def read(self, label_map: LabelMap) -> Catalog:
         """Simulate the recordings, unless they are there, and read them as if a user had sorted them."""
         write_selected_folders(Path(self.root), label_map, self.recordings_per_condition, self.seed)

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from ecgfounder_ft.data.catalog import Catalog
 
 
+IMBALANCE = ("none", "balanced_sampler", "pos_weight")
+"""What can be done about rare conditions in training."""
+
+
 class NoDataError(ExplainedError):
     """No recordings where the configuration says."""
 
@@ -48,6 +52,30 @@ class DataSource(ABC):
     store: str
     """Folder of the signal store."""
 
+    def __post_init__(self) -> None:
+        size = self.batch_size
+        if size != "auto" and not (isinstance(size, int) and not isinstance(size, bool) and size >= 1):
+            raise ValueError(f"data.batch_size is {size!r}, expected a number of recordings or auto")
+        for name in ("max_samples", "max_evaluation_recordings", "workers"):
+            value, least = getattr(self, name), 0 if name == "workers" else 1
+            if value is not None and value < least:
+                every = "one per core" if name == "workers" else "all"
+                raise ValueError(f"data.{name} is {value}, expected {least} or more, or null: {every}")
+        if self.imbalance not in IMBALANCE:
+            raise ValueError(f"data.imbalance is {self.imbalance!r}, expected one of: {', '.join(IMBALANCE)}")
+
+    def require(self, label_map: LabelMap, minimum: int) -> None:  # noqa: B027 - some have nothing to look for
+        """Look, before anything is read, for what can be missed at a glance: folders, columns of a table.
+
+        Args:
+            label_map: the conditions.
+            minimum: recordings of each condition that will be asked for.
+
+        Raises:
+            FileNotFoundError: if there is nothing where the settings say.
+            ExplainedError: if what is there is not what it should be.
+        """
+
     @abstractmethod
     def read(self, label_map: LabelMap) -> Catalog:
         """The catalog of the recordings, with the states of the label map's conditions.
@@ -78,6 +106,29 @@ def source_named(name: str) -> type[DataSource]:
     return known[name]
 
 
+def require_data(source: DataSource, label_map: LabelMap, minimum: int) -> None:
+    """Refuse, before anything is made, a source whose folders or table cannot be what is meant.
+
+    Raises:
+        NoDataError: if there is nothing where the settings say.
+        ExplainedError: if what is there is not what it should be.
+    """
+    try:
+        source.require(label_map, minimum)
+    except FileNotFoundError as error:
+        raise NoDataError(_advice(error)) from error
+    except ValueError as error:
+        raise NoDataError(str(error)) from error
+
+
+def _advice(error: FileNotFoundError) -> str:
+    return (
+        f"{error}\n\nThe datasets are MIMIC-IV-ECG (https://physionet.org/content/mimic-iv-ecg) and PhysioNet/CinC "
+        "2021 (https://physionet.org/content/challenge-2021).\n"
+        "To see the project at work without any data: ecgfounder-ft train experiment=demo"
+    )
+
+
 def read_catalog(source: DataSource, label_map: LabelMap) -> Catalog:
     """The catalog of a source, with at least one recording.
 
@@ -87,11 +138,7 @@ def read_catalog(source: DataSource, label_map: LabelMap) -> Catalog:
     try:
         catalog = source.read(label_map)
     except FileNotFoundError as error:
-        raise NoDataError(
-            f"{error}\n\nThe datasets are MIMIC-IV-ECG (https://physionet.org/content/mimic-iv-ecg) and PhysioNet/CinC "
-            "2021 (https://physionet.org/content/challenge-2021).\n"
-            "To see the project at work without any data: python train.py experiment=demo"
-        ) from error
+        raise NoDataError(_advice(error)) from error
     if not len(catalog):
         reasons = catalog.skipped["reason"].value_counts()
         skipped = "; ".join(f"{count} x {reason}" for reason, count in reasons.items()) or "none found at all"

@@ -5,6 +5,9 @@ with ``state_dict`` beside the training state it was saved with.
 """
 
 import logging
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -69,6 +72,26 @@ def find_weights(weights: str, folder: Path) -> Path:
     return path
 
 
+def require_weights(weights: str, folder: Path, leads: int) -> None:
+    """Look for a checkpoint before anything else is done; a published one that is not there is downloaded.
+
+    Args:
+        weights, folder: as for :func:`find_weights`.
+        leads: that the network will read.
+
+    Raises:
+        WeightsError: if it is not there and cannot be had, or was trained on another number of leads.
+    """
+    published = PUBLISHED.get(weights.removesuffix(".pth"))
+    if published is not None and published.leads != leads:
+        other = {1: "model=1lead", 12: "model=12lead"}.get(leads, "model.weights=null")
+        raise WeightsError(
+            f"model.weights={weights} was trained on {published.leads} lead(s), and model.leads names {leads}; "
+            f"type {other}"
+        )
+    find_weights(weights, folder)
+
+
 def download(published: PublishedCheckpoint, folder: Path) -> Path:
     """Download a published checkpoint into ``folder``. huggingface_hub tries again and resumes what was interrupted.
 
@@ -78,16 +101,48 @@ def download(published: PublishedCheckpoint, folder: Path) -> Path:
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
-    target = folder / published.file
+    target, was_there = folder / published.file, folder.exists()
     log.info("Downloading %s from huggingface.co/%s to %s", published.file, REPOSITORY, target)
     try:
-        return Path(hf_hub_download(REPOSITORY, published.file, local_dir=folder))
+        with _one_message_of_retries():
+            return Path(hf_hub_download(REPOSITORY, published.file, local_dir=folder))
     except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
+        if not was_there and not any(folder.rglob("*.incomplete")):  # those go on where they stopped
+            shutil.rmtree(folder, ignore_errors=True)
         raise WeightsError(
-            f"{published.file} is not at {target.absolute()} and could not be downloaded ({first_line(error)}). "
+            f"{published.file} is not at {target.absolute()} and could not be downloaded ({_reason(error)}). "
             f"Download it from https://huggingface.co/{REPOSITORY} on a machine with a network and put it at "
             f"{target.absolute()}, or start without it: model.weights=null, or experiment=demo"
         ) from error
+
+
+@contextmanager
+def _one_message_of_retries() -> Iterator[None]:
+    """huggingface_hub says each failed attempt in two lines, and both of them twice; one line says enough."""
+
+    class Once(logging.Handler):
+        said = False
+
+        def emit(self, record: logging.LogRecord) -> None:
+            if record.levelno >= logging.WARNING and not self.said:
+                self.said = True
+                log.warning("huggingface.co does not answer; trying again for half a minute")
+
+    library = logging.getLogger("huggingface_hub")
+    handlers, propagates = library.handlers, library.propagate
+    library.handlers, library.propagate = [Once()], False
+    try:
+        yield
+    finally:
+        library.handlers, library.propagate = handlers, propagates
+
+
+def _reason(error: Exception) -> str:
+    """The error that a download ended in, rather than the advice that stands above it."""
+    cause: BaseException = error
+    while cause.__cause__ is not None:
+        cause = cause.__cause__
+    return first_line(cause if isinstance(cause, Exception) else error)
 
 
 def _shipped(name: str) -> Path:

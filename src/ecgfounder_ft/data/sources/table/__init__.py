@@ -23,6 +23,16 @@ class Table(DataSource):
     root: str | None
     """Folder that relative paths start from and that no path may leave; None: the table's own folder."""
 
+    def require(self, label_map: LabelMap, minimum: int) -> None:
+        """Look at the names of the columns.
+
+        Raises:
+            CatalogError: if the file cannot be read, or its columns cannot be meant.
+        """
+        from ecgfounder_ft.data.sources.table.reading import require_columns
+
+        require_columns(self.path, label_map, minimum)
+
     def read(self, label_map: LabelMap) -> Catalog:
         """Read the table and the headers that it names."""
         from ecgfounder_ft.data.sources.table.reading import read_table

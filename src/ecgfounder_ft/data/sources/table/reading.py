@@ -108,6 +108,30 @@ def read_table(
     return Catalog(build_table(rows, label_map), skipped_table([*skipped, *reading.errors]), tuple(notes))
 
 
+def require_columns(path: Path | str, label_map: LabelMap, minimum: int) -> None:
+    """Refuse a table whose columns cannot be meant, before its recordings are looked at.
+
+    Args:
+        path: a CSV or Parquet file.
+        label_map: the conditions that its columns may name.
+        minimum: recordings of each condition that will be asked for; with 0, conditions may have no column.
+
+    Raises:
+        CatalogError: that says what to do.
+    """
+    file = Path(path).expanduser().absolute()
+    given = _read_file(file)
+    _check_columns(given, file, label_map)
+    missing = [code for code in label_map.codes if code not in given]
+    if missing and minimum > 0:
+        there = [code for code in label_map.codes if code in given]
+        raise CatalogError(
+            f"{file}: no column for {', '.join(missing)} of label map '{label_map.name}', which needs {minimum} "
+            f"recording(s) of each. If {', '.join(there)} are all that you want, write them into "
+            "configs/labels/mine.yaml and type labels=mine (docs/data.md)"
+        )
+
+
 def _read_file(file: Path) -> pd.DataFrame:
     """All columns as text, blanks and missing values as empty text."""
     if not file.is_file():
@@ -122,7 +146,20 @@ def _read_file(file: Path) -> pd.DataFrame:
             table = pd.read_csv(file, dtype=str, keep_default_na=False, encoding="utf-8-sig", skipinitialspace=True)
     except (ValueError, OSError, pa.ArrowException) as error:
         raise CatalogError(f"{file} cannot be read as a table: {error}") from error
+    if len(table.columns) == 1 and (separator := _separator_in(str(table.columns[0]))):
+        raise CatalogError(
+            f"{file}: its columns are separated by {separator}, expected commas. Save it as CSV with commas "
+            "(pandas: to_csv(..., sep=','))"
+        )
+    if table.empty:
+        raise CatalogError(f"{file}: no row below the names of the columns; expected one for each recording")
     return table.apply(lambda column: column.str.strip()).rename(columns=lambda name: str(name).strip())
+
+
+def _separator_in(line: str) -> str:
+    """Name of what most likely separates the names in a line that no comma separates; empty where nothing does."""
+    names = {";": "semicolons", "\t": "tabs", "|": "bars"}
+    return next((name for mark, name in names.items() if mark in line), "")
 
 
 def _check_columns(given: pd.DataFrame, file: Path, label_map: LabelMap) -> list[str]:
