@@ -7,7 +7,7 @@ BIN := .venv/bin
 # two test processes with one thread each are faster on small machines than one process with many
 JOBS ?= 2
 
-.PHONY: demo test test-slow test-gpu bench bench-short lint format tensorboard clean
+.PHONY: demo test test-slow test-gpu docs bench bench-short lint format tensorboard clean
 
 demo: .venv/installed
 	$(BIN)/python train.py experiment=demo
@@ -20,6 +20,11 @@ test-slow: .venv/installed
 
 test-gpu: .venv/installed
 	$(BIN)/python -m pytest -m gpu
+
+# builds the documentation site and opens it
+docs: .venv/installed
+	$(BIN)/python -m sphinx -q --fail-on-warning --keep-going docs docs/_build/html
+	$(BIN)/python -m webbrowser "file://$(CURDIR)/docs/_build/html/index.html"
 
 # on an otherwise idle machine
 bench: .venv/installed
@@ -41,7 +46,7 @@ tensorboard: .venv/installed
 	$(BIN)/tensorboard --logdir outputs
 
 clean:
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache docs/_build docs/reference
 
 .venv/installed: pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "No Python 3.11, 3.12 or 3.13 found: install one, or set PYTHON=/path/to/python" >&2; exit 1; }
