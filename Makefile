@@ -7,7 +7,7 @@ BIN := .venv/bin
 # two test processes with one thread each are faster on small machines than one process with many
 JOBS ?= 2
 
-.PHONY: demo test test-slow test-gpu docs bench bench-short lint format tensorboard clean
+.PHONY: demo test test-slow test-gpu docs release bench bench-short lint format tensorboard clean
 
 demo: .venv/installed
 	$(BIN)/python train.py experiment=demo
@@ -25,6 +25,11 @@ test-gpu: .venv/installed
 docs: .venv/installed
 	$(BIN)/python -m sphinx -q --fail-on-warning --keep-going docs docs/_build/html
 	$(BIN)/python -m webbrowser "file://$(CURDIR)/docs/_build/html/index.html"
+
+# builds the wheel and the sdist into dist/ and says whether they can be published; publishes nothing
+release: .venv/installed
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt twine
+	$(BIN)/python scripts/check_release.py
 
 # on an otherwise idle machine
 bench: .venv/installed
@@ -46,7 +51,7 @@ tensorboard: .venv/installed
 	$(BIN)/tensorboard --logdir outputs
 
 clean:
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache docs/_build docs/reference
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache docs/_build docs/reference dist
 
 .venv/installed: pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "No Python 3.11, 3.12 or 3.13 found: install one, or set PYTHON=/path/to/python" >&2; exit 1; }

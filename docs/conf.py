@@ -49,7 +49,8 @@ default_role = "code"
 
 html_theme = "furo"
 html_title = f"ecgfounder_ft {release}"
-html_static_path: list[str] = []
+html_static_path = ["site/static"]
+html_css_files = ["tables.css"]
 html_theme_options = {"navigation_with_keys": True}
 copybutton_exclude = ".linenos, .gp, .go"
 
