@@ -18,7 +18,7 @@ REPORT_LINES = {
 
 
 def write_challenge(root: Path, physionet: Path) -> None:
-    """The folders of hand-picked recordings in the layout of PhysioNet/CinC 2021, half as Georgia's, half as Ningbo's."""
+    """Hand-picked recordings in the layout of PhysioNet/CinC 2021, half Georgia and half Ningbo."""
     for number, header in enumerate(sorted(physionet.rglob("*.hea"))):
         name, folder = (f"E{number:05d}", "georgia/g1") if number % 2 else (f"JS{20000 + number}", "ningbo/g1")
         _rename(header, root / "training" / folder, name, header.stem)
