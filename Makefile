@@ -11,7 +11,7 @@ JOBS ?= 2
 SEED ?= 0
 COUNT ?=
 
-.PHONY: demo test test-slow test-gpu bench bench-short fuzz lint format tensorboard clean
+.PHONY: demo test test-slow test-gpu docs release bench bench-short fuzz lint format tensorboard clean
 
 demo: .venv/installed
 	$(BIN)/python train.py experiment=demo
@@ -24,6 +24,16 @@ test-slow: .venv/installed
 
 test-gpu: .venv/installed
 	$(BIN)/python -m pytest -m gpu
+
+# builds the documentation site and opens it
+docs: .venv/installed
+	$(BIN)/python -m sphinx -q --fail-on-warning --keep-going docs docs/_build/html
+	$(BIN)/python -m webbrowser "file://$(CURDIR)/docs/_build/html/index.html"
+
+# builds the wheel and the sdist into dist/ and says whether they can be published; publishes nothing
+release: .venv/installed
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt twine
+	$(BIN)/python scripts/check_release.py
 
 # on an otherwise idle machine
 bench: .venv/installed
@@ -51,7 +61,7 @@ tensorboard: .venv/installed
 	$(BIN)/tensorboard --logdir outputs
 
 clean:
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache docs/_build docs/reference dist
 
 .venv/installed: pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "No Python 3.11, 3.12 or 3.13 found: install one, or set PYTHON=/path/to/python" >&2; exit 1; }

@@ -58,7 +58,7 @@ def logit_interval(value: float, resampled: NDArray[np.floating], patients: int,
 
 
 def newcombe_interval(auroc: float, positive: int, negative: int, level: float) -> Interval:
-    """Newcombe's method 5: the true values A with |A - AUROC| = z sqrt(var(A)).
+    """Newcombe's method 5: the true values A with ``abs(A - AUROC) = z sqrt(var(A))``.
 
     var(A) = A (1 - A) (1 + n (1 - A) / (2 - A) + n A / (1 + A)) / (positive x negative) with n = (positive + negative)
     / 2 - 1: the variance of Hanley and McNeil (Radiology 1982;143:29) with both sample sizes evened out.

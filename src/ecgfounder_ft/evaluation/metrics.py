@@ -228,7 +228,7 @@ def expected_calibration_error(labels: NDArray[np.integer], probabilities: NDArr
     """Mean distance between stated probability and observed share over equal-width bins, weighted by their
     counts.
 
-    ECE = sum_b n_b/n |mean probability in b - share with the condition in b|, with :data:`ECE_BINS` bins over
+    ``ECE = sum_b n_b/n abs(mean probability in b - share with the condition in b)``, with :data:`ECE_BINS` bins over
     [0, 1] (Naeini et al., AAAI 2015; the last bin includes 1).
     """
     bins = calibration_bin(probabilities)

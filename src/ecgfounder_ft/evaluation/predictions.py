@@ -2,7 +2,8 @@
 
 The table has one row per recording: ``recording``, ``dataset``, ``constituent``, ``patient``, ``split``, ``age``,
 ``sex``, then ``label_<code>`` (1, 0, empty for unknown) and ``probability_<code>`` for each condition in output order,
-the probabilities as the network gives them, uncalibrated. A column ``repairs`` (phrases parted by ``; ``) is optional.
+the probabilities as the network gives them, uncalibrated. A column ``repairs``, phrases parted by semicolons, may be
+missing.
 """
 
 from collections.abc import Sequence

@@ -1,0 +1,35 @@
+# Trains, evaluates and predicts as a user without rights.
+#
+#   docker build --tag ecgfounder-ft .
+#   docker run --rm --gpus all --shm-size 8g --user "$(id -u):$(id -g)" \
+#     --volume /data:/data:ro --volume "$PWD/outputs:/work/outputs" --volume "$PWD/checkpoint:/work/checkpoint" \
+#     ecgfounder-ft train data=table data.path=/data/my_recordings.csv
+#
+# On a machine without a GPU, --build-arg TORCH_INDEX=https://download.pytorch.org/whl/cpu takes the smaller build.
+
+FROM python:3.12-slim AS build
+WORKDIR /source
+COPY pyproject.toml README.md LICENSE CHANGELOG.md CITATION.cff CONTRIBUTING.md constraints.txt train.py Makefile ./
+COPY src src
+COPY configs configs
+COPY checkpoint checkpoint
+RUN python -m pip install --no-cache-dir --constraint constraints.txt hatchling \
+ && python -m hatchling build --target wheel --directory /wheels
+
+FROM python:3.12-slim
+ARG TORCH_INDEX=
+COPY --from=build /wheels /wheels
+COPY constraints.txt /wheels/constraints.txt
+RUN python -m pip install --no-cache-dir ${TORCH_INDEX:+--extra-index-url "$TORCH_INDEX"} \
+      --constraint /wheels/constraints.txt /wheels/*.whl \
+ && rm -r /wheels \
+ && useradd --create-home --uid 10001 ecg \
+ && mkdir -p /work/outputs /work/checkpoint \
+ && chown -R ecg /work \
+ && chmod -R a+rwX /work
+# any user that `docker run --user` names may write where libraries keep their caches
+ENV HOME=/tmp MPLCONFIGDIR=/tmp/matplotlib PYTHONUNBUFFERED=1
+USER 10001
+WORKDIR /work
+ENTRYPOINT ["ecgfounder-ft"]
+CMD ["--help"]
