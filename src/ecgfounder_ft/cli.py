@@ -84,7 +84,7 @@ def download(
     """Download a published ECGFounder checkpoint and check it."""
 
     def run() -> None:
-        from ecgfounder_ft.model.checkpoints import WeightsError
+        from ecgfounder_ft.model.checkpoint_file import WeightsError
         from ecgfounder_ft.model.ecgfounder.published import PUBLISHED, find_weights
 
         names = {f"{checkpoint.leads}lead": name for name, checkpoint in PUBLISHED.items()}
