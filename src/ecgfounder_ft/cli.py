@@ -226,10 +226,11 @@ def predict(
 
     def run() -> None:
         from ecgfounder_ft.ecg.formats import recordings_in
-        from ecgfounder_ft.files import write_csv
+        from ecgfounder_ft.files import require_place_for, write_csv
         from ecgfounder_ft.inference.finished_model import load_model
         from ecgfounder_ft.inference.predict import predict_files
 
+        require_place_for(output)
         keep_freed_memory()
         paths = [file for path in recordings for file in (recordings_in(path) if path.is_dir() else [path])]
         loaded = load_model(model, device, bf16, trust or ())
@@ -335,10 +336,12 @@ def compare(
         import time
 
         from ecgfounder_ft.evaluation.run_comparison import comparison_table
-        from ecgfounder_ft.files import write_csv, write_text
+        from ecgfounder_ft.files import require_place_for, write_csv, write_text
         from ecgfounder_ft.report.page import render_comparison
         from ecgfounder_ft.runs.compare import compare_runs
 
+        for file in (output, output.with_suffix(".csv")):
+            require_place_for(file)
         comparison = compare_runs(runs, resamples=resamples, sort_by=sort_by)
         table = comparison_table(comparison)
         write_csv(output.with_suffix(".csv"), table)

@@ -22,9 +22,6 @@ if TYPE_CHECKING:
 class WriteError(ExplainedError, OSError):
     """A file that cannot be written: the disk is full, or the place is not there or not ours. What was there stays."""
 
-    def __str__(self) -> str:
-        return str(self.strerror)  # without the number
-
 
 UNFINISHED_SUFFIX = ".unfinished"
 """Of a file that is being written; what a killed process left of it can be deleted."""
@@ -66,11 +63,11 @@ def require_place_for(path: Path) -> None:
         WriteError: that says what stands in the way.
     """
     if path.is_dir():
-        raise WriteError(errno.EISDIR, f"{path} is a folder: name a file in it")
+        raise WriteError(f"{path} is a folder: name a file in it")
     if not path.parent.is_dir():
-        raise WriteError(errno.ENOENT, f"{path}: there is no folder {path.parent}; make it, or name another place")
+        raise WriteError(f"{path}: there is no folder {path.parent}; make it, or name another place")
     if not os.access(path.parent, os.W_OK | os.X_OK):
-        raise WriteError(errno.EACCES, f"{path}: {path.parent} cannot be written to; name another place")
+        raise WriteError(f"{path}: {path.parent} cannot be written to; name another place")
 
 
 def _write_error(error: OSError, path: Path) -> WriteError:
@@ -79,7 +76,9 @@ def _write_error(error: OSError, path: Path) -> WriteError:
         errno.EDQUOT: "make room within your quota and start again",
         errno.ENOENT: f"there is no folder {path.parent}",
     }.get(error.errno or 0, "name another place, or make this one writable")
-    return WriteError(error.errno or 0, f"{path} cannot be written ({error.strerror or error}): {advice}")
+    explained = WriteError(f"{path} cannot be written ({error.strerror or error}): {advice}")
+    explained.errno = error.errno
+    return explained
 
 
 def write_text(path: Path, text: str) -> None:
