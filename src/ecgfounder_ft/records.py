@@ -6,9 +6,42 @@ where a number belongs is told by its place in the record and not by the line of
 
 import math
 import types
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, fields, is_dataclass
 from typing import Any, Union, get_args, get_origin, get_type_hints
+
+MOST_LEVELS = 64
+"""Of containers in each other; records of this package have up to eight."""
+
+
+def require_bounded(content: Any, *, values: int, characters: int) -> None:
+    """Refuse containers that are small in a file and endless to walk through, for they hold each other many times.
+
+    Args:
+        content: nested containers.
+        values: at most, containers included, counted as often as one meets them.
+        characters: at most, of all texts together.
+
+    Raises:
+        ValueError: that says what there is too much of.
+    """
+    stack: list[tuple[Any, int]] = [(content, 0)]
+    met = length = 0
+    while stack:
+        value, level = stack.pop()
+        met += 1
+        length += len(value) if isinstance(value, str | bytes) else 0
+        if met > values or length > characters or level > MOST_LEVELS:
+            raise ValueError(
+                f"it holds more than {values:,} values, {characters:,} characters or {MOST_LEVELS} containers in each "
+                "other"
+            )
+        if isinstance(value, int) and not -(2**64) < value < 2**64:
+            raise ValueError(f"it holds an integer of {value.bit_length():,} bits, expected 64 at most")
+        if isinstance(value, Mapping):
+            stack.extend((entry, level + 1) for entry in (*value.keys(), *value.values()))
+        elif isinstance(value, Sequence | set) and not isinstance(value, str | bytes):
+            stack.extend((entry, level + 1) for entry in value)
 
 
 def check_record(kind: Any, content: Any, place: str = "") -> None:

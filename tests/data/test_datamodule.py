@@ -27,9 +27,7 @@ def stored(tmp_path) -> StoredSignals:
     order = np.random.default_rng(0).permutation(100)
     shards = [f"shard-{number}.npy" for number in order // 50]
     checksums = [checksum_of(np.full(SHAPE, number, dtype=np.float32)) for number in order]
-    rows = pd.DataFrame(
-        {"recording": order.astype(str), "shard": shards, "row": order % 50, "checksum": checksums}
-    )
+    rows = pd.DataFrame({"recording": order.astype(str), "shard": shards, "row": order % 50, "checksum": checksums})
     return StoredSignals(tmp_path, rows, pd.DataFrame(), {}, SHAPE)
 
 

@@ -90,7 +90,8 @@ class Calibration:
         """Inverse of :meth:`to_dict`.
 
         Raises:
-            ValueError: if the method or the task is unknown, or a parameter of the method is missing or of another type.
+            ValueError: if the method or the task is unknown, or a parameter of the method is missing or of another
+                type.
         """
         check_record(cls, content, "calibration")
         calibration = cls(**content)

@@ -15,7 +15,7 @@ import pickletools
 import re
 import struct
 import zipfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -26,6 +26,7 @@ from torch import Tensor
 
 from ecgfounder_ft.errors import ExplainedError
 from ecgfounder_ft.files import whole_file
+from ecgfounder_ft.records import require_bounded
 
 log = logging.getLogger(__name__)
 
@@ -37,8 +38,6 @@ MOST_STRUCTURE = 2**24
 """Bytes of everything in a file but its tensors, 16 MiB; a published one with its optimizer has 130 KB."""
 MOST_VALUES = 1_000_000
 """Numbers, texts, tensors and containers beside the tensors' content; a published one has some thousand."""
-MOST_LEVELS = 64
-"""Of containers in each other."""
 
 SEALED_KEY = "sealed"
 """Says inside a file that it ends in its digest."""
@@ -117,14 +116,19 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         raise WeightsError(f"{path}: truncated, damaged, or no checkpoint ({first_line(error)})") from error
     if not isinstance(content, Mapping) or not all(isinstance(key, str) for key in content):
         raise WeightsError(f"{path}: holds a {type(content).__name__}; expected a dictionary with 'state_dict'")
-    _check_values(content, path)
+    try:
+        require_bounded(content, values=MOST_VALUES, characters=MOST_STRUCTURE)
+    except ValueError as error:
+        raise WeightsError(f"{path}: no checkpoint: {error}") from error
     if not sealed and content.get(SEALED_KEY):
         raise WeightsError(
             f"{path}: was changed after it was written: the digest at its end is gone. Restore it; or, if you changed "
             f"it on purpose, save it without the key '{SEALED_KEY}'"
         )
     if not sealed and archived:
-        log.info("%s carries no digest, as files of others and of older versions: only its checksums were compared", path)
+        log.info(
+            "%s carries no digest, as files of others and of older versions: only its checksums were compared", path
+        )
     return {str(key): value for key, value in content.items() if key != SEALED_KEY}
 
 
@@ -188,27 +192,6 @@ def _check_pickle(pickled: bytes | BinaryIO, path: Path) -> None:
             )
 
 
-def _check_values(content: Any, path: Path) -> None:
-    """Refuse containers that are small in a file, and endless when one walks through them."""
-    stack: list[tuple[Any, int]] = [(content, 0)]
-    values = characters = 0
-    while stack:
-        value, level = stack.pop()
-        values += 1
-        characters += len(value) if isinstance(value, str | bytes) else 0
-        if values > MOST_VALUES or characters > MOST_STRUCTURE or level > MOST_LEVELS:
-            raise WeightsError(
-                f"{path}: holds more than {MOST_VALUES:,} values, {MOST_STRUCTURE:,} characters or {MOST_LEVELS} "
-                "containers in each other, as no checkpoint does"
-            )
-        if isinstance(value, int) and not -(2**64) < value < 2**64:
-            raise WeightsError(f"{path}: holds an integer of {value.bit_length():,} bits, expected 64 at most")
-        if isinstance(value, Mapping):
-            stack.extend((entry, level + 1) for entry in (*value.keys(), *value.values()))
-        elif isinstance(value, Sequence | set) and not isinstance(value, str | bytes):
-            stack.extend((entry, level + 1) for entry in value)
-
-
 def require_plain_tensors(state: Mapping[str, Any], path: Path) -> None:
     """Refuse tensors that are not simply numbers in memory, or that claim more numbers than they have.
 
@@ -220,7 +203,9 @@ def require_plain_tensors(state: Mapping[str, Any], path: Path) -> None:
         if not plain or value.is_quantized or value.is_complex():
             raise WeightsError(f"{path}: {key} is no plain tensor of numbers")
         if value.numel() * value.element_size() > value.untyped_storage().nbytes():
-            raise WeightsError(f"{path}: {key} claims {value.numel():,} numbers, of which the file does not have as many")
+            raise WeightsError(
+                f"{path}: {key} claims {value.numel():,} numbers, of which the file does not have as many"
+            )
 
 
 def _numpy_scalars_allowed() -> AbstractContextManager[None]:

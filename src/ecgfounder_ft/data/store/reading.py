@@ -60,8 +60,8 @@ class StoredSignals:
     folder: Path
     """The folder of this preprocessing."""
     rows: pd.DataFrame
-    """One row per stored recording, with the index label of its row in the table: recording, path, shard, row, checksum,
-    signal_hash, repairs (phrases parted by '; '), fingerprint (bytes, see :attr:`fingerprints`)."""
+    """One row per stored recording, with the index label of its row in the table: recording, path, shard, row,
+    checksum, signal_hash, repairs (phrases parted by '; '), fingerprint (bytes, see :attr:`fingerprints`)."""
     skipped: pd.DataFrame
     """Recordings that could not be used, with the index label of their row in the table: recording, path, reason,
     detail."""
@@ -147,9 +147,9 @@ class StoredSignals:
     def _damaged(self, place: int, found: str) -> DamagedStoreError:
         shard, row = self._shards[self._shard_of[place]], self.rows["row"].iloc[place]
         return DamagedStoreError(
-            f"{self.folder / shard}: row {row}, {self.rows['recording'].iloc[place]}, is not what was stored ({found}). "
-            "Check the disk, delete this file and start again (a run goes on with resume=): its recordings are then "
-            "built again"
+            f"{self.folder / shard}: row {row}, {self.rows['recording'].iloc[place]}, is not what was stored "
+            f"({found}). Check the disk, delete this file and start again (a run goes on with resume=): its recordings "
+            "are then built again"
         )
 
     def close(self) -> None:
