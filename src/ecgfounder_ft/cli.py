@@ -302,12 +302,13 @@ def evaluate(
         if recordings:
             keep_freed_memory()
             model = load_model(run_folder, device, bf16, trust or ())
+            folder.require_model(model)
             name = recordings[0].replace("/", "-").replace("=", "-")
             target = folder.new_evaluation(name, output)
             evaluated = evaluate_elsewhere(folder, model, recordings, target, settings, refit=refit)
         else:
             model = load_model(run_folder, trusted=trust or ())
-            folder.predictions()  # refused before a folder is made for the results
+            folder.require_model(model)  # refused before a folder is made for the results
             target = folder.new_evaluation("own-test", output)
             evaluated = report_again(folder, target, model, settings, refit=refit)
         if challenge_2021 is not None:

@@ -206,7 +206,10 @@ class ModelCard:
             raise NetworkError(f"{where}: {layers:,} layers, expected {MOST_LAYERS:,} at most")
         with torch.device("meta"):
             net = self._build(where)
-            require_logits(net, len(self.preprocessing.leads), self.preprocessing.samples, len(self.label_map))
+            try:
+                require_logits(net, len(self.preprocessing.leads), self.preprocessing.samples, len(self.label_map))
+            except NetworkError as error:
+                raise NetworkError(f"{where}: {error}") from error
         numbers = sum(value.numel() for value in (*net.parameters(), *net.buffers()))
         if numbers > most_parameters:
             raise NetworkError(

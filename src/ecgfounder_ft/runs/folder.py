@@ -374,6 +374,19 @@ class RunFolder(EvaluationFolder):
             if reading.is_there(self.path, file, reading.MOST_TABLE_BYTES)
         }
 
+    def require_model(self, model: FinishedModel) -> None:
+        """Refuse a model of other conditions or of another task than the run's.
+
+        Raises:
+            RunFolderError: that says which.
+        """
+        own, card = self.predictions(), model.card
+        if (card.label_map.codes, card.task.name) != (own.codes, own.task.name):
+            raise RunFolderError(
+                f"{self.model_file} is a {card.task.name} model of {', '.join(card.label_map.codes[:20])}, the run is "
+                f"{own.task.name} of {', '.join(own.codes[:20])}: they do not belong together"
+            )
+
     # ----------------------------------------------------------------------------------- evaluations
 
     def new_evaluation(self, name: str, path: Path | None = None) -> EvaluationFolder:

@@ -58,7 +58,7 @@ DATA_COUNTS = {
     "notes": list[str],
 }
 """What is used of ``data.json``; more may stand there."""
-PLAN = {"found": dict[str, str]}
+PLAN = {"found": dict[str, Any]}
 """Of ``plan.json``, likewise, what a report says."""
 START = {"validation": dict[str, float | None], "test": dict[str, float | None]}
 RANDOM_ENCODER = {"fitted_on": int, "of": int, "seed": int, "features": int, "strength": float}

@@ -229,6 +229,11 @@ def build_store(
     return _open(store, table, paths, contents, located(index), unreadable, shape_of(preprocessing))
 
 
+def is_store(folder: Path, preprocessing: Preprocessing) -> bool:
+    """Whether a folder of stores has one of a preprocessing."""
+    return (folder / store_name(preprocessing) / SETTINGS_FILE).is_file()
+
+
 def store_name(preprocessing: Preprocessing) -> str:
     """Name of a preprocessing's folder: a hash of its settings and the format's version."""
     return hash_of(_settings(preprocessing).encode())[:16]
