@@ -158,9 +158,7 @@ def _archives_wrong(whole: Path) -> dict[str, Maker]:
         "half a pickle": archive_of({**records, pickled: records[pickled][: len(records[pickled]) // 2]}),
         "a huge pickle": archive_of({**records, pickled: b"\x80\x02" + b"N0" * 2**23 + b"N."}),
         "a function of torch": pickle_replaced(b"ctorch._utils\n_rebuild_tensor_v2", b"ctorch.hub\nload"),
-        "a big array": pickle_replaced(
-            b"ccollections\nOrderedDict", b"c__builtin__\nbytearray"
-        ),
+        "a big array": pickle_replaced(b"ccollections\nOrderedDict", b"c__builtin__\nbytearray"),
         "another storage": pickle_replaced(b"ctorch\nFloatStorage", b"ctorch\nDoubleStorage"),
         "a storage of quantized numbers": pickle_replaced(b"ctorch\nFloatStorage", b"ctorch\nQInt8Storage"),
         "code of a class": pickle_replaced(b"ccollections\nOrderedDict", b"cposix\nsystem"),

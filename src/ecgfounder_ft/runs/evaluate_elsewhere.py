@@ -126,9 +126,7 @@ def _store_of(run: RunFolder, model: FinishedModel, otherwise: Path) -> Path:
     return store if is_store(store, model.card.preprocessing) else otherwise
 
 
-def _near_copies(
-    signals: StoredSignals, learnt: pd.DataFrame, store: Path, model: FinishedModel
-) -> NDArray[np.bool_]:
+def _near_copies(signals: StoredSignals, learnt: pd.DataFrame, store: Path, model: FinishedModel) -> NDArray[np.bool_]:
     """Which signals are near copies of what the run learnt from, by the signals that a store holds of that."""
     preprocessing = model.card.preprocessing
     known = build_store(learnt, preprocessing, store, progress=False)

@@ -214,11 +214,12 @@ def _require_numbers(
     import pandas as pd
 
     given = table[column]
-    values = pd.to_numeric(given, errors="coerce") if given.dtype == object else given
-    odd = given[given.notna() & ~allowed(values.astype(float))]
-    if given.dtype == object or len(odd):
-        shown = f"{str(odd.iloc[0])[:40]!r}" if len(odd) else "no number"
-        raise RunFolderError(f"{file}: {column} holds {shown}, expected {expected}: restore it")
+    values = pd.to_numeric(given, errors="coerce").astype(float)
+    odd = given[given.notna() & ~allowed(values)]
+    if len(odd):
+        raise RunFolderError(f"{file}: {column} holds {str(odd.iloc[0])[:40]!r}, expected {expected}: restore it")
+    if not pd.api.types.is_numeric_dtype(given):
+        table[column] = values  # numbers that stand beside nothing, as texts
 
 
 def first_line(error: BaseException) -> str:
