@@ -115,7 +115,6 @@ def _cell(run: Path, column: str, value: str) -> None:
 
 
 @pytest.mark.parametrize("name", CHANGES)
-@pytest.mark.timeout(60)
 def test_what_does_not_belong_in_a_run_is_told(run: Path, name: str) -> None:
     change, words = CHANGES[name]
     change(run)

@@ -49,9 +49,13 @@ class FinishedModel:
 
     @torch.inference_mode()
     def uncalibrated(self, signals: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Preprocessed signals (n, leads, samples) to probabilities (n, conditions) as the network gives them."""
+        """Preprocessed signals (n, leads, samples) to probabilities (n, conditions) as the network gives them.
+
+        NaN where the network overflows: infinity is no logit, though a probability of 1 could be made of it.
+        """
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.bf16):
             logits = self.net(torch.from_numpy(signals).to(self.device)).float()
+        logits = torch.where(logits.isfinite(), logits, torch.nan)
         return self.card.task.probabilities(logits).double().cpu().numpy()
 
     def probabilities(self, signals: NDArray[np.float32]) -> NDArray[np.float64]:
