@@ -381,7 +381,8 @@ def main() -> None:
                 faults.append(number)
                 print(f"case {number}, {kind}: {outcome}", flush=True)
     print(
-        f"seed {options.seed}, {options.count} cases, slowest {slowest:.1f} s of processor time, {len(faults)} faults; {describe()}"
+        f"seed {options.seed}, {options.count} cases, slowest {slowest:.1f} s of processor time, {len(faults)} faults; "
+        f"{describe()}"
     )
     for kind, outcomes in found.items():
         print(f"{outcomes.total()} of a {kind}: " + ", ".join(f"{n} {what}" for what, n in outcomes.most_common()))
