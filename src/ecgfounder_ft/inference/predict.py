@@ -14,6 +14,9 @@ from ecgfounder_ft.ecg.preprocessing import Preprocessing
 from ecgfounder_ft.ecg.recording import UnreadableRecordingError, displayable
 from ecgfounder_ft.inference.finished_model import FinishedModel
 
+NO_NUMBER = "the model gives no number"
+"""Why a recording is skipped whose probabilities are not finite."""
+
 
 class _Inputs(Dataset["NDArray[np.float32] | tuple[str, str]"]):
     """Recordings read and preprocessed one by one; of one that cannot be used, reason and detail."""
@@ -47,7 +50,8 @@ def predict_files(
     Returns:
         One row per recording: ``path``, ``probability_<code>`` and ``decision_<code>`` (the most probable condition in
         a single-label task, else by the card's thresholds, 0.5 where it has none); and the recordings that could not
-        be used: path, reason, detail.
+        be used: path, reason, detail. A recording for which the network overflows is one of these: what is no number
+        decides nothing.
     """
     codes = model.card.label_map.codes
     rows, skipped = [], []
@@ -71,6 +75,10 @@ def predict_files(
         probabilities = model.probabilities(np.stack(signals))
         decisions = model.decisions(probabilities)
         for path, found, decided in zip(read, probabilities, decisions, strict=True):
+            if not np.isfinite(found).all():
+                odd = [code for code, value in zip(codes, found, strict=True) if not np.isfinite(value)]
+                skipped.append({"path": str(path), "reason": NO_NUMBER, "detail": f"for {', '.join(odd[:8])}"})
+                continue
             row: dict[str, object] = {"path": str(path)}
             row |= {f"probability_{code}": float(value) for code, value in zip(codes, found, strict=True)}
             row |= {f"decision_{code}": int(choice) for code, choice in zip(codes, decided, strict=True)}

@@ -15,7 +15,7 @@ from ecgfounder_ft.data.gather_and_split import SPLIT_COLUMNS, gather_recordings
 from ecgfounder_ft.data.near_copies import find_copies
 from ecgfounder_ft.data.sources.source import NoDataError, source_named
 from ecgfounder_ft.data.splits import EXCLUDED, TEST, TRAIN, VALIDATION
-from ecgfounder_ft.data.store.reading import StoredSignals, build_store
+from ecgfounder_ft.data.store.reading import StoredSignals, build_store, is_store
 from ecgfounder_ft.errors import ExplainedError
 from ecgfounder_ft.evaluation.predictions import predictions_table
 from ecgfounder_ft.evaluation.run_evaluation import RunEvaluation, evaluate_predictions, fitted
@@ -77,7 +77,7 @@ def evaluate_elsewhere(
     splits = run.read_splits()
     learnt = splits[splits["split"].isin([TRAIN, VALIDATION])]
     seen = table["patient"].isin(learnt["patient"]) | table["signal_hash"].isin(learnt["signal_hash"])
-    seen |= _near_copies(gathered.signals, learnt, run, model)
+    seen |= _near_copies(gathered.signals, learnt, _store_of(run, model, Path(source.store)), model)
     table.loc[seen, ["split", "exclusion"]] = [EXCLUDED, "the run learnt from this patient or signal"]
     if seen.any():
         log.warning("%d recordings left out: the run trained or validated on their patient or signal", seen.sum())
@@ -120,12 +120,15 @@ class _Joined:
         return np.concatenate([(self.first.read([one]) if one < n else self.second.read([one - n])) for one in indices])
 
 
-def _near_copies(
-    signals: StoredSignals, learnt: pd.DataFrame, run: RunFolder, model: FinishedModel
-) -> NDArray[np.bool_]:
-    """Which signals are near copies of what the run learnt from, by the signals that its store holds of that."""
+def _store_of(run: RunFolder, model: FinishedModel, otherwise: Path) -> Path:
+    """The run's store where it is still there; a run folder of somebody else does not choose where one is made."""
+    store = Path(str(run.plain_configuration()["data"].get("store")))
+    return store if is_store(store, model.card.preprocessing) else otherwise
+
+
+def _near_copies(signals: StoredSignals, learnt: pd.DataFrame, store: Path, model: FinishedModel) -> NDArray[np.bool_]:
+    """Which signals are near copies of what the run learnt from, by the signals that a store holds of that."""
     preprocessing = model.card.preprocessing
-    store = Path(str(run.plain_configuration()["data"]["store"]))
     known = build_store(learnt, preprocessing, store, progress=False)
     if lost := len(learnt) - len(known):
         log.warning(
