@@ -22,6 +22,8 @@ without it, the condition (``platt``, multi-label) or everything (otherwise) is 
 the recordings of the fit itself nearly every calibration looks better; held-out ones charge it for the noise it fits.
 
 Thresholds are chosen on, and applied to, calibrated probabilities.
+
+What a fit alone needs is imported where it is used: whoever only applies a calibration, needs numpy and scipy.
 """
 
 from collections.abc import Callable, Sequence
@@ -30,10 +32,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import minimize, minimize_scalar
 from scipy.special import expit, logit, softmax
 
-from ecgfounder_ft.evaluation.metrics import expected_calibration_error
 from ecgfounder_ft.evaluation.settings import CALIBRATIONS
 from ecgfounder_ft.labels import PRESENT, UNKNOWN
 from ecgfounder_ft.task import TASKS, Task, task_named
@@ -247,6 +247,8 @@ def _fit_temperature(
         return float(-surprise[known].sum())
 
     bound = float(np.log(MAX_TEMPERATURE))
+    from scipy.optimize import minimize_scalar
+
     best = minimize_scalar(loss, bounds=(-bound, bound), method="bounded")
     return Calibration("temperature", task.name, codes, temperature=float(np.exp(best.x)))
 
@@ -306,6 +308,8 @@ def _shrunken_logistic(score: NDArray[np.float64], present: NDArray[np.bool_]) -
         gradient = [surplus @ spread + log_slope / SLOPE_SPREAD**2, surplus.sum() + shift / SHIFT_SPREAD**2]
         return float(value), np.array(gradient)
 
+    from scipy.optimize import minimize
+
     log_slope, shift = minimize(loss, np.zeros(2), jac=True, method="BFGS").x
     slope = float(np.exp(log_slope))
     return slope, float(centre + shift - slope * centre)
@@ -324,6 +328,8 @@ def _log_odds(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
 def _errors(
     labels: NDArray[np.integer], probabilities: NDArray[np.float64], known: NDArray[np.bool_], codes: Sequence[str]
 ) -> dict[str, float | None]:
+    from ecgfounder_ft.evaluation.metrics import expected_calibration_error
+
     errors: dict[str, float | None] = {}
     for column, code in enumerate(codes):
         rows = known[:, column]

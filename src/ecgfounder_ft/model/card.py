@@ -1,23 +1,25 @@
-"""What a checkpoint, an exported model and a run folder all carry about a model, as one record of plain containers."""
+"""What a checkpoint, an exported model and a run folder all carry about a model, as one record of plain containers.
+
+Reading a record imports no torch: only building its network does, and Hydra only one that is not this package's own.
+"""
+
+from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
-
-import torch
-from hydra.errors import HydraException
-from hydra.utils import instantiate
-from omegaconf.errors import OmegaConfBaseException
-from torch import nn
+from typing import TYPE_CHECKING, Any
 
 from ecgfounder_ft.ecg.preprocessing import Preprocessing
 from ecgfounder_ft.labels import LabelMap
-from ecgfounder_ft.model.ecgfounder.architecture import NET1D
-from ecgfounder_ft.model.ecgfounder.net1d import Net1D
-from ecgfounder_ft.model.network import Network, NetworkError, require_logits
-from ecgfounder_ft.model.plain import PlainNetwork
+from ecgfounder_ft.model.ecgfounder import NET1D
+from ecgfounder_ft.model.errors import NetworkError
 from ecgfounder_ft.targets import UntrustedTargetError, leaves_of, refuse_untrusted, targets_in
 from ecgfounder_ft.task import Task, task_named
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from ecgfounder_ft.model.network import Network
 
 CARD_KEY = "ecgfounder_ft"
 """Where the record stands in a checkpoint."""
@@ -107,6 +109,34 @@ class ModelCard:
         )
 
     def _build(self, where: str) -> Network:
+        from ecgfounder_ft.model.network import Network, require_logits
+        from ecgfounder_ft.model.plain import PlainNetwork
+
+        if self.architecture["_target_"] == NET1D:  # shapes follow from arguments, and to try it full-size takes a while
+            return self._build_net1d(where)
+        module = self._instantiate(where)
+        try:
+            net = module if isinstance(module, Network) else PlainNetwork(module)
+            require_logits(net, len(self.preprocessing.leads), self.preprocessing.samples, len(self.label_map))
+        except NetworkError as error:
+            raise NetworkError(f"{where}: {error}") from error
+        return net
+
+    def _build_net1d(self, where: str) -> Network:
+        from ecgfounder_ft.model.ecgfounder.net1d import Net1D
+
+        arguments = {name: value for name, value in self.architecture.items() if name != "_target_"}
+        try:
+            return Net1D(**arguments)
+        except Exception as error:  # whatever a layer raises at a size that it cannot have
+            raise NetworkError(f"{where}: {NET1D} cannot be built. {type(error).__name__}: {error}") from error
+
+    def _instantiate(self, where: str) -> nn.Module:
+        from hydra.errors import HydraException
+        from hydra.utils import instantiate
+        from omegaconf.errors import OmegaConfBaseException
+        from torch import nn
+
         target = self.architecture["_target_"]
         try:
             module = instantiate(self.architecture, _convert_="all")
@@ -118,14 +148,7 @@ class ModelCard:
             raise NetworkError(f"{where}: {target} cannot be built. {error}{told}") from error
         if not isinstance(module, nn.Module):
             raise NetworkError(f"{where}: {target} gives a {type(module).__name__}, expected a torch.nn.Module")
-        if isinstance(module, Net1D):  # its shapes follow from its arguments, and to try it full-size takes a while
-            return module
-        try:
-            net = module if isinstance(module, Network) else PlainNetwork(module)
-            require_logits(net, len(self.preprocessing.leads), self.preprocessing.samples, len(self.label_map))
-        except NetworkError as error:
-            raise NetworkError(f"{where}: {error}") from error
-        return net
+        return module
 
     def _refuse_implausible_shapes(self, where: str) -> None:
         found = {
@@ -154,6 +177,8 @@ class ModelCard:
         depths = self.architecture.get("m_blocks", [])
         if isinstance(depths, list) and sum(depth for depth in depths if isinstance(depth, int)) > MOST_BLOCKS:
             raise NetworkError(f"{where}: architecture.m_blocks is {depths}, expected {MOST_BLOCKS:,} blocks at most")
+        import torch
+
         with torch.device("meta"):
             parameters = sum(parameter.numel() for parameter in self._build(where).parameters())
         if parameters > MOST_PARAMETERS:

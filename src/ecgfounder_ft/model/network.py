@@ -12,11 +12,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from ecgfounder_ft.errors import ExplainedError
-
-
-class NetworkError(ExplainedError):
-    """A network that cannot be built, or does not give one logit for each condition."""
+from ecgfounder_ft.model.errors import NetworkError
 
 
 class Network(nn.Module, ABC):
