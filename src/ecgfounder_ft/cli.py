@@ -233,7 +233,7 @@ def predict(
         keep_freed_memory()
         paths = [file for path in recordings for file in (recordings_in(path) if path.is_dir() else [path])]
         loaded = load_model(model, device, bf16, trust or ())
-        readers = workers if workers is not None else (os.cpu_count() or 1) if loaded.device.type == "cuda" else 0
+        readers = workers if workers is not None else (os.cpu_count() or 1) if loaded.on_gpu else 0
         predictions, skipped = predict_files(loaded, paths, workers=readers, progress=True)
         write_csv(output, predictions, float_format="%.6f")
         for row in skipped.itertuples():

@@ -56,7 +56,7 @@ FOLDS = 5
 MAX_TEMPERATURE = 20.0
 """Temperatures are sought between this and its inverse."""
 
-_EPSILON = 1e-7
+PROBABILITY_MARGIN = 1e-7
 """Probabilities are kept this far from 0 and 1, where log-odds are infinite."""
 
 
@@ -219,7 +219,7 @@ def _log_losses(
     labels: NDArray[np.integer], probabilities: NDArray[np.float64], known: NDArray[np.bool_], task: Task
 ) -> NDArray[np.float64]:
     """(n, k), NaN where unknown; (n, 1) in a single-label task, of the condition that is present."""
-    clipped = np.clip(probabilities, _EPSILON, 1 - _EPSILON)
+    clipped = np.clip(probabilities, PROBABILITY_MARGIN, 1 - PROBABILITY_MARGIN)
     if task.exclusive:
         return -np.log(np.where(labels == PRESENT, clipped, 0).sum(axis=1, keepdims=True))
     return np.where(known, -np.where(labels == PRESENT, np.log(clipped), np.log1p(-clipped)), np.nan)
@@ -240,7 +240,7 @@ def _fit_temperature(
     goal = _smoothed(present, known, task)
 
     def loss(log_temperature: float) -> float:
-        clipped = np.clip(_tempered(given, float(np.exp(log_temperature)), task), _EPSILON, 1 - _EPSILON)
+        clipped = np.clip(_tempered(given, float(np.exp(log_temperature)), task), PROBABILITY_MARGIN, 1 - PROBABILITY_MARGIN)
         surprise = goal * np.log(clipped)
         if not task.exclusive:
             surprise += (1 - goal) * np.log1p(-clipped)
@@ -317,12 +317,12 @@ def _shrunken_logistic(score: NDArray[np.float64], present: NDArray[np.bool_]) -
 
 def _tempered(probabilities: NDArray[np.float64], temperature: float, task: Task) -> NDArray[np.float64]:
     if task.exclusive:
-        return softmax(np.log(np.clip(probabilities, _EPSILON, 1.0)) / temperature, axis=1)
+        return softmax(np.log(np.clip(probabilities, PROBABILITY_MARGIN, 1.0)) / temperature, axis=1)
     return expit(_log_odds(probabilities) / temperature)
 
 
 def _log_odds(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
-    return logit(np.clip(probabilities, _EPSILON, 1 - _EPSILON))
+    return logit(np.clip(probabilities, PROBABILITY_MARGIN, 1 - PROBABILITY_MARGIN))
 
 
 def _errors(

@@ -14,8 +14,8 @@ import torch
 from numpy.typing import NDArray
 
 from ecgfounder_ft.errors import ExplainedError
-from ecgfounder_ft.evaluation.calibration import Calibration
 from ecgfounder_ft.files import whole_file
+from ecgfounder_ft.inference.predictor import Outputs, Predictor
 from ecgfounder_ft.model.card import CARD_KEY, ModelCard
 from ecgfounder_ft.model.network import Network
 
@@ -32,7 +32,7 @@ class DeviceError(ExplainedError):
 
 
 @dataclass(frozen=True)
-class FinishedModel:
+class FinishedModel(Predictor):
     """A network and the record of what goes in and what comes out."""
 
     net: Network
@@ -45,24 +45,25 @@ class FinishedModel:
         """Where the network is."""
         return next(self.net.parameters()).device
 
+    @property
+    def on_gpu(self) -> bool:
+        """Whether the network is on one."""
+        return self.device.type == "cuda"
+
+    @property
+    def backend(self) -> str:
+        """PyTorch."""
+        return "torch"
+
     @torch.inference_mode()
-    def uncalibrated(self, signals: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Preprocessed signals (n, leads, samples) to probabilities (n, conditions) as the network gives them."""
+    def outputs(self, signals: NDArray[np.float32]) -> Outputs:
+        """Preprocessed signals (n, leads, samples) to what the network gives."""
+        *_, head = self.net.parts().values()
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.bf16):
-            logits = self.net(torch.from_numpy(signals).to(self.device)).float()
-        return self.card.task.probabilities(logits).double().cpu().numpy()
-
-    def probabilities(self, signals: NDArray[np.float32]) -> NDArray[np.float64]:
-        """As :meth:`uncalibrated`, then calibrated as the card says."""
-        raw = self.uncalibrated(signals)
-        return raw if self.card.calibration is None else Calibration.from_dict(self.card.calibration).apply(raw)
-
-    def decisions(self, probabilities: NDArray[np.float64]) -> NDArray[np.bool_]:
-        """Calibrated probabilities (n, conditions) to decisions (n, conditions), by the card's thresholds."""
-        given = self.card.thresholds
-        codes = self.card.label_map.codes
-        thresholds = None if given is None else np.array([given[code] for code in codes])
-        return self.card.task.decisions(probabilities, thresholds)
+            features = self.net.features(torch.from_numpy(signals).to(self.device))
+            logits = head(features).float()
+        uncalibrated = self.card.task.probabilities(logits).double().cpu().numpy()
+        return Outputs(uncalibrated, features.float().cpu().numpy())
 
 
 def load_model(path: Path, device: str = "cpu", bf16: bool = False, trusted: Collection[str] = ()) -> FinishedModel:

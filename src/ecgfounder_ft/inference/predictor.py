@@ -1,0 +1,67 @@
+"""What predicts: a network with the record of what goes in and what comes out, whatever computes it.
+
+Signals go in as the preprocessing of the record leaves them, so that every way of computing gives the same answer.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ecgfounder_ft.evaluation.calibration import Calibration
+from ecgfounder_ft.model.card import ModelCard
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """What a network gives for n recordings."""
+
+    uncalibrated: NDArray[np.float64]
+    """(n, conditions) probabilities, before calibration."""
+    embedding: NDArray[np.float32]
+    """(n, width), what the last layer reads."""
+
+
+class Predictor(ABC):
+    """A model that can be asked."""
+
+    card: ModelCard
+    """What goes in and what comes out."""
+
+    @property
+    @abstractmethod
+    def on_gpu(self) -> bool:
+        """Whether a GPU computes."""
+
+    @property
+    @abstractmethod
+    def backend(self) -> str:
+        """What computes: ``torch`` or ``onnxruntime``."""
+
+    @abstractmethod
+    def outputs(self, signals: NDArray[np.float32]) -> Outputs:
+        """Preprocessed signals (n, leads, samples) to what the network gives."""
+
+    def uncalibrated(self, signals: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Preprocessed signals (n, leads, samples) to probabilities (n, conditions) as the network gives them."""
+        return self.outputs(signals).uncalibrated
+
+    def calibrated(self, uncalibrated: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Probabilities (n, conditions) as the network gives them, calibrated as the record says."""
+        if self.card.calibration is None:
+            return uncalibrated
+        return Calibration.from_dict(self.card.calibration).apply(uncalibrated)
+
+    def probabilities(self, signals: NDArray[np.float32]) -> NDArray[np.float64]:
+        """As :meth:`uncalibrated`, then calibrated as the record says."""
+        return self.calibrated(self.uncalibrated(signals))
+
+    def decisions(self, probabilities: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Calibrated probabilities (n, conditions) to decisions (n, conditions), by the record's thresholds."""
+        given = self.card.thresholds
+        codes = self.card.label_map.codes
+        thresholds = None if given is None else np.array([given[code] for code in codes])
+        return self.card.task.decisions(probabilities, thresholds)
