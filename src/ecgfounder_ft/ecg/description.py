@@ -1,7 +1,7 @@
 """What the numbers in a file mean: rate, unit and leads, from the file, from a sidecar or stated by the user.
 
-WFDB and the formats of ECG devices say it themselves. An array or a table of numbers often does not, and what such a file
-leaves open is never guessed: a recording without rate, unit or lead names is refused.
+WFDB and the formats of ECG devices say it themselves. An array or a table of numbers often does not, and what such a
+file leaves open is never guessed: a recording without rate, unit or lead names is refused.
 """
 
 import json
@@ -23,7 +23,7 @@ from ecgfounder_ft.errors import ExplainedError
 SIDECAR_SUFFIX = ".json"
 """Of the file that describes another one of the same name: ``0001.json`` beside ``0001.npy``."""
 
-_HOW_TO_STATE = "state it (predict --{option}, data.{key} of a table), or put it into {sidecar} as \"{key}\""
+_HOW_TO_STATE = 'state it (predict --{option}, data.{key} of a table), or put it into {sidecar} as "{key}"'
 _OPTIONS = {"sampling_rate": "sampling-rate", "unit": "unit", "leads": "leads"}
 
 

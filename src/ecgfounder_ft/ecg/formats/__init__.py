@@ -1,7 +1,7 @@
 """Files that recordings are stored in, one reader per format.
 
-Each module of this package is one format, and has what :class:`Format` or :class:`NumbersFormat` names; a further format
-is one more module. A recording is known by one of its files, whose suffix tells the format.
+Each module of this package is one format, and has what :class:`Format` or :class:`NumbersFormat` names; a further
+format is one more module. A recording is known by one of its files, whose suffix tells the format.
 """
 
 import importlib
@@ -98,7 +98,7 @@ def read_recording(
     reader = _format_of(path)
     name = reader.__name__.rpartition(".")[2]  # type: ignore[union-attr]  # a module
     if not hasattr(reader, "read_numbers"):
-        recording = _with_limb_leads(cast(Format, reader), path, leads)
+        recording = _with_limb_leads(reader, path, leads)
         return recording if recording.format else replace(recording, format=name)
     numbers = _numbers(cast(NumbersFormat, reader), path)
     recording = completed(numbers if numbers.format else replace(numbers, format=name), path, stated)
@@ -115,7 +115,7 @@ def other_files(path: Path) -> tuple[str, ...]:
     if hasattr(reader, "read_numbers"):
         sidecar = sidecar_of(path).name
         return () if sidecar == path.name else (sidecar,)
-    return cast(Format, reader).other_files(path)
+    return reader.other_files(path)
 
 
 def find_recordings(folder: Path) -> Iterator[Path]:

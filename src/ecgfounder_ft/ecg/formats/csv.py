@@ -1,10 +1,10 @@
 """Tables of numbers as text, ``.csv`` and ``.tsv``: one column per lead, one line per sample.
 
-Columns are parted by commas, semicolons or tabs; beside semicolons and tabs a decimal comma is understood. Lines before
-the table that begin with ``#`` may say ``# sampling_rate: 500`` and ``# unit: mV``. The first line of the table may name
-the leads, with units in brackets: ``I (mV)``, ``V1 [uV]``. A first column ``time (s)`` or ``time (ms)`` gives the sampling
-rate where its steps are even; a column ``time`` without a unit is not used, since it may be either. An empty field is a
-missing sample.
+Columns are parted by commas, semicolons or tabs; beside semicolons and tabs a decimal comma is understood. Lines
+before the table that begin with ``#`` may say ``# sampling_rate: 500`` and ``# unit: mV``. The first line of the table
+may name the leads, with units in brackets: ``I (mV)``, ``V1 [uV]``. A column ``time (s)`` or ``time (ms)`` gives the
+sampling rate where its steps are even; a column ``time`` without a unit is not used, since it may be either. An empty
+field is a missing sample.
 """
 
 import io
@@ -49,9 +49,8 @@ def read_numbers(path: Path) -> StoredNumbers:
     if times and rate is None and (scale := _SECONDS.get(units[times[0]].casefold())) is not None:
         rate = _rate_of(columns[times[0]] * scale, path)
     leads = [place for place in range(len(names)) if place not in times]
-    return StoredNumbers(
-        columns[leads], rate, tuple(units[place] or unit or "" for place in leads), tuple(names[place] for place in leads)
-    )
+    stated = tuple(units[place] or unit or "" for place in leads)
+    return StoredNumbers(columns[leads], rate, stated, tuple(names[place] for place in leads))
 
 
 def _comments(lines: list[str]) -> tuple[dict[str, str], list[str]]:
@@ -78,6 +77,10 @@ def _columns(lines: list[str], separator: str, decimal: str, n_columns: int, pat
     """(columns, lines)."""
     import pandas as pd
 
+    for number, line in enumerate(lines, start=1):  # pandas takes absent fields for empty ones
+        if line.count(separator) != n_columns - 1:
+            found = f"{line.count(separator) + 1} fields in line {number} of the numbers, expected {n_columns}"
+            raise UnreadableRecordingError("not a table of numbers", found, path)
     try:
         table = pd.read_csv(
             io.StringIO("\n".join(lines)),

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ecgfounder_ft.ecg.description import StoredNumbers
 from ecgfounder_ft.ecg.leads import STANDARD_LEADS, lead_of_label
@@ -23,7 +24,12 @@ _NOT_TAKEN = ("EDF/EDF+", "WFDB", "EDAN ARC Holter", "XLE ECG")
 """Formats of the library that have readers of their own here, or that it calls experimental."""
 
 CHECKSUM_DIFFERS = "checksum differs"
+SHORTER_THAN_DECLARED = "shorter than its header says"
 WARNED = "the reader warned"
+
+_ISHNE = "ISHNE Holter"
+_ISHNE_FAULT = -32768
+"""The count by which ISHNE marks a lead that is off."""
 
 
 def read_numbers(path: Path) -> StoredNumbers:
@@ -35,25 +41,28 @@ def read_numbers(path: Path) -> StoredNumbers:
         raise MissingReaderError(
             "devices' formats need a package", "ecgdatakit is not installed: pip install ecgfounder-ft[devices]", path
         ) from error
+    kind = FileParser.detect_format(path)
+    if kind is None or kind["name"] in _NOT_TAKEN:
+        raise UnreadableRecordingError("unknown recording format", "no ECG by its content", path)
     try:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
-            kind = FileParser.detect_format(path)
-            if kind is None or kind["name"] in _NOT_TAKEN:
-                raise UnreadableRecordingError("unknown recording format", "no ECG by its content", path)
             record = FileParser.parse(path, auto_scale=False)
-    except (ECGDataKitError, ValueError, ImportError, RecursionError) as error:
-        if isinstance(error, ImportError):
-            raise MissingReaderError(f"{kind['name']} needs a package", str(error), path) from error
+    except ImportError as error:
+        raise MissingReaderError(f"{kind['name']} needs a package", str(error), path) from error
+    except (ECGDataKitError, ValueError, RecursionError) as error:
         raise UnreadableRecordingError("not a readable ECG file", f"{type(error).__name__}: {error}", path) from error
     leads = _leads_of(record.leads)
     _refuse_uneven(leads, path)
     repairs = [CHECKSUM_DIFFERS] if any(issubclass(entry.category, ChecksumWarning) for entry in caught) else []
     told = [str(entry.message) for entry in caught if not issubclass(entry.category, ChecksumWarning)]
     told = [text for text in told if not text.startswith("auto_scale=False")]
+    if record.raw_metadata.get("samples_per_lead", 0) < record.raw_metadata.get("ecg_size", 0):  # ISHNE only
+        repairs.append(SHORTER_THAN_DECLARED)
     stated = record.raw_metadata.get("sampling_rate_stated", True)
+    missing = _ISHNE_FAULT if record.file_format.name == _ISHNE else None
     return StoredNumbers(
-        np.stack([_numbers_of(lead) for lead in leads]),
+        np.stack([_numbers_of(lead, missing) for lead in leads]),
         sampling_rate=float(leads[0].sampling_rate) if stated and leads[0].sampling_rate else None,
         units=tuple(lead.resolution_unit or lead.units for lead in leads),
         leads=tuple(lead.label for lead in leads),
@@ -79,9 +88,11 @@ def _refuse_uneven(leads: Sequence[Any], path: Path) -> None:
         raise UnreadableRecordingError("leads of different rates or lengths", text, path)
 
 
-def _numbers_of(lead: Any) -> np.ndarray:
+def _numbers_of(lead: Any, missing: int | None) -> NDArray[np.float64]:
     """Samples in the lead's unit; where the file states no unit, in what its scale gives, for the user to name."""
     samples = np.asarray(lead.samples, dtype=np.float64)
+    if missing is not None:
+        samples = np.where(samples == missing, np.nan, samples)
     return samples * lead.resolution + lead.offset if lead.is_raw else samples
 
 

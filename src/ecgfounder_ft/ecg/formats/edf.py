@@ -18,6 +18,9 @@ from ecgfounder_ft.ecg.recording import MissingReaderError, UnreadableRecordingE
 
 SUFFIXES = (".edf", ".bdf")
 
+_NUMBER_OF_RECORDS = 236
+"""Byte of the header at which the number of data records stands; -1 while a recording goes on."""
+
 
 def read_numbers(path: Path) -> StoredNumbers:
     """Read the leads of a file."""
@@ -40,6 +43,7 @@ def read_numbers(path: Path) -> StoredNumbers:
                 found = ", ".join(f"{signal.label} {signal.sampling_frequency:g} Hz" for signal in signals)
                 raise UnreadableRecordingError("leads of different rates", found, path)
             _refuse_gaps(file, path)
+            _refuse_truncated(file, path)
             values = np.stack([signal.data for signal in signals])
     except UnreadableRecordingError:
         raise
@@ -63,3 +67,14 @@ def _refuse_gaps(file: Any, path: Path) -> None:
     """EDF+D and BDF+D leave out stretches of time, which would be joined without a word."""
     if str(file.reserved).startswith(("EDF+D", "BDF+D")):
         raise UnreadableRecordingError("recording has gaps", "EDF+D is discontinuous, expected EDF or EDF+C", path)
+
+
+def _refuse_truncated(file: Any, path: Path) -> None:
+    """A file that was cut short is read as far as it goes; its header says how far it should."""
+    with path.open("rb") as stream:
+        stream.seek(_NUMBER_OF_RECORDS)
+        declared = int(stream.read(8).decode("ascii"))
+    if 0 <= file.num_data_records < declared:
+        raise UnreadableRecordingError(
+            "signal file is truncated", f"{file.num_data_records} data records, expected {declared}", path
+        )

@@ -1,7 +1,7 @@
 """HDF5 files of one recording, ``.h5`` and ``.hdf5`` (needs the extra ``hdf5``).
 
-The signal is the dataset ``signal``, or the only dataset of two dimensions. ``sampling_rate`` (Hz), ``unit`` and ``leads``
-are attributes of the dataset or of the file, or small datasets of those names beside the signal.
+The signal is the dataset ``signal``, or the only dataset of two dimensions. ``sampling_rate`` (Hz), ``unit`` and
+``leads`` are attributes of the dataset or of the file, or small datasets of those names beside the signal.
 """
 
 from pathlib import Path
@@ -30,7 +30,7 @@ def read_numbers(path: Path) -> StoredNumbers:
             found: dict[str, Any] = {}
             file.visititems(lambda name, item: found.update({name: item}) if isinstance(item, h5py.Dataset) else None)
             dataset = _signal_of(found, path)
-            said = {key: _plain(value) for key in _DESCRIPTION if (value := _said(key, dataset, file, found)) is not None}
+            said = {key: _plain(_said(key, dataset, file, found)) for key in _DESCRIPTION}
             values = dataset[()]
     except (KeyError, RuntimeError, ValueError, TypeError) as error:
         raise UnreadableRecordingError("not an HDF5 file", str(error), path) from error

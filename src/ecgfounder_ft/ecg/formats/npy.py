@@ -1,7 +1,7 @@
 """NumPy arrays: ``.npy``, described by a sidecar or the user, and ``.npz``, which can describe itself.
 
-An archive holds ``signal``, (leads, samples) or (samples, leads), and as far as it describes itself ``sampling_rate`` (Hz),
-``unit`` and ``leads``; where it has one array only, that is the signal whatever its name.
+An archive holds ``signal``, (leads, samples) or (samples, leads), and as far as it describes itself ``sampling_rate``
+(Hz), ``unit`` and ``leads``; where it has one array only, that is the signal whatever its name.
 
 Pickled objects are never loaded: they run code.
 """
@@ -28,7 +28,9 @@ def read_numbers(path: Path) -> StoredNumbers:
         if path.suffix.casefold() == ".npz":
             return _read_archive(path)
         return _checked(np.load(path, allow_pickle=False), path)
-    except (ValueError, EOFError, zipfile.BadZipFile, NotImplementedError, MemoryError) as error:
+    except (UnreadableRecordingError, OSError):
+        raise
+    except Exception as error:  # NumPy raises whatever its parsing meets; each of them means the same here
         raise UnreadableRecordingError("not a NumPy array", str(error), path) from error
 
 
