@@ -21,7 +21,8 @@ from ecgfounder_ft.ecg.description import (
     completed,
     sidecar_of,
 )
-from ecgfounder_ft.ecg.leads import canonical_lead, lead_indices, with_limb_leads
+from ecgfounder_ft.ecg.leads import canonical_lead, lead_indices
+from ecgfounder_ft.ecg.limb_leads import with_limb_leads
 from ecgfounder_ft.ecg.recording import Recording, UnreadableRecordingError
 
 LIMB_LEADS_COMPUTED = "limb leads computed from I and II"
