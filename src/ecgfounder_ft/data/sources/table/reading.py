@@ -1,8 +1,9 @@
 """Reading a user's own table: which of its columns mean what, and which of its rows can be used.
 
 It needs ``path`` (the file by which each recording is known) and at least one condition of the label map, with
-``present``, ``absent``, ``unknown``, ``1``, ``0`` or nothing. The other columns of :mod:`ecgfounder_ft.data.catalog` are optional.
-Apart from the settings, so that these are known without importing pandas.
+``present``, ``absent``, ``unknown``, ``1``, ``0`` or nothing. The other columns of
+:mod:`ecgfounder_ft.data.catalog` are optional. Apart from the settings, so that these are known without importing
+pandas.
 """
 
 import difflib
