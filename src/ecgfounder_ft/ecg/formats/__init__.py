@@ -126,19 +126,16 @@ def find_recordings(folder: Path) -> Iterator[Path]:
     """
     known = formats()
     with os.scandir(folder) as listing:
-        entries = sorted((entry.name, entry.is_dir(follow_symlinks=False)) for entry in listing)
-    stems = {Path(name).stem for name, is_folder in entries if not is_folder and _is_described(name)}
-    for name, is_folder in entries:
+        entries = sorted((entry.name, entry.is_dir(follow_symlinks=False), entry.is_file()) for entry in listing)
+    described = {Path(name).stem for name, _, is_file in entries if is_file and _may_have_sidecar(name)}
+    for name, is_folder, is_file in entries:
+        suffix = Path(name).suffix.casefold()
         if is_folder:
             yield from find_recordings(folder / name)
+        elif suffix == SIDECAR_SUFFIX and Path(name).stem in described:
             continue
-        path = folder / name
-        if path.suffix.casefold() not in known or name.startswith("."):
-            continue
-        if path.suffix.casefold() == SIDECAR_SUFFIX and path.stem in stems:
-            continue
-        if path.is_file():
-            yield path
+        elif is_file and suffix in known and not name.startswith("."):
+            yield folder / name
 
 
 def recordings_in(folder: Path) -> list[Path]:
@@ -146,8 +143,7 @@ def recordings_in(folder: Path) -> list[Path]:
     return list(find_recordings(folder))
 
 
-def _is_described(name: str) -> bool:
-    """Whether a sidecar may describe a file of this name."""
+def _may_have_sidecar(name: str) -> bool:
     suffix = Path(name).suffix.casefold()
     return suffix != SIDECAR_SUFFIX and hasattr(formats().get(suffix), "read_numbers")
 
