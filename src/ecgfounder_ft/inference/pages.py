@@ -44,8 +44,8 @@ def write_page(
         recording = read_recording(found.path, stated=stated)
     except UnreadableRecordingError:
         return None
-    faults = "; ".join(found.flags)
-    name = f"{found.path.name}   ·   {found.reader}{'   ·   ' + faults if faults else ''}   ·   {NO_MEDICAL_DEVICE}"
+    parts = (found.path.name, recording.format, "; ".join(found.flags), NO_MEDICAL_DEVICE)
+    name = "   ·   ".join(part for part in parts if part)
     title = f"{_shortened(name)}\n{_shortened(_answer(predictions, codes))}"
     folder.mkdir(parents=True, exist_ok=True)
     target = folder / f"{number:07d}-{found.path.stem}.png"

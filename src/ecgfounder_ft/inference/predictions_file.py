@@ -256,7 +256,7 @@ def _schema(codes: Sequence[str]) -> pa.Schema:
             ("reader", text),
             ("skipped", text),
             ("detail", text),
-            ("flags", text),
+            ("quality", text),
             ("repairs", text),
             ("seconds", number),
             ("sampling_rate", number),

@@ -166,7 +166,8 @@ def test_an_impossible_statement_is_refused(said: dict) -> None:
 def test_a_mixed_folder_is_listed_without_sidecars(tmp_path: Path) -> None:
     path, _ = array(tmp_path, **SAID)
     header = write(tmp_path, "w")
-    (tmp_path / "phone.json").write_text("{}")
+    (tmp_path / "phone.json").write_text('{"recordedAt": "2020-01-01"}')
+    (tmp_path / "settings.json").write_text("{}")
     assert recordings_in(tmp_path) == [path, tmp_path / "phone.json", header]
     assert other_files(path) == ("a.json",)
 

@@ -15,7 +15,6 @@ from typing import Protocol, cast
 
 from ecgfounder_ft.ecg.description import (
     NOTHING_STATED,
-    SIDECAR_SUFFIX,
     SignalDescription,
     StoredNumbers,
     completed,
@@ -61,6 +60,9 @@ class NumbersFormat(Protocol):
             UnreadableRecordingError: with the reason, if the file cannot be used.
             OSError: if it cannot be opened.
         """
+
+    # A format whose suffix other files bear too may have ``may_be_recording(path) -> bool``, by which the files of a
+    # folder are told apart. A file that is named itself is always tried.
 
 
 @cache
@@ -122,30 +124,25 @@ def other_files(path: Path) -> tuple[str, ...]:
 def find_recordings(folder: Path) -> Iterator[Path]:
     """The recordings of every known format below a folder, by path.
 
-    Neither hidden files nor sidecars count. One folder's names at a time are in memory.
+    Neither hidden files count nor those of which a format says that they are something else
+    (:class:`NumbersFormat`). One folder's names at a time are in memory.
     """
     known = formats()
     with os.scandir(folder) as listing:
         entries = sorted((entry.name, entry.is_dir(follow_symlinks=False), entry.is_file()) for entry in listing)
-    described = {Path(name).stem for name, _, is_file in entries if is_file and _may_have_sidecar(name)}
     for name, is_folder, is_file in entries:
-        suffix = Path(name).suffix.casefold()
+        path = folder / name
         if is_folder:
-            yield from find_recordings(folder / name)
-        elif suffix == SIDECAR_SUFFIX and Path(name).stem in described:
-            continue
-        elif is_file and suffix in known and not name.startswith("."):
-            yield folder / name
+            yield from find_recordings(path)
+        elif is_file and not name.startswith(".") and path.suffix.casefold() in known:
+            judge = getattr(known[path.suffix.casefold()], "may_be_recording", None)
+            if judge is None or judge(path):
+                yield path
 
 
 def recordings_in(folder: Path) -> list[Path]:
     """As :func:`find_recordings`, in a list."""
     return list(find_recordings(folder))
-
-
-def _may_have_sidecar(name: str) -> bool:
-    suffix = Path(name).suffix.casefold()
-    return suffix != SIDECAR_SUFFIX and hasattr(formats().get(suffix), "read_numbers")
 
 
 def _format_of(path: Path) -> Format | NumbersFormat:
@@ -192,7 +189,9 @@ def _chosen(recording: Recording, leads: Sequence[str]) -> Recording:
     try:
         rows = lead_indices(names, leads)
     except KeyError as error:
-        raise UnreadableRecordingError(_LEADS_ARE_MISSING, error.args[0], recording.path) from error
+        missing = error.args[0].partition(" among ")[0]
+        detail = f"{missing} among {', '.join(recording.leads)}"  # as stored
+        raise UnreadableRecordingError(_LEADS_ARE_MISSING, detail, recording.path) from error
     return replace(
         recording,
         leads=tuple(canonical_lead(names[row]) for row in rows),

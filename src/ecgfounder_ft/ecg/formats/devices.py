@@ -23,6 +23,8 @@ SUFFIXES = (".xml", ".scp", ".dcm", ".ecg", ".mwf", ".mfer", ".mfr", ".json")
 _NOT_TAKEN = ("EDF/EDF+", "WFDB", "EDAN ARC Holter", "XLE ECG")
 """Formats of the library that have readers of their own here, or that it calls experimental."""
 
+_FIRST_BYTES = 4096
+
 CHECKSUM_DIFFERS = "checksum differs"
 SHORTER_THAN_DECLARED = "shorter than its header says"
 WARNED = "the reader warned"
@@ -30,6 +32,17 @@ WARNED = "the reader warned"
 _ISHNE = "ISHNE Holter"
 _ISHNE_FAULT = -32768
 """The count by which ISHNE marks a lead that is off."""
+
+
+def may_be_recording(path: Path) -> bool:
+    """Whether a file of a folder looks like one: JSON is what settings and sidecars are written in, too."""
+    if path.suffix.casefold() != ".json":
+        return True
+    try:
+        with path.open("rb") as stream:
+            return b'"recordedAt"' in stream.read(_FIRST_BYTES)
+    except OSError:
+        return True  # which reading it will tell
 
 
 def read_numbers(path: Path) -> StoredNumbers:
