@@ -213,34 +213,63 @@ def draw(
 @app.command()
 def predict(
     model: Annotated[Path, typer.Argument(help="A run's folder, its model.pth, or a checkpoint of it.")],
-    recordings: Annotated[list[Path], typer.Argument(help="Recordings, or folders of them.")],
-    output: Annotated[Path, typer.Option(help="The table of predictions.")] = Path("predictions.csv"),
+    recordings: Annotated[list[Path], typer.Argument(help="Recordings of any format, or folders of them.")],
+    output: Annotated[Path, typer.Option(help="The table of predictions, .csv or .parquet.")] = Path("predictions.csv"),
+    plots: Annotated[Path | None, typer.Option(help="Folder for each recording on ECG paper with its result.")] = None,
+    embeddings: Annotated[
+        Path | None, typer.Option(help="A .npy file for what the last layer reads, one row per row of the table.")
+    ] = None,
+    windows: Annotated[
+        str,
+        typer.Option(
+            help="Of recordings longer than the model's input. one: the window it was trained on; else all consecutive "
+            "windows, each with a row of its own (each), or their mean or max for each condition."
+        ),
+    ] = "one",
+    sampling_rate: Annotated[float | None, typer.Option(help="Hz, of files that do not say it.")] = None,
+    unit: Annotated[str | None, typer.Option(help="mV, uV, V or nV, of files that do not say it.")] = None,
+    leads: Annotated[str | None, typer.Option(help="I,II,V1: of files that do not say them.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     bf16: Annotated[bool, typer.Option("--bf16", help="Compute in bfloat16: faster, less exact.")] = False,
+    batch_size: Annotated[int, typer.Option(min=1, help="Windows at a time.")] = 32,
     workers: Annotated[
-        int | None, typer.Option(help="Processes that read and filter; default: one per core beside a GPU, else 0.")
+        int | None,
+        typer.Option(min=0, help="Processes that read and filter; default: one per core beside a GPU, else 0."),
     ] = None,
+    restart: Annotated[
+        bool, typer.Option("--restart", help="Begin anew, where the same command would go on after a kill.")
+    ] = False,
     trust: TRUST = None,
 ) -> None:
-    """Predict recordings as they are stored; leads, sampling rate and filters follow from the model."""
+    """Predict recordings as they are stored; leads, sampling rate and filters follow from the model.
 
-    def run() -> None:
-        from ecgfounder_ft.ecg.formats import recordings_in
-        from ecgfounder_ft.files import write_csv
+    Answers are written as they come. The same command goes on where it was killed. Exit code 1: no recording has an
+    answer; 2: it could not run. Research only: this is no medical device.
+    """
+
+    def run() -> bool:
+        from ecgfounder_ft.ecg.description import SignalDescription
         from ecgfounder_ft.inference.finished_model import load_model
-        from ecgfounder_ft.inference.predict import predict_files
+        from ecgfounder_ft.inference.inputs import Reading
+        from ecgfounder_ft.inference.predict_command import Wanted, predict_into_file
 
         keep_freed_memory()
-        paths = [file for path in recordings for file in (recordings_in(path) if path.is_dir() else [path])]
+        names = None if leads is None else tuple(leads.split(","))
+        stated = SignalDescription(sampling_rate, unit, names)
         loaded = load_model(model, device, bf16, trust or ())
         readers = workers if workers is not None else (os.cpu_count() or 1) if loaded.on_gpu else 0
-        predictions, skipped = predict_files(loaded, paths, workers=readers, progress=True)
-        write_csv(output, predictions, float_format="%.6f")
-        for row in skipped.itertuples():
-            typer.echo(f"skipped {row.path}: {row.reason}: {row.detail}", err=True)
-        typer.echo(f"{len(predictions)} recordings in {output}, {len(skipped)} skipped")
+        reading = Reading(loaded.card.preprocessing, stated, windows)
+        wanted = Wanted(output, plots, embeddings, batch_size, readers, restart, progress=True)
+        found = predict_into_file(loaded, recordings, reading, wanted)
+        for reason, count in found.skipped.most_common():
+            typer.echo(f"skipped {count}: {reason}", err=True)
+        again = f" ({found.resumed} of them by an earlier start)" if found.resumed else ""
+        typer.echo(f"{found.answered} of {found.recordings} recordings answered{again}, {found.rows} rows in {output}")
+        typer.echo("Research only: no medical device, not for the diagnosis of patients.")
+        return bool(found.answered)
 
-    run_or_explain(run)
+    if not run_or_explain(run):
+        raise typer.Exit(1)
 
 
 @app.command()

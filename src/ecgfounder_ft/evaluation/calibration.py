@@ -22,6 +22,8 @@ without it, the condition (``platt``, multi-label) or everything (otherwise) is 
 the recordings of the fit itself nearly every calibration looks better; held-out ones charge it for the noise it fits.
 
 Thresholds are chosen on, and applied to, calibrated probabilities.
+
+What fits imports its libraries itself, so that a calibration is applied without them.
 """
 
 from collections.abc import Callable, Sequence
@@ -221,6 +223,8 @@ def _identity(
 def _fit_temperature(
     labels: NDArray[np.integer], given: NDArray[np.float64], known: NDArray[np.bool_], codes: list[str], task: Task
 ) -> Calibration:
+    from scipy.optimize import minimize_scalar
+
     present = labels == PRESENT
     if not (known & present).any() or not (known & ~present).any():
         return Calibration(
@@ -286,6 +290,8 @@ def _shrunken_logistic(score: NDArray[np.float64], present: NDArray[np.bool_]) -
         score: (n,) log-odds.
         present: (n,)
     """
+    from scipy.optimize import minimize
+
     centre = float(score.mean())
 
     def loss(values: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
@@ -312,6 +318,8 @@ def _tempered(probabilities: NDArray[np.float64], temperature: float, task: Task
 def _errors(
     labels: NDArray[np.integer], probabilities: NDArray[np.float64], known: NDArray[np.bool_], codes: Sequence[str]
 ) -> dict[str, float | None]:
+    from ecgfounder_ft.evaluation.metrics import expected_calibration_error
+
     errors: dict[str, float | None] = {}
     for column, code in enumerate(codes):
         rows = known[:, column]

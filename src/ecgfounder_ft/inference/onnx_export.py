@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from ecgfounder_ft.evaluation.calibration import PROBABILITY_MARGIN, Calibration
+from ecgfounder_ft.evaluation.calibration import Calibration
+from ecgfounder_ft.evaluation.probabilities import EPSILON
 from ecgfounder_ft.inference.finished_model import FinishedModel
 from ecgfounder_ft.inference.notice import NO_MEDICAL_DEVICE
 from ecgfounder_ft.inference.onnx_model import EMBEDDING, LOGITS, PROBABILITIES, SIGNALS
@@ -65,11 +66,11 @@ class OnnxNetwork(nn.Module):
         found = self.calibration
         if found is None or found.method == "none":
             return probabilities
-        clipped = probabilities.clamp(PROBABILITY_MARGIN, 1 - PROBABILITY_MARGIN)
+        clipped = probabilities.clamp(EPSILON, 1 - EPSILON)
         if found.method == "temperature":
             assert found.temperature is not None
             if self.task.exclusive:
-                return (probabilities.clamp(min=PROBABILITY_MARGIN).log() / found.temperature).softmax(dim=1)
+                return (probabilities.clamp(min=EPSILON).log() / found.temperature).softmax(dim=1)
             return ((clipped.log() - (1 - clipped).log()) / found.temperature).sigmoid()
         slopes = torch.tensor(found.slopes, dtype=torch.float64)
         intercepts = torch.tensor(found.intercepts, dtype=torch.float64)

@@ -16,6 +16,7 @@ from ecgfounder_ft.data.near_copies import find_copies
 from ecgfounder_ft.data.sources.source import NoDataError, source_named
 from ecgfounder_ft.data.splits import EXCLUDED, TEST, TRAIN, VALIDATION
 from ecgfounder_ft.data.store.reading import StoredSignals, build_store
+from ecgfounder_ft.ecg.description import SignalDescription
 from ecgfounder_ft.errors import ExplainedError
 from ecgfounder_ft.evaluation.predictions import predictions_table
 from ecgfounder_ft.evaluation.run_evaluation import RunEvaluation, evaluate_predictions, fitted
@@ -125,8 +126,9 @@ def _near_copies(
 ) -> NDArray[np.bool_]:
     """Which signals are near copies of what the run learnt from, by the signals that its store holds of that."""
     preprocessing = model.card.preprocessing
-    store = Path(str(run.plain_configuration()["data"]["store"]))
-    known = build_store(learnt, preprocessing, store, progress=False)
+    data = run.plain_configuration()["data"]
+    stated = SignalDescription.from_dict(data)
+    known = build_store(learnt, preprocessing, Path(str(data["store"])), progress=False, stated=stated)
     if lost := len(learnt) - len(known):
         log.warning(
             "%d recordings that the run learnt from cannot be read any more, so near copies of them are not found", lost

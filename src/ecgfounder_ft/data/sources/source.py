@@ -12,6 +12,7 @@ from ecgfounder_ft.labels import LabelMap
 
 if TYPE_CHECKING:
     from ecgfounder_ft.data.catalog import Catalog
+    from ecgfounder_ft.ecg.description import SignalDescription
 
 
 class NoDataError(ExplainedError):
@@ -47,6 +48,13 @@ class DataSource(ABC):
     """Processes that fill the signal store; None: one per core."""
     store: str
     """Folder of the signal store."""
+
+    @property
+    def stated(self) -> SignalDescription:
+        """Rate, unit and leads for files that do not say them; nothing, unless the source has settings of that."""
+        from ecgfounder_ft.ecg.description import NOTHING_STATED
+
+        return NOTHING_STATED
 
     @abstractmethod
     def read(self, label_map: LabelMap) -> Catalog:

@@ -1,0 +1,275 @@
+"""Predictions into a file: what stands in it, that a killed command goes on, and what is refused."""
+
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ecgfounder_ft.ecg.description import SignalDescription
+from ecgfounder_ft.ecg.formats.wfdb import write_recording
+from ecgfounder_ft.ecg.leads import STANDARD_LEADS
+from ecgfounder_ft.ecg.preprocessing import Preprocessing
+from ecgfounder_ft.ecg.preprocessing_settings import Window
+from ecgfounder_ft.inference.finished_model import FinishedModel, save_model
+from ecgfounder_ft.inference.inputs import PredictionError, Reading
+from ecgfounder_ft.inference.notice import NO_MEDICAL_DEVICE
+from ecgfounder_ft.inference.predict_command import Wanted, predict_into_file
+from ecgfounder_ft.labels import LabelMap
+from ecgfounder_ft.task import MULTI_LABEL
+from tests.console import console
+from tests.small_training import small_classifier
+
+RATE = 200
+STATED = SignalDescription(RATE, "uV", STANDARD_LEADS)
+
+
+@pytest.fixture(scope="module")
+def model(label_map: LabelMap) -> FinishedModel:
+    """Of random weights, with a calibration and thresholds, on windows of 2 s."""
+    classifier = small_classifier(label_map)
+    card = classifier.card
+    card.task = MULTI_LABEL
+    card.preprocessing = Preprocessing(sampling_rate=RATE, window=Window(seconds=2.0))
+    card.thresholds = {code: 0.2 + 0.1 * place for place, code in enumerate(label_map.codes)}
+    slopes = [2.0] * len(label_map)
+    calibration = {"method": "platt", "task": "multi_label", "codes": list(label_map.codes), "slopes": slopes}
+    card.calibration = {**calibration, "intercepts": [0.5] * len(label_map)}
+    return FinishedModel(classifier.net.eval(), card)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Six recordings in two formats, one of them long, and three that cannot be used, one of another lead set."""
+    made = tmp_path_factory.mktemp("recordings")
+    generator = np.random.default_rng(0)
+    for number, seconds in enumerate((2, 2, 7, 1.5)):
+        signal = generator.normal(scale=0.3, size=(12, round(seconds * RATE)))
+        write_recording(made / "a", f"w{number}", signal, STANDARD_LEADS, RATE, storage="dat")
+    for number in range(2):
+        np.save(made / f"n{number}.npy", generator.normal(scale=300, size=(12, 2 * RATE)))
+    write_recording(made / "b", "six", signal[:6], STANDARD_LEADS[:6], RATE, storage="dat")
+    (made / "b" / 'torn, "quoted".hea').write_text("nothing\nto see")
+    (made / "table.csv").write_text("patient,age\nA,1\n")
+    return made
+
+
+def wanted(output: Path, **changes: object) -> Wanted:
+    return replace(Wanted(output, None, None, 4, 0, restart=False, progress=False), **changes)  # type: ignore[arg-type]
+
+
+def test_every_recording_has_a_row_with_its_answer_or_the_reason(
+    model: FinishedModel, folder: Path, tmp_path: Path
+) -> None:
+    summary = predict_into_file(model, [folder], Reading(model.card.preprocessing, STATED), wanted(tmp_path / "p.csv"))
+    table = pd.read_csv(tmp_path / "p.csv", keep_default_na=False)
+    assert (summary.recordings, summary.rows, summary.answered) == (9, 9, 6)
+    names = [Path(path).name for path in table["path"]]
+    assert names == [
+        "w0.hea",
+        "w1.hea",
+        "w2.hea",
+        "w3.hea",
+        "six.hea",
+        'torn, "quoted".hea',
+        "n0.npy",
+        "n1.npy",
+        "table.csv",
+    ]
+    assert table["reader"].tolist() == ["wfdb"] * 4 + ["", ""] + ["npy"] * 2 + [""]
+    assert table["skipped"].tolist() == [
+        *[""] * 4,
+        "leads are missing",
+        "not a WFDB header",
+        "",
+        "",
+        "not a table of numbers",
+    ]
+    assert table["quality"].tolist()[:4] == ["", "", "", "short"]
+    assert set(table["use"]) == {NO_MEDICAL_DEVICE}
+    answered = table[table["skipped"] == ""]
+    raw = answered.filter(like="uncalibrated_").to_numpy(float)
+    probabilities = answered.filter(like="probability_").to_numpy(float)
+    np.testing.assert_allclose(probabilities, 1 / (1 + np.exp(-(2 * np.log(raw / (1 - raw)) + 0.5))), atol=2e-5)
+    decisions = answered.filter(like="decision_").to_numpy(int)
+    np.testing.assert_array_equal(decisions, probabilities >= 0.2 + 0.1 * np.arange(6))
+    assert (table.loc[table["skipped"] != "", "probability_NORM"] == "").all()
+    assert [path.name for path in tmp_path.iterdir()] == ["p.csv"]
+
+
+def test_parquet_says_the_same_with_types(model: FinishedModel, folder: Path, tmp_path: Path) -> None:
+    reading = Reading(model.card.preprocessing, STATED)
+    for name in ("p.csv", "p.parquet"):
+        predict_into_file(model, [folder], reading, wanted(tmp_path / name))
+    plain, typed = pd.read_csv(tmp_path / "p.csv"), pd.read_parquet(tmp_path / "p.parquet")
+    assert plain.columns.tolist() == typed.columns.tolist()
+    numbers = plain.select_dtypes("number").columns
+    np.testing.assert_array_equal(plain[numbers].to_numpy(float), typed[numbers].to_numpy(float))
+    assert typed["skipped"].tolist() == plain["skipped"].fillna("").tolist()
+    assert typed["windows"].dtype == np.int64
+
+
+@pytest.mark.parametrize(("rule", "combine"), [("mean", np.mean), ("max", np.max)])
+def test_windows_have_rows_of_their_own_or_are_combined(
+    model: FinishedModel, folder: Path, tmp_path: Path, rule: str, combine
+) -> None:
+    given = [folder / "a" / "w2.hea", folder / "a" / "w0.hea"]
+    for windows in ("each", rule):
+        reading = Reading(model.card.preprocessing, windows=windows)
+        files = wanted(tmp_path / f"{windows}.csv", embeddings=tmp_path / f"{windows}.npy")
+        summary = predict_into_file(model, given, reading, files)
+        assert summary.recordings == 2
+    each, combined = pd.read_csv(tmp_path / "each.csv"), pd.read_csv(tmp_path / f"{rule}.csv")
+    assert each["window_start"].tolist() == [0, 2, 4, 5, 0]
+    assert combined["windows"].tolist() == [4, 1]
+    columns = [name for name in each if name.startswith(("probability_", "uncalibrated_"))]
+    np.testing.assert_allclose(combined[columns].iloc[0], combine(each[columns].iloc[:4], axis=0), atol=1e-6)
+    np.testing.assert_allclose(combined[columns].iloc[1], each[columns].iloc[4], atol=1e-6)
+    vectors, mean = np.load(tmp_path / "each.npy"), np.load(tmp_path / f"{rule}.npy")
+    assert vectors.shape == (5, 32)
+    np.testing.assert_allclose(mean, [vectors[:4].mean(axis=0), vectors[4]], atol=1e-5)
+
+
+def test_an_embedding_is_what_the_last_layer_reads(model: FinishedModel, folder: Path, tmp_path: Path) -> None:
+    files = wanted(tmp_path / "p.csv", embeddings=tmp_path / "e.npy")
+    predict_into_file(model, [folder], Reading(model.card.preprocessing, STATED), files)
+    vectors, table = np.load(tmp_path / "e.npy"), pd.read_csv(tmp_path / "p.csv")
+    assert len(vectors) == len(table)
+    skipped = table["skipped"].notna().to_numpy()
+    assert np.isnan(vectors[skipped]).all()
+    dense = list(model.net.parts().values())[-1]
+    weight, bias = (value.detach().numpy() for value in (dense.weight, dense.bias))
+    found = 1 / (1 + np.exp(-(vectors[~skipped] @ weight.T + bias)))
+    np.testing.assert_allclose(found, table.filter(like="uncalibrated_").to_numpy()[~skipped], atol=1e-5)
+
+
+@pytest.mark.parametrize("windows", ["one", "each"])
+@pytest.mark.parametrize("torn", [False, True])
+def test_a_killed_command_goes_on_where_it_was(
+    model: FinishedModel, folder: Path, tmp_path: Path, windows: str, torn: bool
+) -> None:
+    """Killed without warning after its fourth recording; a torn line is what a power cut may leave."""
+    save_model(model, tmp_path / "model.pth")
+    arguments = [str(tmp_path / "model.pth"), str(folder), "--windows", windows, "--batch-size", "1"]
+    arguments += ["--sampling-rate", str(RATE), "--unit", "uV", "--leads", ",".join(STANDARD_LEADS)]
+    output, vectors = tmp_path / "p.csv", tmp_path / "e.npy"
+    program = """
+import os, signal, sys
+from ecgfounder_ft.inference import predictions_file
+add = predictions_file.PredictionsFile.add
+def killed(self, predictions):
+    if self.summary.recordings == 4:
+        os.kill(os.getpid(), signal.SIGKILL)
+    add(self, predictions)
+predictions_file.PredictionsFile.add = killed
+from ecgfounder_ft.cli import app
+app(["predict", *sys.argv[1:]])
+"""
+    interrupted = [*arguments, "--output", str(output), "--embeddings", str(vectors)]
+    dead = subprocess.run([sys.executable, "-c", program, *interrupted], capture_output=True, check=False)
+    assert dead.returncode == -signal.SIGKILL
+    rows = tmp_path / "p.csv.partial" / "rows.csv"
+    assert not output.exists()
+    assert len(rows.read_text().splitlines()) > 3
+    if torn:
+        os.truncate(rows, rows.stat().st_size - 30)
+    before = rows.read_bytes()
+    resumed = console("predict", *interrupted)
+    assert resumed.exit_code == 0, resumed.stderr
+    assert "3 of them by an earlier start" in resumed.stdout
+    assert output.read_bytes().startswith(before[: before.rindex(b"\n", 0, -200)])
+    whole = console("predict", *arguments, "--output", str(tmp_path / "q.csv"), "--embeddings", str(tmp_path / "f.npy"))
+    assert whole.exit_code == 0, whole.stderr
+    pd.testing.assert_frame_equal(pd.read_csv(output), pd.read_csv(tmp_path / "q.csv"), atol=2e-6)
+    np.testing.assert_allclose(np.load(vectors), np.load(tmp_path / "f.npy"), atol=1e-5)
+    assert not rows.parent.exists()
+
+
+def left_by_an_earlier_start(model: FinishedModel, folder: Path, output: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stops after its third recording."""
+    from ecgfounder_ft.inference.predictions_file import PredictionsFile
+
+    class StopError(Exception):
+        pass
+
+    add = PredictionsFile.add
+
+    def stop(self: PredictionsFile, predictions) -> None:
+        if self.summary.recordings == 3:
+            raise StopError
+        add(self, predictions)
+
+    with monkeypatch.context() as patch, pytest.raises(StopError):
+        patch.setattr(PredictionsFile, "add", stop)
+        predict_into_file(model, [folder], Reading(model.card.preprocessing), wanted(output))
+
+
+def test_what_another_command_left_is_not_mixed_in(
+    model: FinishedModel, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = tmp_path / "p.csv"
+    left_by_an_earlier_start(model, folder, output, monkeypatch)
+    reading = Reading(model.card.preprocessing)
+    with pytest.raises(PredictionError, match="another windows; give --restart"):
+        predict_into_file(model, [folder], replace(reading, windows="mean"), wanted(output))
+    with pytest.raises(PredictionError, match="another stated"):
+        predict_into_file(model, [folder], replace(reading, stated=STATED), wanted(output))
+    other = FinishedModel(model.net, replace(model.card, seed=7))
+    with pytest.raises(PredictionError, match="another model"):
+        predict_into_file(other, [folder], reading, wanted(output))
+    with pytest.raises(PredictionError, match=r"the recordings have changed; give --restart"):
+        predict_into_file(model, [folder / "b"], reading, wanted(output))
+    summary = predict_into_file(model, [folder / "b"], reading, wanted(output, restart=True))
+    assert (summary.recordings, summary.resumed) == (2, 0)
+
+
+def test_two_processes_do_not_write_one_file(
+    model: FinishedModel, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from ecgfounder_ft.inference.predictions_file import PredictionsFile
+
+    with (
+        PredictionsFile(tmp_path / "p.csv", ["A"], {}),
+        pytest.raises(PredictionError, match="another process is writing"),
+    ):
+        PredictionsFile(tmp_path / "p.csv", ["A"], {})
+
+
+@pytest.mark.parametrize(("name", "value"), [("output", "p.xlsx"), ("embeddings", "e.csv")])
+def test_a_suffix_that_says_no_format_is_refused(
+    model: FinishedModel, folder: Path, tmp_path: Path, name: str, value: str
+) -> None:
+    with pytest.raises(PredictionError, match="the suffix is"):
+        predict_into_file(
+            model, [folder], Reading(model.card.preprocessing), wanted(tmp_path / "p.csv", **{name: tmp_path / value})
+        )
+    assert not list(tmp_path.iterdir())
+
+
+def test_pages_show_each_recording_that_can_be_read(model: FinishedModel, folder: Path, tmp_path: Path) -> None:
+    reading = Reading(model.card.preprocessing, windows="each")
+    given = [folder / "a" / "w2.hea", folder / "b" / "six.hea", folder / "n0.npy"]
+    predict_into_file(model, given, reading, wanted(tmp_path / "p.csv", pages=tmp_path / "pages"))
+    pages = sorted(path.name for path in (tmp_path / "pages").iterdir())
+    assert pages == ["0000000-w2.png", "0000001-six.png"]  # the third says neither rate nor unit
+    assert all((tmp_path / "pages" / name).read_bytes().startswith(b"\x89PNG") for name in pages)
+
+
+def test_exit_codes(model: FinishedModel, folder: Path, tmp_path: Path) -> None:
+    save_model(model, tmp_path / "model.pth")
+    output = ("--output", str(tmp_path / "p.csv"))
+    answered = console("predict", str(tmp_path / "model.pth"), str(folder), *output)
+    assert answered.exit_code == 0
+    assert "4 of 9 recordings answered, 9 rows in" in answered.stdout
+    assert "no medical device" in answered.stdout
+    assert "skipped 2: no sampling rate" in answered.stderr
+    none = console("predict", str(tmp_path / "model.pth"), str(folder / "b"), *output)
+    assert none.exit_code == 1
+    refused = console("predict", str(tmp_path / "model.pth"), str(folder), *output, "--unit", "furlong")
+    assert refused.exit_code == 2
+    assert "unit 'furlong': expected mV, uV, V or nV" in refused.stderr
