@@ -5,6 +5,8 @@ Evaluation, prediction, export and Python users all come here.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,6 +56,15 @@ class FinishedModel(Predictor):
     def backend(self) -> str:
         """PyTorch."""
         return "torch"
+
+    @property
+    def digest(self) -> str:
+        """Of the weights and the record."""
+        digest = hashlib.sha256(json.dumps(self.card.to_dict(), sort_keys=True, default=str).encode())
+        for name, value in sorted(self.net.state_dict().items()):
+            digest.update(name.encode())
+            digest.update(np.ascontiguousarray(value.detach().cpu().float().numpy()).data)
+        return digest.hexdigest()
 
     @torch.inference_mode()
     def outputs(self, signals: NDArray[np.float32]) -> Outputs:

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecgfounder_ft.ecg.description import NOTHING_STATED, SignalDescription
-from ecgfounder_ft.ecg.formats import read_recording
+from ecgfounder_ft.ecg.formats import read_recording, with_leads
 from ecgfounder_ft.ecg.preprocessing import Preprocessing
 from ecgfounder_ft.ecg.quality import quality_flags
 from ecgfounder_ft.ecg.recording import Recording, UnreadableRecordingError
@@ -83,12 +83,16 @@ class Input:
     detail: str = ""
 
 
-def prepare(path: Path, reading: Reading) -> Input:
-    """Read and preprocess one recording. Nothing that is wrong with it raises."""
+def prepare(given: Path | Recording, reading: Reading) -> Input:
+    """Read, where it is not read yet, and preprocess one recording. Nothing that is wrong with it raises."""
     preprocessing = reading.preprocessing
+    path = (given.path or Path(given.name)) if isinstance(given, Recording) else given
     result = Input(path, np.empty((0, len(preprocessing.leads), preprocessing.samples), np.float32))
     try:
-        recording = read_recording(path, preprocessing.leads, reading.stated)
+        if isinstance(given, Recording):
+            recording = with_leads(given, preprocessing.leads)
+        else:
+            recording = read_recording(given, preprocessing.leads, reading.stated)
         result = replace(
             result,
             reader=recording.format,
@@ -148,11 +152,11 @@ def cut_windows(recording: Recording, seconds: float) -> Iterator[tuple[float, R
         yield round(start / recording.sampling_rate, 3), window
 
 
-def prepare_all(paths: Iterable[Path], reading: Reading, workers: int) -> Iterator[Input]:
+def prepare_all(recordings: Iterable[Path | Recording], reading: Reading, workers: int) -> Iterator[Input]:
     """Prepare recordings in their order, a few of them ahead of the one that is asked for.
 
     Args:
-        paths: any number of them; they are asked for as they are needed.
+        recordings: any number of them, or of their paths; they are asked for as they are needed.
         reading: how.
         workers: processes; 0: this one does it when it is asked. They are started afresh (spawn), so a script that
             calls this needs the usual ``if __name__ == "__main__":``.
@@ -161,10 +165,10 @@ def prepare_all(paths: Iterable[Path], reading: Reading, workers: int) -> Iterat
         PredictionError: if a process dies.
     """
     if not workers:
-        for path in paths:
-            yield prepare(path, reading)
+        for recording in recordings:
+            yield prepare(recording, reading)
         return
-    remaining = iter(paths)
+    remaining = iter(recordings)
     executor = ProcessPoolExecutor(workers, mp_context=get_context("spawn"))
     ahead: deque[Future[list[Input]]] = deque()
     try:
@@ -186,5 +190,5 @@ def prepare_all(paths: Iterable[Path], reading: Reading, workers: int) -> Iterat
         executor.shutdown(wait=True, cancel_futures=True)
 
 
-def _prepare_some(paths: Sequence[Path], reading: Reading) -> list[Input]:
-    return [prepare(path, reading) for path in paths]
+def _prepare_some(recordings: Sequence[Path | Recording], reading: Reading) -> list[Input]:
+    return [prepare(recording, reading) for recording in recordings]

@@ -1,18 +1,22 @@
 """Predictions of a finished model on recordings as stored, through the preprocessing that it was trained with."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
-import torch
 from numpy.typing import NDArray
 from rich.progress import track
 
-from ecgfounder_ft.evaluation.calibration import Calibration
-from ecgfounder_ft.inference.finished_model import FinishedModel
+from ecgfounder_ft.ecg.recording import Recording
 from ecgfounder_ft.inference.inputs import Input, Reading, prepare_all
+from ecgfounder_ft.inference.predictor import Predictor
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -36,8 +40,8 @@ class Prediction:
 
 
 def predict(
-    model: FinishedModel,
-    paths: Iterable[Path],
+    model: Predictor,
+    recordings: Iterable[Path | Recording],
     reading: Reading,
     batch_size: int = 32,
     workers: int = 0,
@@ -48,8 +52,8 @@ def predict(
     A list has one prediction, or one for each window where ``reading.windows`` is ``each``.
 
     Args:
-        model: from :func:`~ecgfounder_ft.inference.finished_model.load_model`.
-        paths: of recordings, of any format that is read (``ecg/formats``).
+        model: from :func:`~ecgfounder_ft.inference.loading.load_predictor`.
+        recordings: read already, or paths of them, of any format that is read (``ecg/formats``).
         reading: how they are read and cut.
         batch_size: windows at a time.
         workers: processes that read and preprocess ahead of the network; 0: this one does it in between.
@@ -57,7 +61,7 @@ def predict(
     """
     waiting: list[Input] = []
     windows = 0
-    for found in prepare_all(paths, reading, workers):
+    for found in prepare_all(recordings, reading, workers):
         waiting.append(found)
         windows += len(found.signals)
         if windows >= batch_size or len(waiting) >= 4 * batch_size:  # a stretch of skipped ones is told as well
@@ -67,17 +71,16 @@ def predict(
 
 
 def _answers(
-    model: FinishedModel, inputs: Sequence[Input], rule: str, batch_size: int, embeddings: bool
+    model: Predictor, inputs: Sequence[Input], rule: str, batch_size: int, embeddings: bool
 ) -> Iterator[list[Prediction]]:
     usable = [found.signals for found in inputs if len(found.signals)]
     if usable:
         signals = np.concatenate(usable)
         parts = [signals[start : start + batch_size] for start in range(0, len(signals), batch_size)]
-        outputs = [_outputs(model, part, embeddings) for part in parts]
-        raw = np.concatenate([output for output, _ in outputs])
-        calibration = model.card.calibration
-        calibrated = raw if calibration is None else Calibration.from_dict(calibration).apply(raw)
-        vectors = np.concatenate([vector for _, vector in outputs]) if embeddings else None
+        outputs = [model.outputs(part) for part in parts]
+        raw = np.concatenate([output.uncalibrated for output in outputs])
+        calibrated = model.calibrated(raw)
+        vectors = np.concatenate([output.embedding for output in outputs]) if embeddings else None
     at = 0
     for found in inputs:
         place = slice(at, at + len(found.signals))
@@ -91,7 +94,7 @@ def _answers(
 
 
 def _of_recording(
-    model: FinishedModel,
+    model: Predictor,
     found: Input,
     rule: str,
     raw: NDArray[np.float64],
@@ -116,26 +119,13 @@ def _of_recording(
     ]
 
 
-def _outputs(
-    model: FinishedModel, signals: NDArray[np.float32], embeddings: bool
-) -> tuple[NDArray[np.float64], NDArray[np.float32] | None]:
-    """Uncalibrated probabilities (n, conditions), and what the last layer reads (n, width) where that is asked for."""
-    if not embeddings:
-        return model.uncalibrated(signals), None
-    *_, head = model.net.parts()
-    with torch.inference_mode(), torch.autocast(model.device.type, dtype=torch.bfloat16, enabled=model.bf16):
-        features = model.net.features(torch.from_numpy(signals).to(model.device))
-        logits = model.net.run_from(head, features).float()
-    return model.card.task.probabilities(logits).double().cpu().numpy(), features.float().cpu().numpy()
-
-
 def predict_files(
-    model: FinishedModel, paths: Sequence[Path], batch_size: int = 32, workers: int = 0, progress: bool = False
+    model: Predictor, paths: Sequence[Path], batch_size: int = 32, workers: int = 0, progress: bool = False
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Predict some recordings into tables in memory, the model's own window of each.
 
     Args:
-        model: from :func:`~ecgfounder_ft.inference.finished_model.load_model`.
+        model: from :func:`~ecgfounder_ft.inference.loading.load_predictor`.
         paths: of recordings, of any format that is read (``ecg/formats``).
         batch_size: recordings at a time.
         workers: as for :func:`predict`.
@@ -146,6 +136,8 @@ def predict_files(
         a single-label task, else by the card's thresholds, 0.5 where it has none); and the recordings that could not
         be used: path, reason, detail.
     """
+    import pandas as pd
+
     codes = model.card.label_map.codes
     rows, skipped = [], []
     answers = predict(model, paths, Reading(model.card.preprocessing), batch_size, workers)

@@ -1,21 +1,17 @@
 """Any number of recordings into a file: what ``ecgfounder-ft predict`` does."""
 
-import hashlib
-import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from ecgfounder_ft.ecg.formats import find_recordings
-from ecgfounder_ft.inference.finished_model import FinishedModel
-from ecgfounder_ft.inference.inputs import Reading
-from ecgfounder_ft.inference.pages import write_page
+from ecgfounder_ft.inference.inputs import PredictionError, Reading
 from ecgfounder_ft.inference.predict import predict
 from ecgfounder_ft.inference.predictions_file import PredictionsFile, Summary
+from ecgfounder_ft.inference.predictor import Predictor
 
 
 @dataclass(frozen=True)
@@ -38,7 +34,7 @@ class Wanted:
     """Show a progress bar."""
 
 
-def predict_into_file(model: FinishedModel, given: Iterable[Path], reading: Reading, wanted: Wanted) -> Summary:
+def predict_into_file(model: Predictor, given: Iterable[Path], reading: Reading, wanted: Wanted) -> Summary:
     """Predict recordings and write the answers as they come. After a kill, the same call goes on where it was.
 
     Args:
@@ -51,10 +47,11 @@ def predict_into_file(model: FinishedModel, given: Iterable[Path], reading: Read
         PredictionError: if the files cannot be what was asked for, or another command left its part there.
     """
     given = list(given)
+    write_page = None if wanted.pages is None else _page_writer()
     card = model.card
     codes = card.label_map.codes
     settings = {
-        "model": _digest(model),
+        "model": model.digest,
         "windows": reading.windows,
         "stated": reading.stated.to_dict(),
         "pages": None if wanted.pages is None else str(wanted.pages.absolute()),
@@ -71,13 +68,24 @@ def predict_into_file(model: FinishedModel, given: Iterable[Path], reading: Read
                 model, remaining, reading, wanted.batch_size, wanted.workers, embeddings=wanted.embeddings is not None
             )
             for predictions in answers:
-                if wanted.pages is not None:
+                if wanted.pages is not None and write_page is not None:
                     number = file.summary.recordings
                     position = card.preprocessing.window.position
                     write_page(wanted.pages, number, predictions, codes, reading.stated, position)
                 file.add(predictions)
                 bar.update(task, completed=file.summary.recordings)
         return file.finish()
+
+
+def _page_writer() -> Callable[..., Path | None]:
+    """What draws a page; importing it imports matplotlib."""
+    try:
+        from ecgfounder_ft.inference.pages import write_page
+    except ModuleNotFoundError as error:
+        raise PredictionError(
+            f"pages need {error.name}: pip install 'ecgfounder-ft[plots]', or leave out --plots"
+        ) from error
+    return write_page
 
 
 def _recordings(given: Iterable[Path]) -> Iterator[Path]:
@@ -100,18 +108,8 @@ def _bar(shown: bool) -> Progress:
     )
 
 
-def _width(model: FinishedModel) -> int:
+def _width(model: Predictor) -> int:
     """Numbers that the last layer reads."""
     preprocessing = model.card.preprocessing
     silence = np.zeros((1, len(preprocessing.leads), preprocessing.samples), np.float32)
-    with torch.inference_mode():
-        return int(model.net.features(torch.from_numpy(silence).to(model.device)).shape[1])
-
-
-def _digest(model: FinishedModel) -> str:
-    """Of the weights and the record, by which an interrupted prediction knows its model."""
-    digest = hashlib.sha256(json.dumps(model.card.to_dict(), sort_keys=True, default=str).encode())
-    for name, value in sorted(model.net.state_dict().items()):
-        digest.update(name.encode())
-        digest.update(np.ascontiguousarray(value.detach().cpu().float().numpy()).data)
-    return digest.hexdigest()
+    return int(model.outputs(silence).embedding.shape[1])

@@ -11,6 +11,7 @@ CSV or Parquet by its suffix, in one step, and the folder is removed. Rows never
 """
 
 import csv
+import importlib.util
 import json
 import os
 import shutil
@@ -22,9 +23,6 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.csv as pa_csv
-import pyarrow.parquet as pq
 from filelock import FileLock, Timeout
 
 from ecgfounder_ft.files import whole_file, write_json
@@ -91,12 +89,14 @@ class PredictionsFile:
         """
         if output.suffix.casefold() not in CSV_SUFFIXES + PARQUET_SUFFIXES:
             raise PredictionError(f"{output}: the suffix is {output.suffix!r}, expected .csv or .parquet")
+        if output.suffix.casefold() in PARQUET_SUFFIXES and importlib.util.find_spec("pyarrow") is None:
+            raise PredictionError(f"{output}: Parquet needs pyarrow: pip install 'ecgfounder-ft[parquet]', or name a .csv")
         if embeddings is not None and embeddings.suffix.casefold() != ".npy":
             raise PredictionError(f"{embeddings}: the suffix is {embeddings.suffix!r}, expected .npy")
         self.output = output
         self.embeddings = embeddings
         self.width = width
-        self.schema = _schema(codes)
+        self.columns = _columns(codes)
         self.summary = Summary()
         self.partial = output.with_name(output.name + PARTIAL_SUFFIX)
         self._settings = json.loads(json.dumps({**settings, "embeddings": None if embeddings is None else width}))
@@ -155,14 +155,14 @@ class PredictionsFile:
                 self._count(list(rows))
         self.summary.resumed = answered
         self._rows = self._rows_file.open("a", encoding="utf-8", newline="")
-        self._writer = csv.DictWriter(self._rows, self.schema.names)
+        self._writer = csv.DictWriter(self._rows, list(self.columns))
         if self.embeddings is not None:
             self._vectors = self._vectors_file.open("ab")
         yield from distinct
 
     def add(self, predictions: Sequence[Prediction]) -> None:
         """Append one recording's rows. Nothing is kept in memory; a kill loses at most the last recording."""
-        rows = [_row(one, self.schema.names) for one in predictions]
+        rows = [_row(one, list(self.columns)) for one in predictions]
         if self.embeddings is not None:
             blank = np.full(self.width, np.nan, np.float32)
             for one in predictions:
@@ -196,7 +196,7 @@ class PredictionsFile:
     def _cut_to_whole_recordings(self) -> int:
         """Cut off what a kill may have left of the last recording; returns how many recordings stay."""
         if not self._rows_file.is_file():
-            self._rows_file.write_text(",".join(self.schema.names) + "\n", encoding="utf-8")
+            self._rows_file.write_text(",".join(list(self.columns)) + "\n", encoding="utf-8")
             if self.embeddings is not None:
                 self._vectors_file.write_bytes(b"\0" * _HEADER_BYTES)
             return 0
@@ -235,39 +235,41 @@ class PredictionsFile:
                 shutil.copyfile(self._vectors_file, unfinished)
 
     def _write_parquet(self, target: Path) -> None:
+        import pyarrow as pa
+        import pyarrow.csv as pa_csv
+        import pyarrow.parquet as pq
+
+        schema = pa.schema([(name, pa.type_for_alias(kind)) for name, kind in self.columns.items()])
         with (
             pa_csv.open_csv(
                 self._rows_file,
                 read_options=pa_csv.ReadOptions(block_size=_BLOCK_BYTES),
-                convert_options=pa_csv.ConvertOptions(column_types=self.schema, strings_can_be_null=False),
+                convert_options=pa_csv.ConvertOptions(column_types=schema, strings_can_be_null=False),
             ) as reader,
-            pq.ParquetWriter(target, self.schema, compression="zstd") as writer,
+            pq.ParquetWriter(target, schema, compression="zstd") as writer,
         ):
             for batch in reader:
                 writer.write_batch(batch)
 
 
-def _schema(codes: Sequence[str]) -> pa.Schema:
-    """Columns of the table; docs/prediction.md says what they mean."""
-    text, number = pa.string(), pa.float64()
-    return pa.schema(
-        [
-            ("path", text),
-            ("reader", text),
-            ("skipped", text),
-            ("detail", text),
-            ("quality", text),
-            ("repairs", text),
-            ("seconds", number),
-            ("sampling_rate", number),
-            ("windows", pa.int64()),
-            ("window_start", number),
-            *((f"uncalibrated_{code}", number) for code in codes),
-            *((f"probability_{code}", number) for code in codes),
-            *((f"decision_{code}", pa.int8()) for code in codes),
-            ("use", text),
-        ]
-    )
+def _columns(codes: Sequence[str]) -> dict[str, str]:
+    """Columns of the table, with their types in Parquet; docs/prediction.md says what they mean."""
+    return {
+        "path": "string",
+        "reader": "string",
+        "skipped": "string",
+        "detail": "string",
+        "quality": "string",
+        "repairs": "string",
+        "seconds": "float64",
+        "sampling_rate": "float64",
+        "windows": "int64",
+        "window_start": "float64",
+        **{f"uncalibrated_{code}": "float64" for code in codes},
+        **{f"probability_{code}": "float64" for code in codes},
+        **{f"decision_{code}": "int8" for code in codes},
+        "use": "string",
+    }
 
 
 def _row(one: Prediction, names: Sequence[str]) -> Row:

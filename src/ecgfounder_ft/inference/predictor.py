@@ -41,6 +41,11 @@ class Predictor(ABC):
     def backend(self) -> str:
         """What computes: ``torch`` or ``onnxruntime``."""
 
+    @property
+    @abstractmethod
+    def digest(self) -> str:
+        """Of the weights and the record, by which an interrupted prediction knows its model again."""
+
     @abstractmethod
     def outputs(self, signals: NDArray[np.float32]) -> Outputs:
         """Preprocessed signals (n, leads, samples) to what the network gives."""

@@ -105,7 +105,7 @@ def read_recording(
         return recording if recording.format else replace(recording, format=name)
     numbers = _numbers(cast(NumbersFormat, reader), path)
     recording = completed(numbers if numbers.format else replace(numbers, format=name), path, stated)
-    return recording if leads is None else _chosen(recording, leads)
+    return recording if leads is None else with_leads(recording, leads)
 
 
 def other_files(path: Path) -> tuple[str, ...]:
@@ -180,10 +180,10 @@ def _with_limb_leads(reader: Format, path: Path, leads: Sequence[str] | None) ->
             whole = reader.read_recording(path)
         except UnreadableRecordingError:
             raise missing from None  # a lead that was not asked for is at fault
-        return _chosen(whole, leads)
+        return with_leads(whole, leads)
 
 
-def _chosen(recording: Recording, leads: Sequence[str]) -> Recording:
+def with_leads(recording: Recording, leads: Sequence[str]) -> Recording:
     """The leads that were asked for, in that order, limb leads computed where they are absent."""
     names, signal = with_limb_leads(recording.leads, recording.signal, leads)
     try:

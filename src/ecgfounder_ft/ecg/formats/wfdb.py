@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecgfounder_ft.ecg.leads import canonical_lead
-from ecgfounder_ft.ecg.recording import Recording, UnreadableRecordingError
+from ecgfounder_ft.ecg.recording import MissingReaderError, Recording, UnreadableRecordingError
 
 SUFFIXES = (".hea",)
 """Of the file by which a recording is known: its header."""
@@ -302,8 +302,14 @@ def _millivolts(header: Header, index: int, digital: NDArray) -> NDArray[np.floa
 
 
 def _read_through_wfdb(header: Header, path: Path) -> NDArray[np.float64]:
-    import wfdb
-
+    try:
+        import wfdb
+    except ModuleNotFoundError as error:
+        raise MissingReaderError(
+            "this WFDB storage format needs a package",
+            f"{error.name} is not installed: pip install 'ecgfounder-ft[wfdb]'",
+            path,
+        ) from error
     try:
         record = wfdb.rdrecord(str(header.path.with_suffix("")), physical=True)
     except Exception as error:  # wfdb raises whatever its parsing meets; each of them means the same here
