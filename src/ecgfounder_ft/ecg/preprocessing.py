@@ -80,11 +80,11 @@ class Preprocessing(PreprocessingSettings):
         from scipy.signal import filtfilt
 
         if self.notch is not None:
-            b, a = notch_filter(self.notch.frequency, self.notch.quality, self.sampling_rate)
+            b, a = _notch_filter(self.notch.frequency, self.notch.quality, self.sampling_rate)
             signal = filtfilt(b, a, signal, axis=-1)
         if self.band_pass is not None:
             band = (self.band_pass.low, self.band_pass.high)
-            b, a = band_pass_filter(self.band_pass.order, band, self.sampling_rate)
+            b, a = _band_pass_filter(self.band_pass.order, band, self.sampling_rate)
             signal = filtfilt(b, a, signal, axis=-1)
         if self.baseline_median is not None:
             signal = signal - running_median(signal, self.baseline_median.seconds * self.sampling_rate)
@@ -102,14 +102,14 @@ class Preprocessing(PreprocessingSettings):
 
 
 @functools.cache
-def notch_filter(frequency: float, quality: float, rate: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _notch_filter(frequency: float, quality: float, rate: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     from scipy.signal import iirnotch
 
     return iirnotch(frequency, quality, fs=rate)
 
 
 @functools.cache
-def band_pass_filter(
+def _band_pass_filter(
     order: int, band: tuple[float, float], rate: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     from scipy.signal import butter

@@ -17,10 +17,10 @@ import json
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.signal import lfilter_zi
+from scipy.signal import butter, iirnotch, sosfilt_zi
 from torch import Tensor, nn
 
-from ecgfounder_ft.ecg.preprocessing import ZSCORE_EPSILON, Preprocessing, band_pass_filter, notch_filter
+from ecgfounder_ft.ecg.preprocessing import ZSCORE_EPSILON, Preprocessing
 from ecgfounder_ft.errors import ExplainedError
 from ecgfounder_ft.inference.notice import NO_MEDICAL_DEVICE
 from ecgfounder_ft.inference.onnx_export import as_onnx
@@ -37,26 +37,22 @@ class InexactPreprocessingError(ExplainedError):
     """Settings of which the steps have no exact form in ONNX."""
 
 
-class LinearFilter(nn.Module):
-    """``scipy.signal.lfilter`` along the last axis from a given start state, for one length.
+class Section(nn.Module):
+    """A filter of second order along the last axis, as ``scipy.signal.sosfilt`` of one section, for one length.
 
     Args:
-        b: numerator.
-        a: denominator, of the same length, with a[0] = 1.
+        coefficients: (6,), numerator and denominator, with 1 as the first of the denominator.
         samples: length of the signals.
     """
 
-    def __init__(self, b: NDArray[np.float64], a: NDArray[np.float64], samples: int) -> None:
+    def __init__(self, coefficients: NDArray[np.float64], samples: int) -> None:
         super().__init__()
-        order = len(a) - 1
+        b, a = coefficients[:3], coefficients[3:]
         blocks = -(-samples // _BLOCK)
         # state' = step @ state + gain * x, output = state[0] + b[0] * x: the transposed direct form, as in scipy
-        step = np.eye(order, k=1)
-        step[:, 0] -= a[1:]
+        step = np.array([[-a[1], 1.0], [-a[2], 0.0]])
         gain = b[1:] - a[1:] * b[0]
-        # One step at a time as the recursion goes: the power of a power of this matrix, whose poles nearly coincide,
-        # explodes from its rounding errors.
-        powers = [np.eye(order)]
+        powers = [np.eye(2)]
         for _ in range(blocks * _BLOCK):
             powers.append(step @ powers[-1])
         across = powers[::_BLOCK]
@@ -64,24 +60,24 @@ class LinearFilter(nn.Module):
         lag = np.subtract.outer(np.arange(_BLOCK), np.arange(_BLOCK))
         within = np.where(lag >= 0, response[np.maximum(lag, 0)], 0.0)
         into = np.stack([powers[_BLOCK - 1 - at] @ gain for at in range(_BLOCK)], axis=1)
-        states = np.zeros((blocks, order, blocks, order))
+        states = np.zeros((blocks, 2, blocks, 2))
         for block in range(blocks):
             for before in range(block):
                 states[block, :, before] = across[block - 1 - before]
-        self.samples, self.blocks, self.order = samples, blocks, order
+        self.samples, self.blocks = samples, blocks
         self.register_buffer("within", torch.from_numpy(within.T.copy()))
         self.register_buffer("into", torch.from_numpy(into.T.copy()))
         self.register_buffer("out", torch.from_numpy(np.stack([power[0] for power in powers[:_BLOCK]], axis=1)))
-        self.register_buffer("states", torch.from_numpy(states.reshape(blocks * order, -1).T.copy()))
+        self.register_buffer("states", torch.from_numpy(states.reshape(blocks * 2, -1).T.copy()))
         self.register_buffer("start", torch.from_numpy(np.concatenate(across[:blocks]).T.copy()))
 
     def forward(self, x: Tensor, state: Tensor) -> Tensor:
-        """Signals (n, leads, samples) and start states (n, leads, order) to filtered signals, all in float64."""
+        """Signals (n, leads, samples) and start states (n, leads, 2) to filtered signals, all in float64."""
         n, leads = x.shape[0], x.shape[1]
         padded = nn.functional.pad(x, (0, self.blocks * _BLOCK - self.samples))
         cut = padded.reshape(n, leads, self.blocks, _BLOCK)
-        fed = (cut @ self.into).reshape(n, leads, self.blocks * self.order)
-        states = (fed @ self.states + state @ self.start).reshape(n, leads, self.blocks, self.order)
+        fed = (cut @ self.into).reshape(n, leads, self.blocks * 2)
+        states = (fed @ self.states + state @ self.start).reshape(n, leads, self.blocks, 2)
         return (cut @ self.within + states @ self.out).reshape(n, leads, -1)[:, :, : self.samples]
 
 
@@ -89,19 +85,19 @@ class ForwardBackwardFilter(nn.Module):
     """``scipy.signal.filtfilt`` along the last axis with its default ends, for one length.
 
     Args:
-        b: numerator.
-        a: denominator.
+        sections: (n, 6), the filter as a cascade of second order: its own coefficients, of a band-pass that begins
+            below a hertz, lose all their digits in the powers that a block needs.
         samples: length of the signals.
     """
 
-    def __init__(self, b: NDArray[np.float64], a: NDArray[np.float64], samples: int) -> None:
+    def __init__(self, sections: NDArray[np.float64], samples: int) -> None:
         super().__init__()
-        margin = 3 * len(a)
+        margin = 3 * (2 * len(sections) + 1)
         if samples <= margin:
-            raise InexactPreprocessingError(f"{samples} samples are too few for a filter of {len(a)} coefficients")
+            raise InexactPreprocessingError(f"{samples} samples are too few for a filter of order {2 * len(sections)}")
         self.margin, self.samples = margin, samples
-        self.filter = LinearFilter(b, a, samples + 2 * margin)
-        self.register_buffer("steady", torch.from_numpy(lfilter_zi(b, a)))
+        self.sections = nn.ModuleList([Section(section, samples + 2 * margin) for section in sections])
+        self.register_buffer("steady", torch.from_numpy(sosfilt_zi(sections)))
         self.register_buffer("before", torch.arange(margin, 0, -1))
         self.register_buffer("behind", torch.arange(samples - 2, samples - 2 - margin, -1))
         self.register_buffer("reverse", torch.arange(samples + 2 * margin - 1, -1, -1))
@@ -111,7 +107,10 @@ class ForwardBackwardFilter(nn.Module):
         first, last = x[:, :, :1], x[:, :, -1:]
         x = torch.cat([2 * first - x[:, :, self.before], x, 2 * last - x[:, :, self.behind]], dim=2)
         for _ in range(2):
-            x = self.filter(x, x[:, :, :1] * self.steady)[:, :, self.reverse]
+            begin = x[:, :, :1]
+            for number, section in enumerate(self.sections):
+                x = section(x, begin * self.steady[number])
+            x = x[:, :, self.reverse]
         return x[:, :, self.margin : self.margin + self.samples]
 
 
@@ -132,11 +131,11 @@ class OnnxPreprocessing(nn.Module):
         samples, rate = preprocessing.samples, preprocessing.sampling_rate
         filters = []
         if preprocessing.notch is not None:
-            filters.append(notch_filter(preprocessing.notch.frequency, preprocessing.notch.quality, rate))
+            filters.append(np.concatenate(iirnotch(preprocessing.notch.frequency, preprocessing.notch.quality, rate))[None])
         if preprocessing.band_pass is not None:
             band = (preprocessing.band_pass.low, preprocessing.band_pass.high)
-            filters.append(band_pass_filter(preprocessing.band_pass.order, band, rate))
-        self.filters = nn.ModuleList([ForwardBackwardFilter(b, a, samples) for b, a in filters])
+            filters.append(butter(preprocessing.band_pass.order, band, btype="bandpass", fs=rate, output="sos"))
+        self.filters = nn.ModuleList([ForwardBackwardFilter(sections, samples) for sections in filters])
         median = preprocessing.baseline_median
         self.half = None if median is None else int(median.seconds * rate / 2)
         self.zscore = preprocessing.scale == "zscore"
