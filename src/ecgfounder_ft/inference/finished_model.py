@@ -15,22 +15,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ecgfounder_ft.errors import ExplainedError
 from ecgfounder_ft.files import whole_file
-from ecgfounder_ft.inference.predictor import Outputs, Predictor
+from ecgfounder_ft.inference.exported_model import CONFIG, SAFETENSORS, ExportedModel, ExportedModelError
+from ecgfounder_ft.inference.predictor import DeviceError, ModelFileError, Outputs, Predictor
 from ecgfounder_ft.model.card import CARD_KEY, ModelCard
 from ecgfounder_ft.model.network import Network
 
 WEIGHTS_FILE = "model.pth"
 """What is looked for where a folder is given: a run's, or an evaluation's."""
-
-
-class ModelFileError(ExplainedError):
-    """A model file that is absent or carries no record of what it is."""
-
-
-class DeviceError(ExplainedError):
-    """A device that is not there."""
 
 
 @dataclass(frozen=True)
@@ -91,10 +83,7 @@ def load_model(path: Path, device: str = "cpu", bf16: bool = False, trusted: Col
         UntrustedTargetError: if it is of a network that is neither ours nor trusted.
         DeviceError: if the device is unknown or absent.
     """
-    if device not in ("cpu", "cuda", "auto"):
-        raise DeviceError(f"device is {device!r}, expected cpu, cuda or auto")
-    if device == "cuda" and not torch.cuda.is_available():
-        raise DeviceError("device is cuda, but torch finds no CUDA device here; use cpu or auto")
+    place = _place(device)
     file = path / WEIGHTS_FILE if path.is_dir() else path
     if not file.is_file():
         raise ModelFileError(f"{file}: no such file; expected a run's folder, its model.pth or a checkpoint of it")
@@ -107,8 +96,45 @@ def load_model(path: Path, device: str = "cpu", bf16: bool = False, trusted: Col
     net = card.build_network(trusted, where=str(file))
     own = net.state_dict()
     net.load_state_dict({key: value for key, value in net.own_tensors(content["state_dict"]).items() if key in own})
-    chosen = "cuda" if device != "cpu" and torch.cuda.is_available() else "cpu"
-    return FinishedModel(net.eval().to(chosen), card, bf16)
+    return FinishedModel(net.eval().to(place), card, bf16)
+
+
+def load_safetensors(
+    exported: ExportedModel, device: str = "cpu", bf16: bool = False, trusted: Collection[str] = ()
+) -> FinishedModel:
+    """An exported model in PyTorch, from its ``model.safetensors``.
+
+    Args:
+        exported: the folder.
+        device: ``cpu``, ``cuda``, or ``auto``: CUDA where there is one.
+        bf16: compute in bfloat16.
+        trusted: dotted names of networks beside this package's own that the folder may be of.
+
+    Raises:
+        ExportedModelError: if the file is damaged, or is not of the network that ``config.json`` describes.
+        UntrustedTargetError: if that is a network which is neither ours nor trusted.
+        DeviceError: if the device is unknown or absent.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load
+
+    place = _place(device)
+    file = exported.folder / SAFETENSORS
+    content = exported.read(SAFETENSORS)
+    net = exported.card.build_network(trusted, where=str(exported.folder / CONFIG))
+    try:
+        net.load_state_dict(load(content))
+    except (SafetensorError, RuntimeError) as error:
+        raise ExportedModelError(f"{file}: not the weights of the network in {CONFIG} ({error})") from error
+    return FinishedModel(net.eval().to(place), exported.card, bf16)
+
+
+def _place(device: str) -> str:
+    if device not in ("cpu", "cuda", "auto"):
+        raise DeviceError(f"device is {device!r}, expected cpu, cuda or auto")
+    if device == "cuda" and not torch.cuda.is_available():
+        raise DeviceError("device is cuda, but torch finds no CUDA device here; use cpu or auto")
+    return "cuda" if device != "cpu" and torch.cuda.is_available() else "cpu"
 
 
 def save_model(model: FinishedModel, path: Path) -> None:

@@ -25,11 +25,18 @@ class OnnxModel(Predictor):
     Args:
         card: record of the model.
         session: of ``model.onnx``.
+        digest: of the exported model.
     """
 
-    def __init__(self, card: ModelCard, session: onnxruntime.InferenceSession) -> None:
+    def __init__(self, card: ModelCard, session: onnxruntime.InferenceSession, digest: str) -> None:
         self.card = card
         self.session = session
+        self._digest = digest
+
+    @property
+    def digest(self) -> str:
+        """That of ``config.json``, which has the digests of all other files in it."""
+        return self._digest
 
     @property
     def on_gpu(self) -> bool:
@@ -70,7 +77,7 @@ def load_onnx_model(exported: ExportedModel, threads: int | None = None) -> Onnx
             )
     if EMBEDDING not in found:
         raise ExportedModelError(f"{exported.folder / ONNX}: has no output {EMBEDDING}; export again")
-    return OnnxModel(card, session)
+    return OnnxModel(card, session, str(exported.content["sha256"]))
 
 
 def session_of(content: bytes, where: str, threads: int | None = None) -> Any:

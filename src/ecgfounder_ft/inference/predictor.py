@@ -11,8 +11,17 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ecgfounder_ft.errors import ExplainedError
 from ecgfounder_ft.evaluation.calibration import Calibration
 from ecgfounder_ft.model.card import ModelCard
+
+
+class ModelFileError(ExplainedError):
+    """A model file that is absent or carries no record of what it is."""
+
+
+class DeviceError(ExplainedError):
+    """A device, or a way of computing, that is not there."""
 
 
 @dataclass(frozen=True)

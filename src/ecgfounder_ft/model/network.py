@@ -70,6 +70,10 @@ class Network(nn.Module, ABC):
 
         return {stripped(key): value for key, value in state.items()}
 
+    def published_tensors(self) -> dict[str, Tensor]:
+        """The tensors as the network's own publication names them, for programs that load its checkpoints."""
+        return dict(self.state_dict())
+
     def head_tensors(self) -> list[str]:
         """Names of the head's parameters, as in :meth:`state_dict`."""
         head = {id(parameter) for parameter in list(self.parts().values())[-1].parameters()}

@@ -77,9 +77,9 @@ def facts_of(
         leads=tuple(preprocessing.leads),
         weights=str((card.pretrained or {}).get("name") or "").removesuffix(".pth"),
         head=card.head,
-        strategy=_name_of(config.get("finetune")),
+        strategy=file_name_of(config.get("finetune")),
         seed=card.seed,
-        preprocessing=_preprocessing(preprocessing),
+        preprocessing=preprocessing_in_words(preprocessing),
         missing_samples=preprocessing.missing,
         exclusive=card.task.exclusive,
         source=str(config["data"]["source"]),
@@ -90,7 +90,7 @@ def facts_of(
         natural_prevalence=known is None or known.natural_prevalence,
         label_origin="" if known is None else known.label_origin,
         unlisted=str(config["data"].get("unlisted") or ""),
-        split=_split(split),
+        split=split_in_words(split),
         external=f"{', '.join(foreign)} not trained on" if by_design and foreign and not elsewhere else "",
         side=evaluated.side,
         sides=sides,
@@ -99,7 +99,7 @@ def facts_of(
         skipped=dict(skipped),
         excluded=_excluded(recordings),
         repairs=counts.get("repairs", {}),
-        loss=_name_of(config.get("task", {}).get("loss")).replace("_", " "),
+        loss=file_name_of(config.get("task", {}).get("loss")).replace("_", " "),
         imbalance=str(config["data"].get("imbalance", "none")),
         epochs=len(history),
         best_epoch=best_epoch(history, str(monitor.get("name", "")), str(monitor.get("mode", "min"))),
@@ -179,7 +179,7 @@ def _excluded(recordings: pd.DataFrame) -> dict[str, int]:
     return {str(reason): int(n) for reason, n in reasons.items()}
 
 
-def _split(split: Mapping[str, Any]) -> str:
+def split_in_words(split: Mapping[str, Any]) -> str:
     kind = str(split.get("kind", ""))
     words = _SPLITS.get(kind, kind)
     if kind == "leave_one_source_out":
@@ -195,7 +195,7 @@ def _split(split: Mapping[str, Any]) -> str:
     return f"{words}; a known patient stands on one side"
 
 
-def _preprocessing(settings: Any) -> str:
+def preprocessing_in_words(settings: Any) -> str:
     parts = [f"{settings.sampling_rate:g} Hz", f"{settings.window.seconds:g} s from the {settings.window.position}"]
     if settings.notch is not None:
         parts.append(f"notch at {settings.notch.frequency:g} Hz")
@@ -207,7 +207,7 @@ def _preprocessing(settings: Any) -> str:
     return ", ".join([*parts, scales.get(settings.scale, f"scaled by {settings.scale}")])
 
 
-def _name_of(node: Any) -> str:
+def file_name_of(node: Any) -> str:
     """The last module of a ``_target_`` within this package, which is the name of its file in ``configs/``."""
     if not isinstance(node, Mapping) or "_target_" not in node:
         return "not stated"
