@@ -195,10 +195,11 @@ class PredictionsFile:
 
     def _cut_to_whole_recordings(self) -> int:
         """Cut off what a kill may have left of the last recording; returns how many recordings stay."""
-        if not self._rows_file.is_file():
-            self._rows_file.write_text(",".join(self.schema.names) + "\n", encoding="utf-8")
+        head = (",".join(self.schema.names) + "\n").encode("utf-8")
+        if not self._begins_with(head):
             if self.embeddings is not None:
                 self._vectors_file.write_bytes(b"\0" * _HEADER_BYTES)
+            self._rows_file.write_bytes(head)
             return 0
         vectors = None
         if self.embeddings is not None:
@@ -221,6 +222,12 @@ class PredictionsFile:
         if self.embeddings is not None:
             os.truncate(self._vectors_file, _HEADER_BYTES + 4 * self.width * rows)
         return recordings
+
+    def _begins_with(self, head: bytes) -> bool:
+        if not self._rows_file.is_file():
+            return False
+        with self._rows_file.open("rb") as stream:
+            return stream.read(len(head)) == head
 
     def _finish_embeddings(self, target: Path) -> None:
         shape = (self.summary.rows, self.width)
