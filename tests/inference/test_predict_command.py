@@ -1,5 +1,6 @@
 """Predictions into a file: what stands in it, that a killed command goes on, and what is refused."""
 
+import csv
 import os
 import signal
 import subprocess
@@ -20,6 +21,7 @@ from ecgfounder_ft.inference.finished_model import FinishedModel, save_model
 from ecgfounder_ft.inference.inputs import PredictionError, Reading
 from ecgfounder_ft.inference.notice import NO_MEDICAL_DEVICE
 from ecgfounder_ft.inference.predict_command import Wanted, predict_into_file
+from ecgfounder_ft.inference.predictions_file import PredictionsFile
 from ecgfounder_ft.labels import LabelMap
 from ecgfounder_ft.task import MULTI_LABEL
 from tests.console import console
@@ -212,7 +214,6 @@ def stopped_after(
     recordings: int, model: FinishedModel, folder: Path, reading: Reading, files: Wanted, monkeypatch
 ) -> None:
     """Begin, and end by an error."""
-    from ecgfounder_ft.inference.predictions_file import PredictionsFile
 
     class StopError(Exception):
         pass
@@ -224,9 +225,10 @@ def stopped_after(
             raise StopError
         add(self, predictions)
 
-    with monkeypatch.context() as patch, pytest.raises(StopError):
+    with monkeypatch.context() as patch:
         patch.setattr(PredictionsFile, "add", stop)
-        predict_into_file(model, [folder], reading, files)
+        with pytest.raises(StopError):
+            predict_into_file(model, [folder], reading, files)
 
 
 def test_what_another_command_left_is_not_mixed_in(
@@ -251,8 +253,6 @@ def test_what_another_command_left_is_not_mixed_in(
 def test_two_processes_do_not_write_one_file(
     model: FinishedModel, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from ecgfounder_ft.inference.predictions_file import PredictionsFile
-
     with (
         PredictionsFile(tmp_path / "p.csv", ["A"], {}),
         pytest.raises(PredictionError, match="another process is writing"),
@@ -272,6 +272,68 @@ def test_a_suffix_that_says_no_format_is_refused(
             replace(wanted(tmp_path / "p.csv"), **{name: tmp_path / value}),  # type: ignore[arg-type]
         )
     assert not list(tmp_path.iterdir())
+
+
+def test_a_path_that_leads_nowhere_or_to_no_recording_is_refused(
+    model: FinishedModel, folder: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "file").touch()
+    reading = Reading(model.card.preprocessing)
+    for given, output, reason in (
+        ([folder, tmp_path / "none"], "p.csv", "none: no such file or folder"),
+        ([tmp_path / "empty"], "p.csv", r"no recording in it; expected files ending in .*\.hea"),
+        ([], "p.csv", "no recordings are given"),
+        ([folder], "file/p.csv", "file cannot be written"),
+        ([folder], "empty", "the suffix is"),
+    ):
+        with pytest.raises(PredictionError, match=reason):
+            predict_into_file(model, given, reading, wanted(tmp_path / output))
+    (tmp_path / "p.csv").mkdir()
+    with pytest.raises(PredictionError, match="is a folder"):
+        predict_into_file(model, [folder], reading, wanted(tmp_path / "p.csv"))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["empty", "file", "p.csv"]
+
+
+def test_a_full_disk_is_told_and_the_same_command_goes_on(
+    model: FinishedModel, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add = PredictionsFile.add
+
+    def full(self: PredictionsFile, predictions) -> None:
+        if self.summary.recordings == 3:
+            self._rows.close()
+            self._rows = Path("/dev/full").open("w", encoding="utf-8")  # noqa: SIM115 - which has no space left
+            self._writer = csv.DictWriter(self._rows, list(self.columns))
+        add(self, predictions)
+
+    reading = Reading(model.card.preprocessing)
+    with monkeypatch.context() as patch:
+        patch.setattr(PredictionsFile, "add", full)
+        with pytest.raises(PredictionError, match="No space left on device; once that is mended, the same command"):
+            predict_into_file(model, [folder], reading, wanted(tmp_path / "p.csv"))
+    assert predict_into_file(model, [folder], reading, wanted(tmp_path / "p.csv")).resumed == 2
+
+
+def test_any_name_of_a_file_has_its_row(model: FinishedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bytes that are no UTF-8, line breaks, commas and quotes; the second start knows the rows of the first."""
+    signal = np.random.default_rng(0).normal(scale=0.3, size=(12, 2 * RATE))
+    header = write_recording(tmp_path, "r", signal, STANDARD_LEADS, RATE, storage="dat")
+    made = tmp_path / "made"
+    made.mkdir()
+    for name in (b"a\xff.hea", b"b\nc.hea", b'd",\r.hea', "心电图.hea".encode()):
+        (made / os.fsdecode(name)).write_bytes(header.read_bytes())
+    (made / "r.dat").write_bytes(header.with_suffix(".dat").read_bytes())
+    reading = Reading(model.card.preprocessing)
+    for suffix in ("csv", "parquet"):
+        files = wanted(tmp_path / f"p.{suffix}")
+        stopped_after(3, model, made, reading, files, monkeypatch)
+        summary = predict_into_file(model, [made], reading, files)
+        assert (summary.recordings, summary.answered, summary.resumed) == (4, 4, 2)
+    table = pd.read_parquet(tmp_path / "p.parquet")
+    names = [r"a\udcff.hea", r"b\nc.hea", r'd",\r.hea', "心电图.hea"]
+    assert table["path"].tolist() == [f"{made}/{name}" for name in names]
+    assert pd.read_csv(tmp_path / "p.csv")["path"].tolist() == table["path"].tolist()
 
 
 def test_pages_show_each_recording_that_can_be_read(model: FinishedModel, folder: Path, tmp_path: Path) -> None:

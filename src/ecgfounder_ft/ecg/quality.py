@@ -18,7 +18,7 @@ CLIPPED = "clipped"
 IMPLAUSIBLE_AMPLITUDE = "implausible amplitude"
 
 STEADY_SECONDS = 10.0
-"""s of the model's input, beneath which an answer depends visibly on how the recording is stored: docs/prediction.md."""
+"""s of the model's input, beneath which answers depend more on how a recording is stored: docs/prediction.md."""
 STEADY_RATE = 250.0
 """Hz, beneath which the same holds."""
 
@@ -27,7 +27,7 @@ SHORTEST_CLIP = 0.02
 LEAST_CLIPPED = 0.1
 """s at such values in all, from which a lead counts as clipped."""
 CLIPPED_FROM_MIDDLE = 0.25
-"""Of the lead's range: how far off its median such a value is. A baseline without noise is steady too, at the median."""
+"""Of the lead's range: how far off its median such a value is. A noiseless baseline is steady too, at the median."""
 LONGEST_STEADY = 2.0
 """s at one extreme value that no heart and no baseline explains, wherever the median is."""
 LARGEST_RANGE = 10.0

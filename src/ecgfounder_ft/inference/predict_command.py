@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,12 +10,13 @@ import numpy as np
 import torch
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from ecgfounder_ft.ecg.formats import find_recordings
+from ecgfounder_ft import __version__
+from ecgfounder_ft.ecg.formats import find_recordings, formats
 from ecgfounder_ft.inference.finished_model import FinishedModel
-from ecgfounder_ft.inference.inputs import Reading
+from ecgfounder_ft.inference.inputs import PredictionError, Reading
 from ecgfounder_ft.inference.pages import write_page
 from ecgfounder_ft.inference.predict import predict
-from ecgfounder_ft.inference.predictions_file import PredictionsFile, Summary
+from ecgfounder_ft.inference.predictions_file import PredictionsFile, Summary, writing_to
 
 
 @dataclass(frozen=True)
@@ -48,13 +49,17 @@ def predict_into_file(model: FinishedModel, given: Iterable[Path], reading: Read
         wanted: what is written.
 
     Raises:
-        PredictionError: if the files cannot be what was asked for, or another command left its part there.
+        PredictionError: if what is given is not there or holds no recording, if the files cannot be what was asked
+            for, or another command left its part there.
     """
     given = list(given)
+    _refuse_nothing(given)
     card = model.card
     codes = card.label_map.codes
     settings = {
+        "version": __version__,
         "model": _digest(model),
+        "bf16": model.bf16,
         "windows": reading.windows,
         "stated": reading.stated.to_dict(),
         "pages": None if wanted.pages is None else str(wanted.pages.absolute()),
@@ -74,10 +79,22 @@ def predict_into_file(model: FinishedModel, given: Iterable[Path], reading: Read
                 if wanted.pages is not None:
                     number = file.summary.recordings
                     position = card.preprocessing.window.position
-                    write_page(wanted.pages, number, predictions, codes, reading.stated, position)
+                    with writing_to(wanted.pages):
+                        write_page(wanted.pages, number, predictions, codes, reading.stated, position)
                 file.add(predictions)
                 bar.update(task, completed=file.summary.recordings)
         return file.finish()
+
+
+def _refuse_nothing(given: Sequence[Path]) -> None:
+    """A slip in a path shall not look like a recording that cannot be read."""
+    for path in given:
+        if not path.exists():
+            raise PredictionError(f"{path}: no such file or folder; expected recordings, or folders of them")
+        if path.is_dir() and next(find_recordings(path), None) is None:
+            raise PredictionError(f"{path}: no recording in it; expected files ending in {', '.join(formats())}")
+    if not given:
+        raise PredictionError("no recordings are given")
 
 
 def _recordings(given: Iterable[Path]) -> Iterator[Path]:
