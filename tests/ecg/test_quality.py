@@ -33,6 +33,10 @@ def changed(lead: int, begin: float, end: float, value: float) -> Recording:
         (replace(WHOLE, signal=WHOLE.signal[:, :2500]), (quality.SHORT,)),
         (replace(WHOLE, signal=WHOLE.signal[:, :4999]), (quality.SHORT,)),
         (replace(WHOLE, signal=np.minimum(WHOLE.signal, 0.15)), (quality.CLIPPED,)),
+        (replace(WHOLE, signal=np.clip(WHOLE.signal - 0.5 * np.sin(TIME), -0.3, 0.3)), (quality.CLIPPED,)),
+        (changed(2, 1, 9, 5.0), (quality.CLIPPED,)),  # off for most of the time
+        (changed(2, 1, 2.5, -0.001), ()),  # a pause
+        (replace(WHOLE, sampling_rate=249), (quality.LOW_SAMPLING_RATE,)),
         (replace(WHOLE, signal=WHOLE.signal * 1000), (quality.IMPLAUSIBLE_AMPLITUDE,)),
         (replace(WHOLE, signal=WHOLE.signal / 1000), (quality.IMPLAUSIBLE_AMPLITUDE,)),
         (changed(2, 1, 1.01, 40.0), ()),  # a single spike
@@ -41,6 +45,10 @@ def changed(lead: int, begin: float, end: float, value: float) -> Recording:
 )
 def test_a_fault_is_named(recording: Recording, flags: tuple[str, ...]) -> None:
     assert quality_flags(recording, 10.0) == flags
+
+
+def test_a_model_of_short_windows_is_told_of_everything_it_reads() -> None:
+    assert quality_flags(WHOLE, 5.0) == (quality.SHORT_WINDOW,)
 
 
 def test_few_real_recordings_have_one(shared) -> None:

@@ -1,5 +1,6 @@
 """Predictions into a file: what stands in it, that a killed command goes on, and what is refused."""
 
+import csv
 import os
 import signal
 import subprocess
@@ -20,6 +21,7 @@ from ecgfounder_ft.inference.finished_model import FinishedModel, save_model
 from ecgfounder_ft.inference.inputs import PredictionError, Reading
 from ecgfounder_ft.inference.notice import NO_MEDICAL_DEVICE
 from ecgfounder_ft.inference.predict_command import Wanted, predict_into_file
+from ecgfounder_ft.inference.predictions_file import PredictionsFile
 from ecgfounder_ft.labels import LabelMap
 from ecgfounder_ft.task import MULTI_LABEL
 from tests.console import console
@@ -90,7 +92,8 @@ def test_every_recording_has_a_row_with_its_answer_or_the_reason(
         "",
         "not a table of numbers",
     ]
-    assert table["quality"].tolist()[:4] == ["", "", "", "short"]
+    told = "short window; low sampling rate"
+    assert table["quality"].tolist()[:4] == [told, told, told, f"short; {told}"]
     assert set(table["use"]) == {NO_MEDICAL_DEVICE}
     answered = table[table["skipped"] == ""]
     raw = answered.filter(like="uncalibrated_").to_numpy(float)
@@ -148,14 +151,10 @@ def test_an_embedding_is_what_the_last_layer_reads(model: FinishedModel, folder:
     np.testing.assert_allclose(found, table.filter(like="uncalibrated_").to_numpy()[~skipped], atol=1e-5)
 
 
-@pytest.mark.parametrize("windows", ["one", "each"])
-@pytest.mark.parametrize("torn", [False, True])
-def test_a_killed_command_goes_on_where_it_was(
-    model: FinishedModel, folder: Path, tmp_path: Path, windows: str, torn: bool
-) -> None:
-    """Killed without warning after its fourth recording; a torn line is what a power cut may leave."""
+def test_a_killed_command_goes_on_where_it_was(model: FinishedModel, folder: Path, tmp_path: Path) -> None:
+    """Killed without warning after its fourth recording."""
     save_model(model, tmp_path / "model.pth")
-    arguments = [str(tmp_path / "model.pth"), str(folder), "--windows", windows, "--batch-size", "1"]
+    arguments = [str(tmp_path / "model.pth"), str(folder), "--windows", "each", "--batch-size", "1"]
     arguments += ["--sampling-rate", str(RATE), "--unit", "uV", "--leads", ",".join(STANDARD_LEADS)]
     output, vectors = tmp_path / "p.csv", tmp_path / "e.npy"
     program = """
@@ -173,26 +172,48 @@ app(["predict", *sys.argv[1:]])
     interrupted = [*arguments, "--output", str(output), "--embeddings", str(vectors)]
     dead = subprocess.run([sys.executable, "-c", program, *interrupted], capture_output=True, check=False)
     assert dead.returncode == -signal.SIGKILL
-    rows = tmp_path / "p.csv.partial" / "rows.csv"
+    before = (tmp_path / "p.csv.partial" / "rows.csv").read_bytes()
     assert not output.exists()
-    assert len(rows.read_text().splitlines()) > 3
-    if torn:
-        os.truncate(rows, rows.stat().st_size - 30)
-    before = rows.read_bytes()
     resumed = console("predict", *interrupted)
     assert resumed.exit_code == 0, resumed.stderr
-    assert "3 of them by an earlier start" in resumed.stdout
-    assert output.read_bytes().startswith(before[: before.rindex(b"\n", 0, -200)])
+    assert "3 of them by an earlier start" in resumed.stdout  # of the fourth, windows may be lacking
+    kept = before[: before.rindex(b"w2.hea") + 1]
+    assert output.read_bytes().startswith(kept)
     whole = console("predict", *arguments, "--output", str(tmp_path / "q.csv"), "--embeddings", str(tmp_path / "f.npy"))
     assert whole.exit_code == 0, whole.stderr
     pd.testing.assert_frame_equal(pd.read_csv(output), pd.read_csv(tmp_path / "q.csv"), atol=2e-6)
     np.testing.assert_allclose(np.load(vectors), np.load(tmp_path / "f.npy"), atol=1e-5)
-    assert not rows.parent.exists()
+    assert not (tmp_path / "p.csv.partial").exists()
 
 
-def left_by_an_earlier_start(model: FinishedModel, folder: Path, output: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Stops after its third recording."""
-    from ecgfounder_ft.inference.predictions_file import PredictionsFile
+@pytest.mark.parametrize("windows", ["one", "each"])
+@pytest.mark.parametrize("file", ["rows.csv", "embeddings.npy"])
+@pytest.mark.parametrize("lost", [0, 1, 30, 700, 3000, 10**6])
+def test_what_a_power_cut_left_of_either_file_is_gone_on_from(
+    model: FinishedModel,
+    folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    windows: str,
+    file: str,
+    lost: int,
+) -> None:
+    reading = Reading(model.card.preprocessing, STATED, windows)
+    for name in ("p", "q"):
+        files = wanted(tmp_path / f"{name}.csv", embeddings=tmp_path / f"{name}.npy")
+        if name == "p":
+            stopped_after(4, model, folder, reading, files, monkeypatch)
+            left = tmp_path / "p.csv.partial" / file
+            os.truncate(left, max(left.stat().st_size - lost, 0))
+        predict_into_file(model, [folder], reading, files)
+    pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "p.csv"), pd.read_csv(tmp_path / "q.csv"), atol=2e-6)
+    np.testing.assert_allclose(np.load(tmp_path / "p.npy"), np.load(tmp_path / "q.npy"), atol=1e-5)
+
+
+def stopped_after(
+    recordings: int, model: FinishedModel, folder: Path, reading: Reading, files: Wanted, monkeypatch
+) -> None:
+    """Begin, and end by an error."""
 
     class StopError(Exception):
         pass
@@ -200,21 +221,22 @@ def left_by_an_earlier_start(model: FinishedModel, folder: Path, output: Path, m
     add = PredictionsFile.add
 
     def stop(self: PredictionsFile, predictions) -> None:
-        if self.summary.recordings == 3:
+        if self.summary.recordings == recordings:
             raise StopError
         add(self, predictions)
 
-    with monkeypatch.context() as patch, pytest.raises(StopError):
+    with monkeypatch.context() as patch:
         patch.setattr(PredictionsFile, "add", stop)
-        predict_into_file(model, [folder], Reading(model.card.preprocessing), wanted(output))
+        with pytest.raises(StopError):
+            predict_into_file(model, [folder], reading, files)
 
 
 def test_what_another_command_left_is_not_mixed_in(
     model: FinishedModel, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     output = tmp_path / "p.csv"
-    left_by_an_earlier_start(model, folder, output, monkeypatch)
     reading = Reading(model.card.preprocessing)
+    stopped_after(3, model, folder, reading, wanted(output), monkeypatch)
     with pytest.raises(PredictionError, match="another windows; give --restart"):
         predict_into_file(model, [folder], replace(reading, windows="mean"), wanted(output))
     with pytest.raises(PredictionError, match="another stated"):
@@ -231,8 +253,6 @@ def test_what_another_command_left_is_not_mixed_in(
 def test_two_processes_do_not_write_one_file(
     model: FinishedModel, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from ecgfounder_ft.inference.predictions_file import PredictionsFile
-
     with (
         PredictionsFile(tmp_path / "p.csv", ["A"], {}),
         pytest.raises(PredictionError, match="another process is writing"),
@@ -246,9 +266,74 @@ def test_a_suffix_that_says_no_format_is_refused(
 ) -> None:
     with pytest.raises(PredictionError, match="the suffix is"):
         predict_into_file(
-            model, [folder], Reading(model.card.preprocessing), wanted(tmp_path / "p.csv", **{name: tmp_path / value})
+            model,
+            [folder],
+            Reading(model.card.preprocessing),
+            replace(wanted(tmp_path / "p.csv"), **{name: tmp_path / value}),  # type: ignore[arg-type]
         )
     assert not list(tmp_path.iterdir())
+
+
+def test_a_path_that_leads_nowhere_or_to_no_recording_is_refused(
+    model: FinishedModel, folder: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "file").touch()
+    reading = Reading(model.card.preprocessing)
+    for given, output, reason in (
+        ([folder, tmp_path / "none"], "p.csv", "none: no such file or folder"),
+        ([tmp_path / "empty"], "p.csv", r"no recording in it; expected files ending in .*\.hea"),
+        ([], "p.csv", "no recordings are given"),
+        ([folder], "file/p.csv", "file cannot be written"),
+        ([folder], "empty", "the suffix is"),
+    ):
+        with pytest.raises(PredictionError, match=reason):
+            predict_into_file(model, given, reading, wanted(tmp_path / output))
+    (tmp_path / "p.csv").mkdir()
+    with pytest.raises(PredictionError, match="is a folder"):
+        predict_into_file(model, [folder], reading, wanted(tmp_path / "p.csv"))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["empty", "file", "p.csv"]
+
+
+def test_a_full_disk_is_told_and_the_same_command_goes_on(
+    model: FinishedModel, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add = PredictionsFile.add
+
+    def full(self: PredictionsFile, predictions) -> None:
+        if self.summary.recordings == 3:
+            self._rows.close()
+            self._rows = Path("/dev/full").open("w", encoding="utf-8")  # noqa: SIM115 - which has no space left
+            self._writer = csv.DictWriter(self._rows, list(self.columns))
+        add(self, predictions)
+
+    reading = Reading(model.card.preprocessing)
+    with monkeypatch.context() as patch:
+        patch.setattr(PredictionsFile, "add", full)
+        with pytest.raises(PredictionError, match="No space left on device; once that is mended, the same command"):
+            predict_into_file(model, [folder], reading, wanted(tmp_path / "p.csv"))
+    assert predict_into_file(model, [folder], reading, wanted(tmp_path / "p.csv")).resumed == 2
+
+
+def test_any_name_of_a_file_has_its_row(model: FinishedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bytes that are no UTF-8, line breaks, commas and quotes; the second start knows the rows of the first."""
+    signal = np.random.default_rng(0).normal(scale=0.3, size=(12, 2 * RATE))
+    header = write_recording(tmp_path, "r", signal, STANDARD_LEADS, RATE, storage="dat")
+    made = tmp_path / "made"
+    made.mkdir()
+    for name in (b"a\xff.hea", b"b\nc.hea", b'd",\r.hea', "心电图.hea".encode()):
+        (made / os.fsdecode(name)).write_bytes(header.read_bytes())
+    (made / "r.dat").write_bytes(header.with_suffix(".dat").read_bytes())
+    reading = Reading(model.card.preprocessing)
+    for suffix in ("csv", "parquet"):
+        files = wanted(tmp_path / f"p.{suffix}")
+        stopped_after(3, model, made, reading, files, monkeypatch)
+        summary = predict_into_file(model, [made], reading, files)
+        assert (summary.recordings, summary.answered, summary.resumed) == (4, 4, 2)
+    table = pd.read_parquet(tmp_path / "p.parquet")
+    names = [r"a\udcff.hea", r"b\nc.hea", r'd",\r.hea', "心电图.hea"]
+    assert table["path"].tolist() == [f"{made}/{name}" for name in names]
+    assert pd.read_csv(tmp_path / "p.csv")["path"].tolist() == table["path"].tolist()
 
 
 def test_pages_show_each_recording_that_can_be_read(model: FinishedModel, folder: Path, tmp_path: Path) -> None:

@@ -12,13 +12,24 @@ from ecgfounder_ft.ecg.recording import Recording
 DEAD_LEAD = "dead lead"
 MISSING_SAMPLES = "missing samples"
 SHORT = "short"
+SHORT_WINDOW = "short window"
+LOW_SAMPLING_RATE = "low sampling rate"
 CLIPPED = "clipped"
 IMPLAUSIBLE_AMPLITUDE = "implausible amplitude"
+
+STEADY_SECONDS = 10.0
+"""s of the model's input, beneath which answers depend more on how a recording is stored: docs/prediction.md."""
+STEADY_RATE = 250.0
+"""Hz, beneath which the same holds."""
 
 SHORTEST_CLIP = 0.02
 """s at one and the same extreme value: the top of an R wave is a few milliseconds wide."""
 LEAST_CLIPPED = 0.1
 """s at such values in all, from which a lead counts as clipped."""
+CLIPPED_FROM_MIDDLE = 0.25
+"""Of the lead's range: how far off its median such a value is. A noiseless baseline is steady too, at the median."""
+LONGEST_STEADY = 2.0
+"""s at one extreme value that no heart and no baseline explains, wherever the median is."""
 LARGEST_RANGE = 10.0
 """mV between the 1st and the 99th percentile of a lead. QRS complexes of 5 mV exist; of 10 mV they are a wrong unit."""
 SMALLEST_RANGE = 0.05
@@ -30,7 +41,8 @@ def quality_flags(recording: Recording, window_seconds: float) -> tuple[str, ...
 
     Args:
         recording: the leads that are used, in millivolts.
-        window_seconds: length of the model's input; a recording that does not fill it is short.
+        window_seconds: length of the model's input; a recording that does not fill it is short. Shorter windows and
+            lower rates than the ones above are told, since the answer then moves more with how a recording is stored.
     """
     signal, rate = recording.signal, recording.sampling_rate
     missing = ~np.isfinite(signal)
@@ -43,6 +55,8 @@ def quality_flags(recording: Recording, window_seconds: float) -> tuple[str, ...
         DEAD_LEAD: bool(dead.any()),
         MISSING_SAMPLES: not complete,
         SHORT: recording.duration < window_seconds - 0.5 / rate,
+        SHORT_WINDOW: window_seconds < STEADY_SECONDS,
+        LOW_SAMPLING_RATE: rate < STEADY_RATE,
         CLIPPED: any(_is_clipped(lead, rate) for lead in alive),
         IMPLAUSIBLE_AMPLITUDE: len(alive) > 0
         and (bool((highest - lowest)[~dead].max() < SMALLEST_RANGE) or _largest_range(alive) > LARGEST_RANGE),
@@ -62,12 +76,16 @@ def _largest_range(signal: NDArray[np.floating]) -> float:
 
 def _is_clipped(lead: NDArray[np.floating], rate: float) -> bool:
     shortest = max(3, round(SHORTEST_CLIP * rate))
+    highest, lowest = np.nanmax(lead), np.nanmin(lead)
     held = 0
-    for extreme in (np.nanmax(lead), np.nanmin(lead)):
+    for extreme in (highest, lowest):
         at = lead == extreme
         if np.count_nonzero(at) < shortest:
             continue
         edges = np.flatnonzero(np.diff(np.concatenate([[False], at, [False]]).astype(np.int8)))
         runs = edges[1::2] - edges[::2]
-        held += int(runs[runs >= shortest].sum())
+        if runs.max() >= LONGEST_STEADY * rate:
+            return True
+        if abs(extreme - np.nanmedian(lead)) >= CLIPPED_FROM_MIDDLE * (highest - lowest):
+            held += int(runs[runs >= shortest].sum())
     return held >= LEAST_CLIPPED * rate

@@ -1,16 +1,17 @@
 """Any number of recordings into a file: what ``ecgfounder-ft predict`` does."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from ecgfounder_ft.ecg.formats import find_recordings
+from ecgfounder_ft import __version__
+from ecgfounder_ft.ecg.formats import find_recordings, formats
 from ecgfounder_ft.inference.inputs import PredictionError, Reading
 from ecgfounder_ft.inference.predict import predict
-from ecgfounder_ft.inference.predictions_file import PredictionsFile, Summary
+from ecgfounder_ft.inference.predictions_file import PredictionsFile, Summary, writing_to
 from ecgfounder_ft.inference.predictor import Predictor
 
 
@@ -44,14 +45,20 @@ def predict_into_file(model: Predictor, given: Iterable[Path], reading: Reading,
         wanted: what is written.
 
     Raises:
-        PredictionError: if the files cannot be what was asked for, or another command left its part there.
+        PredictionError: if what is given is not there or holds no recording, if the files cannot be what was asked
+            for, or another command left its part there.
     """
     given = list(given)
-    write_page = None if wanted.pages is None else _page_writer()
+    _refuse_nothing(given)
+    if wanted.pages is not None:
+        from ecgfounder_ft.inference.pages import write_page  # it imports matplotlib
     card = model.card
     codes = card.label_map.codes
     settings = {
+        "version": __version__,
         "model": model.digest,
+        "backend": model.backend,
+        "bf16": model.bf16,
         "windows": reading.windows,
         "stated": reading.stated.to_dict(),
         "pages": None if wanted.pages is None else str(wanted.pages.absolute()),
@@ -68,24 +75,25 @@ def predict_into_file(model: Predictor, given: Iterable[Path], reading: Reading,
                 model, remaining, reading, wanted.batch_size, wanted.workers, embeddings=wanted.embeddings is not None
             )
             for predictions in answers:
-                if wanted.pages is not None and write_page is not None:
+                if wanted.pages is not None:
                     number = file.summary.recordings
                     position = card.preprocessing.window.position
-                    write_page(wanted.pages, number, predictions, codes, reading.stated, position)
+                    with writing_to(wanted.pages):
+                        write_page(wanted.pages, number, predictions, codes, reading.stated, position)
                 file.add(predictions)
                 bar.update(task, completed=file.summary.recordings)
         return file.finish()
 
 
-def _page_writer() -> Callable[..., Path | None]:
-    """What draws a page; importing it imports matplotlib."""
-    try:
-        from ecgfounder_ft.inference.pages import write_page
-    except ModuleNotFoundError as error:
-        raise PredictionError(
-            f"pages need {error.name}: pip install 'ecgfounder-ft[plots]', or leave out --plots"
-        ) from error
-    return write_page
+def _refuse_nothing(given: Sequence[Path]) -> None:
+    """A slip in a path shall not look like a recording that cannot be read."""
+    for path in given:
+        if not path.exists():
+            raise PredictionError(f"{path}: no such file or folder; expected recordings, or folders of them")
+        if path.is_dir() and next(find_recordings(path), None) is None:
+            raise PredictionError(f"{path}: no recording in it; expected files ending in {', '.join(formats())}")
+    if not given:
+        raise PredictionError("no recordings are given")
 
 
 def _recordings(given: Iterable[Path]) -> Iterator[Path]:

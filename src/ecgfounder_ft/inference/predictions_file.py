@@ -17,6 +17,7 @@ import os
 import shutil
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
@@ -33,6 +34,8 @@ from ecgfounder_ft.inference.predict import Prediction
 CSV_SUFFIXES, PARQUET_SUFFIXES = (".csv",), (".parquet", ".pq")
 
 PARTIAL_SUFFIX = ".partial"
+
+_SETTINGS_FILE, _ROWS_FILE, _VECTORS_FILE = "settings.json", "rows.csv", "embeddings.npy"
 
 _DECIMALS = 6
 """Of probabilities: two devices differ by more than the next digit."""
@@ -93,6 +96,9 @@ class PredictionsFile:
             raise PredictionError(f"{output}: Parquet needs pyarrow: pip install 'ecgfounder-ft[parquet]', or name a .csv")
         if embeddings is not None and embeddings.suffix.casefold() != ".npy":
             raise PredictionError(f"{embeddings}: the suffix is {embeddings.suffix!r}, expected .npy")
+        for file in (output, embeddings):
+            if file is not None and file.is_dir():
+                raise PredictionError(f"{file} is a folder, expected the name of a file")
         self.output = output
         self.embeddings = embeddings
         self.width = width
@@ -100,23 +106,30 @@ class PredictionsFile:
         self.summary = Summary()
         self.partial = output.with_name(output.name + PARTIAL_SUFFIX)
         self._settings = json.loads(json.dumps({**settings, "embeddings": None if embeddings is None else width}))
-        self._rows_file = self.partial / "rows.csv"
-        self._vectors_file = self.partial / "embeddings.npy"
-        self._begin(restart)
+        self._rows_file = self.partial / _ROWS_FILE
+        self._vectors_file = self.partial / _VECTORS_FILE
+        with writing_to(self.partial):
+            self._begin(restart)
 
     def _begin(self, restart: bool) -> None:
-        self.output.parent.mkdir(parents=True, exist_ok=True)
-        if restart:
-            shutil.rmtree(self.partial, ignore_errors=True)
+        for file in (self.output, self.embeddings):
+            if file is not None:
+                file.parent.mkdir(parents=True, exist_ok=True)
         self.partial.mkdir(exist_ok=True)
         self._lock = FileLock(self.partial / "lock")
         try:
             self._lock.acquire(blocking=False)
         except Timeout as error:
             raise PredictionError(f"{self.partial}: another process is writing these predictions") from error
-        file = self.partial / "settings.json"
+        if restart:
+            for name in (_SETTINGS_FILE, _ROWS_FILE, _VECTORS_FILE):
+                (self.partial / name).unlink(missing_ok=True)
+        file = self.partial / _SETTINGS_FILE
         if file.is_file():
-            left = json.loads(file.read_text(encoding="utf-8"))
+            try:
+                left = json.loads(file.read_text(encoding="utf-8"))
+            except ValueError:
+                left = {}
             other = [key for key in {*left, *self._settings} if left.get(key) != self._settings.get(key)]
             if other:
                 self._lock.release()
@@ -133,7 +146,8 @@ class PredictionsFile:
     def __exit__(self, *_: object) -> None:
         for stream in (getattr(self, "_rows", None), getattr(self, "_vectors", None)):
             if stream is not None:
-                stream.close()
+                with suppress(OSError):  # of a full disk, which was told; what is kept was flushed before
+                    stream.close()
         self._lock.release()
 
     def remaining(self, paths: Iterable[Path]) -> Iterator[Path]:
@@ -147,7 +161,7 @@ class PredictionsFile:
         with self._rows_file.open("rb") as stream:
             for name, rows in groupby(_read_rows(stream), key=lambda row: row["path"]):
                 found = next(distinct, None)
-                if str(found) != name:
+                if found is None or one_line(str(found)) != name:
                     raise PredictionError(
                         f"{self.partial} has an answer for {name} where {found or 'no recording'} comes now: the "
                         "recordings have changed; give --restart to begin anew"
@@ -163,26 +177,28 @@ class PredictionsFile:
     def add(self, predictions: Sequence[Prediction]) -> None:
         """Append one recording's rows. Nothing is kept in memory; a kill loses at most the last recording."""
         rows = [_row(one, list(self.columns)) for one in predictions]
-        if self.embeddings is not None:
-            blank = np.full(self.width, np.nan, np.float32)
-            for one in predictions:
-                self._vectors.write((blank if one.embedding is None else one.embedding).astype("<f4").tobytes())
-            self._vectors.flush()
-        self._writer.writerows(rows)
-        self._rows.flush()
+        with writing_to(self.partial):
+            if self.embeddings is not None:
+                blank = np.full(self.width, np.nan, np.float32)
+                for one in predictions:
+                    self._vectors.write((blank if one.embedding is None else one.embedding).astype("<f4").tobytes())
+                self._vectors.flush()
+            self._writer.writerows(rows)
+            self._rows.flush()
         self._count(rows)
 
     def finish(self) -> Summary:
         """Make the rows the output, whole or not at all, and remove the partial folder."""
         self._rows.close()
-        if self.embeddings is not None:
-            self._vectors.close()
-            self._finish_embeddings(self.embeddings)
-        if self.output.suffix.casefold() in PARQUET_SUFFIXES:
-            with whole_file(self.output) as unfinished:
-                self._write_parquet(unfinished)
-        else:
-            self._rows_file.replace(self.output)
+        with writing_to(self.output):
+            if self.embeddings is not None:
+                self._vectors.close()
+                self._finish_embeddings(self.embeddings)
+            if self.output.suffix.casefold() in PARQUET_SUFFIXES:
+                with whole_file(self.output) as unfinished:
+                    self._write_parquet(unfinished)
+            else:
+                self._rows_file.replace(self.output)
         self._lock.release()
         shutil.rmtree(self.partial, ignore_errors=True)
         return self.summary
@@ -195,10 +211,11 @@ class PredictionsFile:
 
     def _cut_to_whole_recordings(self) -> int:
         """Cut off what a kill may have left of the last recording; returns how many recordings stay."""
-        if not self._rows_file.is_file():
-            self._rows_file.write_text(",".join(list(self.columns)) + "\n", encoding="utf-8")
+        head = (",".join(self.columns) + "\n").encode("utf-8")
+        if not self._begins_with(head):
             if self.embeddings is not None:
                 self._vectors_file.write_bytes(b"\0" * _HEADER_BYTES)
+            self._rows_file.write_bytes(head)
             return 0
         vectors = None
         if self.embeddings is not None:
@@ -222,12 +239,17 @@ class PredictionsFile:
             os.truncate(self._vectors_file, _HEADER_BYTES + 4 * self.width * rows)
         return recordings
 
+    def _begins_with(self, head: bytes) -> bool:
+        if not self._rows_file.is_file():
+            return False
+        with self._rows_file.open("rb") as stream:
+            return stream.read(len(head)) == head
+
     def _finish_embeddings(self, target: Path) -> None:
         shape = (self.summary.rows, self.width)
         header = f"{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}".ljust(_HEADER_BYTES - 11) + "\n"
         with self._vectors_file.open("r+b") as stream:
             stream.write(b"\x93NUMPY\x01\x00" + (_HEADER_BYTES - 10).to_bytes(2, "little") + header.encode("ascii"))
-        target.parent.mkdir(parents=True, exist_ok=True)
         with whole_file(target) as unfinished:
             try:
                 os.link(self._vectors_file, unfinished)
@@ -250,6 +272,24 @@ class PredictionsFile:
         ):
             for batch in reader:
                 writer.write_batch(batch)
+
+
+@contextmanager
+def writing_to(path: Path) -> Iterator[None]:
+    """Tell in words of a disk that is full or refuses."""
+    try:
+        yield
+    except OSError as error:
+        raise PredictionError(
+            f"{error.filename or path} cannot be written: {error.strerror or error}; once that is mended, the same "
+            "command goes on where it was"
+        ) from error
+
+
+def one_line(text: str) -> str:
+    r"""Text as one line of UTF-8: what a file's name holds beside that stands as ``\udc..``, ``\r`` or ``\n``."""
+    text = text.encode("utf-8", "backslashreplace").decode("utf-8")
+    return text.replace("\r", "\\r").replace("\n", "\\n")
 
 
 def _columns(codes: Sequence[str]) -> dict[str, str]:
@@ -275,10 +315,10 @@ def _columns(codes: Sequence[str]) -> dict[str, str]:
 def _row(one: Prediction, names: Sequence[str]) -> Row:
     found = one.input
     values: list[Any] = [
-        found.path,
+        one_line(str(found.path)),
         found.reader,
         found.reason,
-        " ".join(found.detail.split()),  # one line each, so that a torn one is known by its end
+        one_line(" ".join(found.detail.split())),
         "; ".join(found.flags),
         "; ".join(found.repairs),
         "" if found.seconds is None else f"{found.seconds:.3f}",
@@ -298,7 +338,7 @@ def _read_rows(stream: Iterable[bytes]) -> Iterator[Row]:
 
 
 def _path_of(line: bytes) -> str | None:
-    """The first field of a line that was written whole."""
+    """The first field of a line that was written whole; every row is one line (:func:`one_line`)."""
     try:
         return next(csv.reader([line.decode("utf-8")]))[0]
     except (UnicodeDecodeError, csv.Error, StopIteration, IndexError):

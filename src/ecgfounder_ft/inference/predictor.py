@@ -39,6 +39,8 @@ class Predictor(ABC):
 
     card: ModelCard
     """What goes in and what comes out."""
+    bf16: bool = False
+    """Whether it computes in bfloat16."""
 
     @property
     @abstractmethod

@@ -71,13 +71,14 @@ def card_content(
     known = data_sources().get(source)
     sources = sorted({name for side in described for name in side.sources})
     data = f"{source} ({', '.join(sources)})" if sources and sources != [source] else source
+    verb = "fine-tuned" if published else "trained"
     strategy, network = file_name_of(config.get("finetune")), type(model.net).__name__
     start = published or "a random start"
     unusable = run.read_skipped()["reason"].value_counts() if run.skipped_file.is_file() else {}
     sizes = {name: len(content) for name, content in files.contents.items()}
     return CardContent(
         name=name,
-        title=f"{network} on {len(preprocessing.leads)} lead(s), from {start}, fine-tuned on {data}",
+        title=f"{network} on {len(preprocessing.leads)} lead(s), from {start}, {verb} on {data}",
         network=network,
         parameters=sum(parameter.numel() for parameter in model.net.parameters()),
         exclusive=card.task.exclusive,

@@ -87,6 +87,20 @@ def test_recordings_in_a_folder_are_listed_by_path(tmp_path: Path) -> None:
     assert recordings_in(tmp_path) == sorted(expected)
 
 
+def test_links_to_folders_are_followed_but_not_in_a_circle(tmp_path: Path) -> None:
+    header = write(tmp_path / "elsewhere", "1")
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    (tmp_path / "a" / "linked").symlink_to(header.parent)
+    (tmp_path / "a" / "b" / "back").symlink_to(tmp_path / "a")
+    (header.parent / "round").symlink_to(tmp_path / "a" / "b")
+    assert recordings_in(tmp_path / "a") == [tmp_path / "a" / "linked" / "1.hea"]
+
+
+def test_a_folder_that_cannot_be_listed_is_told(tmp_path: Path) -> None:
+    with pytest.raises(UnreadableRecordingError, match="folder cannot be listed"):
+        recordings_in(tmp_path / "none")
+
+
 def test_a_second_format_is_one_module(tmp_path: Path, second_format: None) -> None:
     header = write(tmp_path / "data", "r")
     text = tmp_path / "data" / "plain.txt"

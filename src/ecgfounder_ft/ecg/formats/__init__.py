@@ -125,15 +125,28 @@ def find_recordings(folder: Path) -> Iterator[Path]:
     """The recordings of every known format below a folder, by path.
 
     Neither hidden files count nor those of which a format says that they are something else
-    (:class:`NumbersFormat`). One folder's names at a time are in memory.
+    (:class:`NumbersFormat`). Links to folders are followed, unless in a circle. One folder's names at a time are in
+    memory.
+
+    Raises:
+        UnreadableRecordingError: if a folder cannot be listed.
     """
+    yield from _find_recordings(folder, (os.path.realpath(folder),))
+
+
+def _find_recordings(folder: Path, above: tuple[str, ...]) -> Iterator[Path]:
     known = formats()
-    with os.scandir(folder) as listing:
-        entries = sorted((entry.name, entry.is_dir(follow_symlinks=False), entry.is_file()) for entry in listing)
-    for name, is_folder, is_file in entries:
+    try:
+        with os.scandir(folder) as listing:
+            entries = sorted((entry.name, entry.is_dir(), entry.is_symlink(), entry.is_file()) for entry in listing)
+    except OSError as error:
+        raise UnreadableRecordingError("folder cannot be listed", str(error.strerror or error), folder) from error
+    for name, is_folder, is_link, is_file in entries:
         path = folder / name
         if is_folder:
-            yield from find_recordings(path)
+            real = os.path.realpath(path) if is_link else os.path.join(above[-1], name)  # noqa: PTH118
+            if real not in above:
+                yield from _find_recordings(path, (*above, real))
         elif is_file and not name.startswith(".") and path.suffix.casefold() in known:
             judge = getattr(known[path.suffix.casefold()], "may_be_recording", None)
             if judge is None or judge(path):

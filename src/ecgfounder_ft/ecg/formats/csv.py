@@ -7,7 +7,6 @@ sampling rate where its steps are even; a column ``time`` without a unit is not 
 field is a missing sample.
 """
 
-import io
 import re
 from pathlib import Path
 
@@ -22,6 +21,8 @@ SUFFIXES = (".csv", ".tsv")
 _NAME_AND_UNIT = re.compile(r"^(?P<name>.*?)\s*(?:\((?P<round>[^()]*)\)|\[(?P<square>[^\[\]]*)\])?$")
 _SECONDS = {"s": 1.0, "sec": 1.0, "seconds": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6}
 _TIME_NAMES = ("time", "t", "timestamp", "elapsed time")
+_MISSING = ("", "nan", "na", "n/a", "null")
+"""Fields, in lower case, that stand for a missing sample."""
 _UNEVENNESS = 0.01
 """Of the median step between two times, how far another may be from it: times are often written with few digits."""
 
@@ -75,27 +76,26 @@ def _is_number(field: str) -> bool:
 
 def _columns(lines: list[str], separator: str, decimal: str, n_columns: int, path: Path) -> NDArray[np.float64]:
     """(columns, lines)."""
-    import pandas as pd
-
-    for number, line in enumerate(lines, start=1):  # pandas takes absent fields for empty ones
-        if line.count(separator) != n_columns - 1:
-            found = f"{line.count(separator) + 1} fields in line {number} of the numbers, expected {n_columns}"
+    rows = []
+    for number, line in enumerate(lines, start=1):
+        fields = line.split(separator)
+        if len(fields) != n_columns:
+            found = f"{len(fields)} fields in line {number} of the numbers, expected {n_columns}"
             raise UnreadableRecordingError("not a table of numbers", found, path)
-    try:
-        table = pd.read_csv(
-            io.StringIO("\n".join(lines)),
-            sep=separator,
-            decimal=decimal,
-            header=None,
-            names=list(range(n_columns)),
-            index_col=False,
-            dtype=np.float64,
-            skipinitialspace=True,
-            on_bad_lines="error",
-        )
-    except (ValueError, pd.errors.ParserError) as error:
-        raise UnreadableRecordingError("not a table of numbers", str(error), path) from error
-    return table.to_numpy(np.float64).T
+        try:
+            rows.append([_number(field, decimal) for field in fields])
+        except ValueError as error:
+            raise UnreadableRecordingError("not a table of numbers", f"line {number} of them: {error}", path) from error
+    return np.array(rows, dtype=np.float64).reshape(len(rows), n_columns).T
+
+
+def _number(field: str, decimal: str) -> float:
+    text = field.strip().strip('"').strip()
+    if text.casefold() in _MISSING:
+        return np.nan
+    if "_" in text:  # which Python takes in numbers
+        raise ValueError(f"{text!r} is no number")
+    return float(text if decimal == "." else text.replace(decimal, "."))
 
 
 def _said_rate(said: dict[str, str], path: Path) -> float | None:
