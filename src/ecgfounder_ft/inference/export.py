@@ -93,14 +93,23 @@ def exported_files(model: FinishedModel, *, onnx: bool = True) -> ExportedFiles:
     return ExportedFiles(config_of(model.card, contents, described, _versions()), contents, without)
 
 
-def write_exported_model(files: ExportedFiles, readme: str, folder: Path) -> ExportedModel:
-    """Write an exported model; the folder appears whole or not at all.
+def refuse_used(folder: Path) -> None:
+    """Refuse a folder that holds something, before anything is computed.
 
     Raises:
         ExportedModelError: if the folder is there and not empty.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ExportedModelError(f"{folder} is there already: choose another folder, or remove it first")
+
+
+def write_exported_model(files: ExportedFiles, readme: str, folder: Path) -> ExportedModel:
+    """Write an exported model; the folder appears whole or not at all.
+
+    Raises:
+        ExportedModelError: if the folder is there and not empty.
+    """
+    refuse_used(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     unfinished = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:12]}{UNFINISHED_SUFFIX}")
     unfinished.mkdir()

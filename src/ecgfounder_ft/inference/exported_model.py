@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from ecgfounder_ft.errors import ExplainedError
+from ecgfounder_ft.evaluation.calibration import Calibration
 from ecgfounder_ft.files import without_nan
 from ecgfounder_ft.inference.notice import NO_MEDICAL_DEVICE
 from ecgfounder_ft.model.card import ModelCard
@@ -128,6 +129,7 @@ def read_exported_model(folder: Path) -> ExportedModel:
         card = ModelCard.from_dict(content["model"])
         outputs = [content["id2label"][str(number)] for number in range(len(card.label_map))]
         files = {str(name): str(entry["sha256"]) for name, entry in content["files"].items()}
+        _require_fits_of(card)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ExportedModelError(f"{path}: no record of a model ({type(error).__name__}: {error})") from error
     if tuple(outputs) != card.label_map.codes:
@@ -139,6 +141,24 @@ def read_exported_model(folder: Path) -> ExportedModel:
     if strange:
         raise ExportedModelError(f"{path}: names the file {strange[0]!r}, which is none of {', '.join(FILES)}")
     return ExportedModel(folder, card, content)
+
+
+def _require_fits_of(card: ModelCard) -> None:
+    """Calibration and thresholds of these conditions and no others.
+
+    Raises:
+        ValueError: that says what does not fit.
+    """
+    codes = card.label_map.codes
+    if card.calibration is not None:
+        calibration = Calibration.from_dict(card.calibration)
+        if tuple(calibration.codes) != codes or calibration.task != card.task.name:
+            raise ValueError("the calibration is of other conditions or another task")
+        for values in (calibration.slopes, calibration.intercepts):
+            if values is not None and len(values) != len(codes):
+                raise ValueError(f"the calibration has {len(values)} slopes or intercepts for {len(codes)} conditions")
+    if card.thresholds is not None and set(card.thresholds) != set(codes):
+        raise ValueError(f"thresholds of {', '.join(card.thresholds)}, expected {', '.join(codes)}")
 
 
 def config_of(

@@ -10,7 +10,7 @@ from ecgfounder_ft.data.sources.source import data_sources
 from ecgfounder_ft.data.splits import TEST, TRAIN, VALIDATION
 from ecgfounder_ft.evaluation.metrics import Estimate
 from ecgfounder_ft.evaluation.subgroups import NOT_STATED
-from ecgfounder_ft.inference.export import ExportedFiles, exported_files, write_exported_model
+from ecgfounder_ft.inference.export import ExportedFiles, exported_files, refuse_used, write_exported_model
 from ecgfounder_ft.inference.exported_model import ONNX, ExportedModel
 from ecgfounder_ft.inference.finished_model import FinishedModel, load_model
 from ecgfounder_ft.inference.notice import NO_MEDICAL_DEVICE
@@ -44,6 +44,7 @@ def export_run(
         ExportedModelError: if the folder to write is not empty, or ONNX Runtime answers otherwise than PyTorch.
     """
     run.require()
+    refuse_used(folder)
     model = load_model(run.path, trusted=trusted)
     files = exported_files(model, onnx=onnx)
     card = render_model_card(card_content(run, model, files, name=folder.resolve().name, licence=licence))
