@@ -32,9 +32,7 @@ def close(one: Result, other: Result) -> bool:
     )
 
 
-def test_a_file_its_array_and_its_unit_and_order_are_all_the_same(
-    classifier: ECGClassifier, paths: list[Path]
-) -> None:
+def test_a_file_its_array_and_its_unit_and_order_are_all_the_same(classifier: ECGClassifier, paths: list[Path]) -> None:
     found = classifier.predict(paths[0])
     assert isinstance(found, Result)
     assert list(found.probabilities) == list(classifier.conditions)

@@ -118,7 +118,9 @@ def test_files_of_two_models_do_not_pass_for_one(folder: Path) -> None:
         content["model"]["architecture"]["in_channels"] = 3
 
     edit(folder, three_leads, sign=True)
-    with pytest.raises(ExportedModelError, match=r"signals has the shape \(12, 2000\) a recording, expected \(3, 2000\)"):
+    with pytest.raises(
+        ExportedModelError, match=r"signals has the shape \(12, 2000\) a recording, expected \(3, 2000\)"
+    ):
         load(folder, "onnxruntime")
     with pytest.raises(ExportedModelError, match=r"not the weights of the network in config\.json"):
         load(folder, "torch")
@@ -128,7 +130,9 @@ def test_an_onnx_file_that_is_none_is_refused_in_words(folder: Path) -> None:
     import hashlib
 
     (folder / ONNX).write_bytes(b"not onnx")
-    edit(folder, lambda content: content["files"][ONNX].update(sha256=hashlib.sha256(b"not onnx").hexdigest()), sign=True)
+    edit(
+        folder, lambda content: content["files"][ONNX].update(sha256=hashlib.sha256(b"not onnx").hexdigest()), sign=True
+    )
     with pytest.raises(ExportedModelError, match=r"model\.onnx: ONNX Runtime .* refuses it"):
         load(folder, "onnxruntime")
 

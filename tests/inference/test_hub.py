@@ -104,7 +104,9 @@ def test_a_model_is_checked_before_it_is_sent(hub: StandIn, exported_run: Path, 
 
 
 def test_what_shall_be_private_is_not_sent_to_a_public_repository(hub: StandIn, exported_run: Path) -> None:
-    hub.repositories[NAME] = Repository(False, {"main": "0" * 40}, {"0" * 40: {"preprocessing.onnx": b"", "my.md": b""}})
+    hub.repositories[NAME] = Repository(
+        False, {"main": "0" * 40}, {"0" * 40: {"preprocessing.onnx": b"", "my.md": b""}}
+    )
     with pytest.raises(HubError, match="already and public: nothing was sent"):
         push(exported_run, NAME, private=True)
     assert not [path for method, path in hub.requests if "/commit/" in path]

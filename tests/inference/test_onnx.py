@@ -37,7 +37,9 @@ PLATT = {"slopes": [0.5, 1.0, 1.5, 2.0, 3.0, 0.1], "intercepts": [0.0, 0.5, -0.5
 
 @pytest.mark.parametrize("task", [SINGLE_LABEL, MULTI_LABEL], ids=lambda task: task.name)
 @pytest.mark.parametrize(
-    ("method", "values"), [("none", {}), ("temperature", {"temperature": 2.5}), ("platt", PLATT)], ids=lambda v: str(v)[:11]
+    ("method", "values"),
+    [("none", {}), ("temperature", {"temperature": 2.5}), ("platt", PLATT)],
+    ids=["none", "temperature", "platt"],
 )
 def test_the_calibration_in_the_file_is_that_of_python(
     label_map: LabelMap, task: Task, method: str, values: dict[str, Any]

@@ -81,8 +81,15 @@ def test_the_card_says_what_the_run_did(card: str, finished_run: Path) -> None:
         low = condition["metrics"]["specificity"]["low"]
         assert low is None or f"({low:.3f} to" in row
     splits = run.read_splits()
-    assert f"| recordings | {' | '.join(str((splits['split'] == side).sum()) for side in ('train', 'validation', 'test'))} |" in card
-    for said in ("no medical device", "not for the diagnosis", "natural prevalence", "simulator's own settings", "0.67 to 40 Hz"):
+    sizes = [str((splits["split"] == side).sum()) for side in ("train", "validation", "test")]
+    assert f"| recordings | {' | '.join(sizes)} |" in card
+    for said in (
+        "no medical device",
+        "not for the diagnosis",
+        "natural prevalence",
+        "simulator's own",
+        "0.67 to 40 Hz",
+    ):
         assert said in card
     assert "None" not in card
     assert "nan" not in card.casefold().split()

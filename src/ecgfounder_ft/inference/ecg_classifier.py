@@ -132,8 +132,8 @@ class ECGClassifier:
             leads: names in the order of an array's rows, likewise. Leads are picked by name: any order will do, and
                 further leads do not matter.
             unit: mV, uV, V or nV, likewise; an array without one is in millivolts.
-            windows: of recordings longer than the model's input. ``one``: the window that it was trained on; ``mean`` or
-                ``max`` over all consecutive windows, for each condition; ``each``: one result for each window.
+            windows: of recordings longer than the model's input. ``one``: the window that it was trained on; ``mean``
+                or ``max`` over all consecutive windows, for each condition; ``each``: one result for each window.
             batch_size: windows at a time.
 
         Returns:
@@ -242,7 +242,9 @@ def _of_array(
     stated = SignalDescription(sampling_rate, unit, tuple(leads))  # refuses what is impossible
     signal = np.asarray(array)
     if signal.dtype.kind not in "fiu" or signal.ndim != 2 or len(signal) != len(leads):
-        turned = " Is it the other way round? Give array.T" if signal.ndim == 2 and signal.shape[1] == len(leads) else ""
+        turned = (
+            " Is it the other way round? Give array.T" if signal.ndim == 2 and signal.shape[1] == len(leads) else ""
+        )
         raise PredictionError(
             f"{name}: numbers of the type {signal.dtype} and the shape {signal.shape}, expected (leads, samples) with "
             f"{len(leads)} leads.{turned}"

@@ -17,7 +17,7 @@ from ecgfounder_ft.errors import ExplainedError
 from ecgfounder_ft.inference.exported_model import CONFIG, FILES, README, ExportedModel, read_exported_model
 
 _REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
-_LIBRARY = {"library_name": "ecgfounder-ft", "library_version": __version__}
+_LIBRARY = "ecgfounder-ft"
 
 
 class HubError(ExplainedError):
@@ -104,7 +104,7 @@ def push(
 def _commit(planned: Push, folder: Path, revision: str | None) -> str:
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 
-    api = HfApi(**_LIBRARY)
+    api = HfApi(library_name=_LIBRARY, library_version=__version__)
     with _explained(planned.repository):
         api.create_repo(planned.repository, private=planned.private, exist_ok=True)
         if planned.private and not api.repo_info(planned.repository).private:
@@ -132,7 +132,8 @@ def _fetch(repository: str, name: str, revision: str | None) -> Path:
     from huggingface_hub import hf_hub_download
 
     with _explained(repository if revision is None else f"{repository} at {revision}"):
-        return Path(hf_hub_download(repository, name, revision=revision, **_LIBRARY))
+        found = hf_hub_download(repository, name, revision=revision, library_name=_LIBRARY, library_version=__version__)
+    return Path(found)
 
 
 @contextmanager

@@ -39,7 +39,7 @@ def load_predictor(
         source: the folder of a run, a file of it (``model.pth``, a checkpoint), the folder of an exported model, or the
             name of a repository on the Hub, as ``group/name``. What lies on the disk under that name comes first.
         device: ``cpu``, ``cuda``, or ``auto``: CUDA where there is one.
-        backend: ``onnxruntime``, ``torch``, or ``auto``: torch on a GPU and for what is not exported, else ONNX Runtime.
+        backend: ``onnxruntime``, ``torch``, or ``auto``: torch on a GPU and for what is not exported, else the other.
         bf16: compute in bfloat16, with torch.
         trusted: dotted names of networks beside this package's own that torch may build.
         revision: branch, tag or commit of a repository on the Hub.
@@ -81,7 +81,9 @@ def load_predictor(
 
 def _of_a_run(path: Path, device: str, backend: str, bf16: bool, trusted: Collection[str]) -> Predictor:
     if backend == "onnxruntime":
-        raise DeviceError(f"{path}: ONNX Runtime takes exported models alone; export the run first: ecgfounder-ft export")
+        raise DeviceError(
+            f"{path}: ONNX Runtime takes exported models alone; export the run first: ecgfounder-ft export"
+        )
     if not _installed("torch"):
         raise ModelFileError(
             f"{path}: is no exported model, and anything else is loaded by torch, which is not installed: "
@@ -99,7 +101,9 @@ def _backend_for(exported: ExportedModel, device: str, backend: str, bf16: bool)
     if backend == "onnxruntime" and needs_torch:
         raise DeviceError(f"ONNX Runtime computes in float32 on the processor here; for {asked}, take backend=torch")
     if (backend == "torch" or needs_torch) and not _installed("torch"):
-        raise DeviceError(f"{'backend=torch' if backend == 'torch' else asked} needs torch: pip install 'ecgfounder-ft[train]'")
+        raise DeviceError(
+            f"{'backend=torch' if backend == 'torch' else asked} needs torch: pip install 'ecgfounder-ft[train]'"
+        )
     if backend != "auto":
         chosen = backend
     else:

@@ -55,7 +55,7 @@ class OnnxNetwork(nn.Module):
         self.calibration = None if given is None else Calibration.from_dict(given)
 
     def forward(self, signals: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Preprocessed signals (n, leads, samples) to logits, calibrated probabilities and what the last layer reads."""
+        """Preprocessed signals (n, leads, samples) to logits, calibrated probabilities, what the last layer reads."""
         *_, head = self.net.parts().values()
         embedding = self.net.features(signals)
         logits = head(embedding)

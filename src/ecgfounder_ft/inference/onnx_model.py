@@ -66,8 +66,8 @@ def load_onnx_model(exported: ExportedModel, threads: int | None = None) -> Onnx
     """
     card = exported.card
     session = session_of(exported.read(ONNX), str(exported.folder / ONNX), threads)
-    shapes = {SIGNALS: (len(card.preprocessing.leads), card.preprocessing.samples)}
-    shapes |= dict.fromkeys((LOGITS, PROBABILITIES), (len(card.label_map),))
+    shapes: dict[str, tuple[int, ...]] = {SIGNALS: (len(card.preprocessing.leads), card.preprocessing.samples)}
+    shapes |= {name: (len(card.label_map),) for name in (LOGITS, PROBABILITIES)}
     found = {entry.name: tuple(entry.shape[1:]) for entry in (*session.get_inputs(), *session.get_outputs())}
     for name, expected in shapes.items():
         if found.get(name) != expected:

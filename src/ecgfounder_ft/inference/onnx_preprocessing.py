@@ -45,6 +45,12 @@ class Section(nn.Module):
         samples: length of the signals.
     """
 
+    within: Tensor
+    into: Tensor
+    out: Tensor
+    states: Tensor
+    start: Tensor
+
     def __init__(self, coefficients: NDArray[np.float64], samples: int) -> None:
         super().__init__()
         b, a = coefficients[:3], coefficients[3:]
@@ -90,6 +96,11 @@ class ForwardBackwardFilter(nn.Module):
         samples: length of the signals.
     """
 
+    steady: Tensor
+    before: Tensor
+    behind: Tensor
+    reverse: Tensor
+
     def __init__(self, sections: NDArray[np.float64], samples: int) -> None:
         super().__init__()
         margin = 3 * (2 * len(sections) + 1)
@@ -131,13 +142,15 @@ class OnnxPreprocessing(nn.Module):
         samples, rate = preprocessing.samples, preprocessing.sampling_rate
         filters = []
         if preprocessing.notch is not None:
-            filters.append(np.concatenate(iirnotch(preprocessing.notch.frequency, preprocessing.notch.quality, rate))[None])
+            filters.append(
+                np.concatenate(iirnotch(preprocessing.notch.frequency, preprocessing.notch.quality, rate))[None]
+            )
         if preprocessing.band_pass is not None:
             band = (preprocessing.band_pass.low, preprocessing.band_pass.high)
             filters.append(butter(preprocessing.band_pass.order, band, btype="bandpass", fs=rate, output="sos"))
         self.filters = nn.ModuleList([ForwardBackwardFilter(sections, samples) for sections in filters])
         median = preprocessing.baseline_median
-        self.half = None if median is None else int(median.seconds * rate / 2)
+        self.half_window = None if median is None else int(median.seconds * rate / 2)
         self.zscore = preprocessing.scale == "zscore"
 
     def forward(self, millivolts: Tensor) -> Tensor:
@@ -145,8 +158,8 @@ class OnnxPreprocessing(nn.Module):
         x = torch.where(torch.isfinite(millivolts), millivolts, 0.0).double()
         for each in self.filters:
             x = each(x)
-        if self.half is not None:
-            x = x - self._running_median(x, self.half)
+        if self.half_window is not None:
+            x = x - self._running_median(x, self.half_window)
         if self.zscore:
             mean = x.mean(dim=(1, 2), keepdim=True)
             spread = ((x - mean) ** 2).mean(dim=(1, 2), keepdim=True).sqrt()

@@ -93,7 +93,9 @@ class PredictionsFile:
         if output.suffix.casefold() not in CSV_SUFFIXES + PARQUET_SUFFIXES:
             raise PredictionError(f"{output}: the suffix is {output.suffix!r}, expected .csv or .parquet")
         if output.suffix.casefold() in PARQUET_SUFFIXES and importlib.util.find_spec("pyarrow") is None:
-            raise PredictionError(f"{output}: Parquet needs pyarrow: pip install 'ecgfounder-ft[parquet]', or name a .csv")
+            raise PredictionError(
+                f"{output}: Parquet needs pyarrow: pip install 'ecgfounder-ft[parquet]', or name a .csv"
+            )
         if embeddings is not None and embeddings.suffix.casefold() != ".npy":
             raise PredictionError(f"{embeddings}: the suffix is {embeddings.suffix!r}, expected .npy")
         for file in (output, embeddings):

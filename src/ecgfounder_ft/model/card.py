@@ -93,7 +93,7 @@ class ModelCard:
         return {**asdict(self), "task": self.task.name}
 
     @classmethod
-    def from_dict(cls, content: Mapping[str, Any]) -> "ModelCard":
+    def from_dict(cls, content: Mapping[str, Any]) -> ModelCard:
         """Inverse of :meth:`to_dict`.
 
         Raises:
@@ -112,7 +112,9 @@ class ModelCard:
         from ecgfounder_ft.model.network import Network, require_logits
         from ecgfounder_ft.model.plain import PlainNetwork
 
-        if self.architecture["_target_"] == NET1D:  # shapes follow from arguments, and to try it full-size takes a while
+        if (
+            self.architecture["_target_"] == NET1D
+        ):  # shapes follow from arguments, and to try it full-size takes a while
             return self._build_net1d(where)
         module = self._instantiate(where)
         try:

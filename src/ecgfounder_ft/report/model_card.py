@@ -133,7 +133,7 @@ def render_model_card(content: CardContent) -> str:
     """The card as Markdown, with the Hub's metadata."""
     templates = Environment(
         loader=PackageLoader("ecgfounder_ft.report"),
-        autoescape=False,  # noqa: S701  # Markdown; what stands in tables goes through the filter "cell"
+        autoescape=False,  # Markdown; what stands in tables goes through the filter "cell"
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -220,7 +220,9 @@ def limits_of(content: CardContent) -> list[str]:
         "rhythm gets probabilities of these conditions all the same."
     )
     if content.exclusive:
-        limits.append("It was trained to name exactly one condition of a recording; real ones may have several or none.")
+        limits.append(
+            "It was trained to name exactly one condition of a recording; real ones may have several or none."
+        )
     return limits
 
 

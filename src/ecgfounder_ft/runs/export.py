@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
@@ -75,7 +76,7 @@ def card_content(
     verb = "fine-tuned" if published else "trained"
     strategy, network = file_name_of(config.get("finetune")), type(model.net).__name__
     start = published or "a random start"
-    unusable = run.read_skipped()["reason"].value_counts() if run.skipped_file.is_file() else {}
+    unusable = list(run.read_skipped()["reason"]) if run.skipped_file.is_file() else []
     sizes = {name: len(content) for name, content in files.contents.items()}
     return CardContent(
         name=name,
@@ -99,7 +100,7 @@ def card_content(
         split=split_in_words(config.get("split", {})),
         natural_prevalence=known is None or known.natural_prevalence,
         described=described,
-        skipped={str(reason): int(n) for reason, n in dict(unusable).items()},
+        skipped=dict(Counter(map(str, unusable))),
         data_notes=run.read_data_counts().get("notes", []),
         calibration=str((card.calibration or {}).get("method", "none")),
         thresholds=_rule(run),
@@ -184,4 +185,3 @@ def _provenance(run: RunFolder, model: FinishedModel, files: ExportedFiles) -> d
         **{f"trained with {name}": found for name, found in card.versions.items()},
         **{f"exported with {name}": found for name, found in files.config["versions"].items()},
     }
-

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from ecgfounder_ft.data.sources.source import data_sources
 from ecgfounder_ft.data.splits import TEST, TRAIN, VALIDATION, source_of
+from ecgfounder_ft.ecg.preprocessing import Preprocessing
 from ecgfounder_ft.evaluation.run_evaluation import RunEvaluation
 from ecgfounder_ft.evaluation.subgroups import NOT_STATED, SubgroupEvaluation
 from ecgfounder_ft.inference.finished_model import FinishedModel
@@ -180,6 +181,7 @@ def _excluded(recordings: pd.DataFrame) -> dict[str, int]:
 
 
 def split_in_words(split: Mapping[str, Any]) -> str:
+    """How recordings were divided, from the configuration's ``split``."""
     kind = str(split.get("kind", ""))
     words = _SPLITS.get(kind, kind)
     if kind == "leave_one_source_out":
@@ -195,7 +197,8 @@ def split_in_words(split: Mapping[str, Any]) -> str:
     return f"{words}; a known patient stands on one side"
 
 
-def preprocessing_in_words(settings: Any) -> str:
+def preprocessing_in_words(settings: Preprocessing) -> str:
+    """Sampling rate, window, filters and scale in one sentence part."""
     parts = [f"{settings.sampling_rate:g} Hz", f"{settings.window.seconds:g} s from the {settings.window.position}"]
     if settings.notch is not None:
         parts.append(f"notch at {settings.notch.frequency:g} Hz")
