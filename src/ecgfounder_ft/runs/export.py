@@ -73,6 +73,7 @@ def card_content(
     known = data_sources().get(source)
     sources = sorted({name for side in described for name in side.sources})
     data = f"{source} ({', '.join(sources)})" if sources and sources != [source] else source
+    leads = f"{len(preprocessing.leads)} lead{'s' if len(preprocessing.leads) != 1 else ''}"
     verb = "fine-tuned" if published else "trained"
     strategy, network = file_name_of(config.get("finetune")), type(model.net).__name__
     start = published or "a random start"
@@ -80,7 +81,7 @@ def card_content(
     sizes = {name: len(content) for name, content in files.contents.items()}
     return CardContent(
         name=name,
-        title=f"{network} on {len(preprocessing.leads)} lead(s), from {start}, {verb} on {data}",
+        title=f"{network} on {leads}, from {start}, {verb} on {data}",
         network=network,
         parameters=sum(parameter.numel() for parameter in model.net.parameters()),
         exclusive=card.task.exclusive,
