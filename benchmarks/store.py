@@ -26,7 +26,7 @@ from typing import Any, TypeVar
 import numpy as np
 import pandas as pd
 
-from ecgfounder_ft.data.store.index import Entry, signature, write_index, write_shard_header
+from ecgfounder_ft.data.store.index import Entry, checksum_of, signature, write_index, write_shard_header
 from ecgfounder_ft.data.store.reading import StoredSignals, build_store, store_name
 from ecgfounder_ft.ecg.formats.wfdb import write_recording
 from ecgfounder_ft.ecg.preprocessing import Preprocessing
@@ -165,6 +165,7 @@ def made_up_store(folder: Path, n: int, sparse: bool) -> StoredSignals:
     sources.mkdir()
     paths = [str(sources / f"{number}.hea") for number in range(n)]
     noise = np.random.default_rng(0).normal(size=(12, 5000)).astype(np.float32)
+    checksum = checksum_of(bytes(noise.nbytes) if sparse else noise.data)
     for start in range(0, n, 1024):
         chunk = paths[start : start + 1024]
         name = f"shard-{start:08d}.npy"
@@ -178,7 +179,9 @@ def made_up_store(folder: Path, n: int, sparse: bool) -> StoredSignals:
         for row, path in enumerate(chunk):
             Path(path).touch()
             content = f"content {start + row}"
-            entries.append(Entry(path, "", signature(path, ""), content, name, row, f"signal {start + row}"))
+            entries.append(
+                Entry(path, "", signature(path, ""), content, name, row, checksum, signal_hash=f"signal {start + row}")
+            )
         write_index(store, entries)
     return open_made_up(folder, n)
 

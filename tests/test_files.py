@@ -2,12 +2,25 @@
 
 import hashlib
 import json
+import resource
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pandas as pd
 import pytest
+import torch
 
-from ecgfounder_ft.files import sha256_of, whole_file, write_csv, write_json, write_text
+from ecgfounder_ft.files import (
+    WriteError,
+    require_place_for,
+    sha256_of,
+    whole_file,
+    write_csv,
+    write_json,
+    write_text,
+)
+from ecgfounder_ft.model.checkpoint_file import write_checkpoint
 
 
 def test_after_an_error_the_earlier_file_is_as_it_was(tmp_path: Path) -> None:
@@ -54,3 +67,50 @@ def test_tables_have_no_index_unless_asked_for(tmp_path: Path) -> None:
 def test_digests_are_those_of_the_content(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"abc")
     assert sha256_of(tmp_path / "a") == hashlib.sha256(b"abc").hexdigest()
+
+
+@contextmanager
+def full_disk(size: int) -> Iterator[None]:
+    """As if the disk had room for files of this size alone."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda file: write_text(file, "0" * 100_000),
+        lambda file: write_json(file, ["0"] * 100_000),
+        lambda file: write_csv(file, pd.DataFrame({"a": range(100_000)})),
+        lambda file: write_checkpoint({"state_dict": {"a": torch.zeros(50_000)}}, file),
+        lambda file: write_checkpoint({"state_dict": {}, "text": "0" * 100_000}, file),
+    ],
+    ids=["text", "json", "csv", "tensors", "record"],
+)
+@pytest.mark.parametrize("room", [50, 5000, 70_000])
+def test_a_full_disk_is_told_and_nothing_is_left(tmp_path: Path, write: Callable[[Path], None], room: int) -> None:
+    file = tmp_path / "a"
+    file.write_text("before")
+    with full_disk(room), pytest.raises(WriteError, match=f"{file} cannot be written"):
+        write(file)
+    assert file.read_text() == "before"
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_a_place_that_cannot_be_written_to_is_told(tmp_path: Path) -> None:
+    for file, words in ((tmp_path / "none" / "a", "no folder"), (tmp_path, "is a folder")):
+        with pytest.raises(WriteError, match=words):
+            require_place_for(file)
+        with pytest.raises(WriteError, match="cannot be written"):
+            write_text(file, "a")
+    require_place_for(tmp_path / "a")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_cannot_be_read_meanwhile_is_not_taken_for_a_full_disk(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError), whole_file(tmp_path / "a"):
+        (tmp_path / "other").read_text()

@@ -84,7 +84,7 @@ def download(
     """Download a published ECGFounder checkpoint and check it."""
 
     def run() -> None:
-        from ecgfounder_ft.model.checkpoints import WeightsError
+        from ecgfounder_ft.model.checkpoint_file import WeightsError
         from ecgfounder_ft.model.ecgfounder.published import PUBLISHED, find_weights
 
         names = {f"{checkpoint.leads}lead": name for name, checkpoint in PUBLISHED.items()}
@@ -403,12 +403,13 @@ def evaluate(
         if recordings:
             keep_freed_memory()
             model = load_model(run_folder, device, bf16, trust or ())
+            folder.require_model(model)
             name = recordings[0].replace("/", "-").replace("=", "-")
             target = folder.new_evaluation(name, output)
             evaluated = evaluate_elsewhere(folder, model, recordings, target, settings, refit=refit)
         else:
             model = load_model(run_folder, trusted=trust or ())
-            folder.predictions()  # refused before a folder is made for the results
+            folder.require_model(model)  # refused before a folder is made for the results
             target = folder.new_evaluation("own-test", output)
             evaluated = report_again(folder, target, model, settings, refit=refit)
         if challenge_2021 is not None:
@@ -437,10 +438,12 @@ def compare(
         import time
 
         from ecgfounder_ft.evaluation.run_comparison import comparison_table
-        from ecgfounder_ft.files import write_csv, write_text
+        from ecgfounder_ft.files import require_place_for, write_csv, write_text
         from ecgfounder_ft.report.page import render_comparison
         from ecgfounder_ft.runs.compare import compare_runs
 
+        for file in (output, output.with_suffix(".csv")):
+            require_place_for(file)
         comparison = compare_runs(runs, resamples=resamples, sort_by=sort_by)
         table = comparison_table(comparison)
         write_csv(output.with_suffix(".csv"), table)

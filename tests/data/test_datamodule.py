@@ -8,6 +8,7 @@ import torch
 
 from ecgfounder_ft.data.batches import BatchOrder
 from ecgfounder_ft.data.datamodule import ECGDataModule, balanced_weights
+from ecgfounder_ft.data.store.index import checksum_of
 from ecgfounder_ft.data.store.reading import StoredSignals
 from ecgfounder_ft.labels import ABSENT, PRESENT, UNKNOWN
 from ecgfounder_ft.task import MULTI_LABEL, SINGLE_LABEL, task_named
@@ -25,7 +26,8 @@ def stored(tmp_path) -> StoredSignals:
         np.save(tmp_path / f"shard-{shard}.npy", signal)
     order = np.random.default_rng(0).permutation(100)
     shards = [f"shard-{number}.npy" for number in order // 50]
-    rows = pd.DataFrame({"recording": order.astype(str), "shard": shards, "row": order % 50})
+    checksums = [checksum_of(np.full(SHAPE, number, dtype=np.float32)) for number in order]
+    rows = pd.DataFrame({"recording": order.astype(str), "shard": shards, "row": order % 50, "checksum": checksums})
     return StoredSignals(tmp_path, rows, pd.DataFrame(), {}, SHAPE)
 
 

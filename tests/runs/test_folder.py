@@ -68,7 +68,8 @@ def test_tables_and_records_come_back(run: RunFolder) -> None:
     skipped = pd.DataFrame({"path": ["a.hea"], "reason": ["flat"], "detail": ["no, lead"]})
     run.write_skipped(skipped)
     pd.testing.assert_frame_equal(run.read_skipped(), skipped)
-    splits = pd.DataFrame({"recording": ["007"], "patient": ["0012"], "split": ["test"], "repairs": [""]})
+    names = {"recording": ["007"], "dataset": ["d"], "patient": ["0012"], "path": ["a.hea"], "signal_hash": ["00"]}
+    splits = pd.DataFrame({**names, "split": ["test"], "repairs": [""]})
     run.write_splits(splits)
     found = run.read_splits()
     assert (found["recording"][0], found["patient"][0]) == ("007", "0012")  # names stay text

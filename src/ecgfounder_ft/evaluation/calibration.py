@@ -37,6 +37,7 @@ from scipy.special import expit, softmax
 from ecgfounder_ft.evaluation.probabilities import EPSILON, log_losses, log_odds, off_the_ends
 from ecgfounder_ft.evaluation.settings import CALIBRATIONS
 from ecgfounder_ft.labels import PRESENT, UNKNOWN
+from ecgfounder_ft.records import check_record
 from ecgfounder_ft.task import TASKS, Task, task_named
 
 METHODS = tuple(method for method in CALIBRATIONS if method != "auto")
@@ -89,16 +90,20 @@ class Calibration:
         """Inverse of :meth:`to_dict`.
 
         Raises:
-            ValueError: if the method or the task is unknown, or a parameter of the method is missing.
+            ValueError: if the method or the task is unknown, or a parameter of the method is missing or of another
+                type.
         """
+        check_record(cls, content, "calibration")
         calibration = cls(**content)
         _expect("method", calibration.method, METHODS)
         _expect("task", calibration.task, list(TASKS))
-        missing = (calibration.method == "temperature" and calibration.temperature is None) or (
-            calibration.method == "platt" and (calibration.slopes is None or calibration.intercepts is None)
-        )
-        if missing:
-            raise ValueError(f"calibration '{calibration.method}' without its parameters")
+        conditions = len(calibration.codes)
+        temperature = calibration.temperature
+        if calibration.method == "temperature" and not (temperature is not None and temperature > 0):
+            raise ValueError(f"calibration 'temperature' without its parameters: the temperature is {temperature}")
+        for name, found in (("slopes", calibration.slopes), ("intercepts", calibration.intercepts)):
+            if calibration.method == "platt" and (found is None or len(found) != conditions):
+                raise ValueError(f"calibration 'platt' without its parameters: {name} of {conditions} conditions")
         return calibration
 
     def apply(self, probabilities: NDArray[np.floating]) -> NDArray[np.float64]:

@@ -15,6 +15,9 @@ THRESHOLD_RULES = ("fixed", "f1", "youden", "sensitivity")
 SUBGROUPS = ("source", "constituent", "sex", "age", "condition", "signal")
 """What subgroups can be made by."""
 
+MOST_RESAMPLES = 100_000
+"""Ends of a 95% interval then come back to within a hundredth of its width; more would take hours."""
+
 
 class EvaluationSettingsError(ExplainedError, ValueError):
     """A setting of the evaluation that does not exist or is out of range."""
@@ -65,5 +68,11 @@ class EvaluationSettings:
             raise EvaluationSettingsError(
                 f"evaluation.sensitivity is {self.sensitivity}: thresholds=sensitivity needs one over 0 and up to 1"
             )
-        if self.resamples < 0:
-            raise EvaluationSettingsError(f"evaluation.resamples is {self.resamples}, expected 0 or more")
+        if not 0 <= self.resamples <= MOST_RESAMPLES:
+            raise EvaluationSettingsError(
+                f"evaluation.resamples is {self.resamples}, expected 0 or more, and {MOST_RESAMPLES:,} at most"
+            )
+        if not 0 <= self.seed < 2**63:
+            raise EvaluationSettingsError(f"evaluation.seed is {self.seed}, expected 0 or more")
+        if len(set(self.by)) < len(self.by):
+            raise EvaluationSettingsError(f"evaluation.by names a kind of subgroups twice: {', '.join(self.by[:8])}")

@@ -15,6 +15,7 @@ from ecgfounder_ft.evaluation.bootstrap import FEW_PATIENTS, MIN_PATIENTS
 from ecgfounder_ft.evaluation.metrics import count_patients
 from ecgfounder_ft.evaluation.settings import THRESHOLD_RULES
 from ecgfounder_ft.labels import PRESENT, UNKNOWN
+from ecgfounder_ft.records import check_record
 from ecgfounder_ft.task import DEFAULT_THRESHOLD
 
 _RESAMPLES = 200
@@ -44,7 +45,12 @@ class Thresholds:
 
     @classmethod
     def from_dict(cls, content: dict[str, Any]) -> "Thresholds":
-        """Inverse of :meth:`to_dict`."""
+        """Inverse of :meth:`to_dict`.
+
+        Raises:
+            ValueError: if something is missing, unknown or of another type.
+        """
+        check_record(cls, content, "thresholds")
         return cls(**content)
 
     def array(self, codes: Sequence[str]) -> NDArray[np.float64]:

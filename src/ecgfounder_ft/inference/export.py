@@ -5,8 +5,8 @@ What was written is compared with PyTorch before it is kept.
 
 from __future__ import annotations
 
-import io
 import shutil
+import tempfile
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from safetensors.torch import save
 
@@ -37,6 +36,7 @@ from ecgfounder_ft.inference.exported_model import (
 from ecgfounder_ft.inference.finished_model import FinishedModel
 from ecgfounder_ft.inference.onnx_model import EMBEDDING, LOGITS, PROBABILITIES, SIGNALS, session_of
 from ecgfounder_ft.model.card import CARD_KEY
+from ecgfounder_ft.model.checkpoint_file import write_checkpoint
 
 TOLERANCE = 1e-4
 """Largest difference in a probability that is let pass, and in a preprocessed sample, in units of its spread."""
@@ -129,9 +129,10 @@ def write_exported_model(files: ExportedFiles, readme: str, folder: Path) -> Exp
 def _as_published(model: FinishedModel) -> bytes:
     """As the checkpoints of the network's publication: a pickled dictionary with ``state_dict``."""
     state = {name: value.detach().cpu() for name, value in model.net.published_tensors().items()}
-    content = io.BytesIO()
-    torch.save({"state_dict": state, CARD_KEY: model.card.to_dict()}, content)
-    return content.getvalue()
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / PTH
+        write_checkpoint({"state_dict": state, CARD_KEY: model.card.to_dict()}, path)
+        return path.read_bytes()
 
 
 def _compare_network(model: FinishedModel, content: bytes) -> None:

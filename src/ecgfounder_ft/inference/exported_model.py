@@ -23,10 +23,11 @@ from pathlib import Path
 from typing import Any
 
 from ecgfounder_ft.errors import ExplainedError
-from ecgfounder_ft.evaluation.calibration import Calibration
 from ecgfounder_ft.files import without_nan
 from ecgfounder_ft.inference.notice import NO_MEDICAL_DEVICE
+from ecgfounder_ft.inference.predictor import checked_card
 from ecgfounder_ft.model.card import ModelCard
+from ecgfounder_ft.records import require_bounded
 
 CONFIG = "config.json"
 SAFETENSORS = "model.safetensors"
@@ -41,6 +42,7 @@ FILES = (CONFIG, SAFETENSORS, ONNX, ONNX_PREPROCESSING, PTH, README)
 FORMAT = "ecgfounder-ft/exported-model/1"
 
 _MOST_CONFIG_BYTES = 16 * 1024**2
+_MOST_VALUES = 1_000_000
 
 
 class ExportedModelError(ExplainedError):
@@ -103,6 +105,7 @@ def read_exported_model(folder: Path) -> ExportedModel:
 
     Raises:
         ExportedModelError: if it is absent, no record of a model, edited, or of a newer version.
+        NetworkError: if leads, samples, conditions or filters are implausible.
     """
     path = folder / CONFIG
     if not path.is_file():
@@ -112,6 +115,7 @@ def read_exported_model(folder: Path) -> ExportedModel:
         raise ExportedModelError(f"{path}: {path.stat().st_size:,} bytes, expected {_MOST_CONFIG_BYTES:,} at most")
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
+        require_bounded(content, values=_MOST_VALUES, characters=_MOST_CONFIG_BYTES)
     except (ValueError, RecursionError) as error:
         raise ExportedModelError(f"{path}: no JSON ({error}); copy it again") from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
@@ -126,39 +130,21 @@ def read_exported_model(folder: Path) -> ExportedModel:
             "preprocessing and thresholds belong to the weights; export again with what you want to change"
         )
     try:
-        card = ModelCard.from_dict(content["model"])
+        card = checked_card(content["model"])
         outputs = [content["id2label"][str(number)] for number in range(len(card.label_map))]
         files = {str(name): str(entry["sha256"]) for name, entry in content["files"].items()}
-        _require_fits_of(card)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise ExportedModelError(f"{path}: no record of a model ({type(error).__name__}: {error})") from error
     if tuple(outputs) != card.label_map.codes:
         raise ExportedModelError(
             f"{path}: id2label has {', '.join(outputs)}, the label map {', '.join(card.label_map.codes)}: "
             "which output is which condition cannot be told"
         )
+    card.refuse_implausible_shapes(str(path))
     strange = sorted(name for name in files if name not in FILES)
     if strange:
         raise ExportedModelError(f"{path}: names the file {strange[0]!r}, which is none of {', '.join(FILES)}")
     return ExportedModel(folder, card, content)
-
-
-def _require_fits_of(card: ModelCard) -> None:
-    """Calibration and thresholds of these conditions and no others.
-
-    Raises:
-        ValueError: that says what does not fit.
-    """
-    codes = card.label_map.codes
-    if card.calibration is not None:
-        calibration = Calibration.from_dict(card.calibration)
-        if tuple(calibration.codes) != codes or calibration.task != card.task.name:
-            raise ValueError("the calibration is of other conditions or another task")
-        for values in (calibration.slopes, calibration.intercepts):
-            if values is not None and len(values) != len(codes):
-                raise ValueError(f"the calibration has {len(values)} slopes or intercepts for {len(codes)} conditions")
-    if card.thresholds is not None and set(card.thresholds) != set(codes):
-        raise ValueError(f"thresholds of {', '.join(card.thresholds)}, expected {', '.join(codes)}")
 
 
 def config_of(

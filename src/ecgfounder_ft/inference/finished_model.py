@@ -15,10 +15,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ecgfounder_ft.files import whole_file
 from ecgfounder_ft.inference.exported_model import CONFIG, SAFETENSORS, ExportedModel, ExportedModelError
-from ecgfounder_ft.inference.predictor import DeviceError, ModelFileError, Outputs, Predictor
+from ecgfounder_ft.inference.predictor import DeviceError, ModelFileError, Outputs, Predictor, checked_card
 from ecgfounder_ft.model.card import CARD_KEY, ModelCard
+from ecgfounder_ft.model.checkpoint_file import first_line, read_checkpoint, write_checkpoint
+from ecgfounder_ft.model.checkpoints import load_all, state_dict_in
 from ecgfounder_ft.model.network import Network
 
 WEIGHTS_FILE = "model.pth"
@@ -79,23 +80,33 @@ def load_model(path: Path, device: str = "cpu", bf16: bool = False, trusted: Col
         trusted: dotted names of networks beside this package's own that the file may be of.
 
     Raises:
-        ModelFileError: if there is no file, or it carries no record.
+        ModelFileError: if there is no file, it lies outside the folder, or it carries no record.
+        WeightsError: if it is damaged, was changed since it was written, or lacks weights.
+        NetworkError: if the record asks for a network that cannot be, or for more than the file has weights of.
         UntrustedTargetError: if it is of a network that is neither ours nor trusted.
         DeviceError: if the device is unknown or absent.
     """
     place = _place(device)
     file = path / WEIGHTS_FILE if path.is_dir() else path
+    if path.is_dir() and not file.resolve().is_relative_to(path.resolve()):
+        raise ModelFileError(f"{file}: leads out of the folder, to {file.resolve()}; name that file if you trust it")
     if not file.is_file():
         raise ModelFileError(f"{file}: no such file; expected a run's folder, its model.pth or a checkpoint of it")
-    content = torch.load(file, map_location="cpu", weights_only=True)
+    content = read_checkpoint(file)
     if CARD_KEY not in content:
         raise ModelFileError(
             f"{file}: carries no record of its label map and preprocessing; was it written by train.py?"
         )
-    card = ModelCard.from_dict(content[CARD_KEY])
-    net = card.build_network(trusted, where=str(file))
-    own = net.state_dict()
-    net.load_state_dict({key: value for key, value in net.own_tensors(content["state_dict"]).items() if key in own})
+    try:
+        card = checked_card(content[CARD_KEY])
+    except (ValueError, RecursionError) as error:
+        raise ModelFileError(
+            f"{file}: its record of label map and preprocessing is not one of this version ({first_line(error)}). "
+            "Was it edited, or written by another version?"
+        ) from error
+    state = state_dict_in(content, file)
+    net = card.build_network(trusted, where=str(file), most_parameters=file.stat().st_size)
+    load_all(net, state, file)
     return FinishedModel(net.eval().to(place), card, bf16)
 
 
@@ -121,7 +132,7 @@ def load_safetensors(
     place = _place(device)
     file = exported.folder / SAFETENSORS
     content = exported.read(SAFETENSORS)
-    net = exported.card.build_network(trusted, where=str(exported.folder / CONFIG))
+    net = exported.card.build_network(trusted, where=str(exported.folder / CONFIG), most_parameters=len(content))
     try:
         net.load_state_dict(load(content))
     except (SafetensorError, RuntimeError) as error:
@@ -138,7 +149,10 @@ def _place(device: str) -> str:
 
 
 def save_model(model: FinishedModel, path: Path) -> None:
-    """Write a model in the form of the published checkpoints, with its record; the file appears whole or not at all."""
+    """Write a model in the form of the published checkpoints, with its record and a digest of both.
+
+    Raises:
+        WriteError: if the disk is full, or the place cannot be written to; nothing is left of the file then.
+    """
     state = {key: value.detach().cpu() for key, value in model.net.state_dict().items()}
-    with whole_file(path) as unfinished:
-        torch.save({"state_dict": state, CARD_KEY: model.card.to_dict()}, unfinished)
+    write_checkpoint({"state_dict": state, CARD_KEY: model.card.to_dict()}, path)

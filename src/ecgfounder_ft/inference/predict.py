@@ -18,6 +18,9 @@ from ecgfounder_ft.inference.predictor import Predictor
 if TYPE_CHECKING:
     import pandas as pd
 
+NO_NUMBER = "the model gives no number"
+"""Why a recording is skipped whose probabilities are not finite."""
+
 
 @dataclass(frozen=True)
 class Prediction:
@@ -111,12 +114,20 @@ def _of_recording(
         vectors = None if vectors is None else vectors.mean(axis=0)[None]
         starts = [found.starts[0] if windows == 1 else None]
     decisions = model.decisions(calibrated)
-    embeddings: Sequence[NDArray[np.float32] | None] = [None] * len(raw) if vectors is None else list(vectors)
     light = replace(found, signals=found.signals[:0])
+    embeddings: Sequence[NDArray[np.float32] | None] = [None] * len(raw) if vectors is None else list(vectors)
     return [
         Prediction(light, start, windows, *answer)
+        if np.isfinite(answer[1]).all()
+        else Prediction(_without_number(light, model.card.label_map.codes, answer[1]), start)
         for start, *answer in zip(starts, raw, calibrated, decisions, embeddings, strict=True)
     ]
+
+
+def _without_number(found: Input, codes: Sequence[str], values: NDArray[np.float64]) -> Input:
+    """A recording for which the network overflows: what is no number decides nothing."""
+    odd = [code for code, value in zip(codes, values, strict=True) if not np.isfinite(value)]
+    return replace(found, reason=NO_NUMBER, detail=f"for {', '.join(odd[:8])}")
 
 
 def predict_files(
@@ -134,7 +145,8 @@ def predict_files(
     Returns:
         One row per recording: ``path``, ``probability_<code>`` and ``decision_<code>`` (the most probable condition in
         a single-label task, else by the card's thresholds, 0.5 where it has none); and the recordings that could not
-        be used: path, reason, detail.
+        be used: path, reason, detail. A recording for which the network overflows is one of these: what is no number
+        decides nothing.
     """
     import pandas as pd
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +33,26 @@ class Outputs:
     """(n, conditions) probabilities, before calibration."""
     embedding: NDArray[np.float32]
     """(n, width), what the last layer reads."""
+
+
+def checked_card(content: Any) -> ModelCard:
+    """The record in a file, whole and in itself consistent.
+
+    Raises:
+        ValueError: that says what is wrong with it.
+    """
+    card = ModelCard.from_dict(content)
+    codes = list(card.label_map.codes)
+    if card.calibration is not None:
+        found = Calibration.from_dict(card.calibration)
+        if found.codes != codes or found.task != card.task.name:
+            raise ValueError(f"calibration is of the {found.task} conditions {', '.join(found.codes)}")
+        for values in (found.slopes, found.intercepts):
+            if values is not None and len(values) != len(codes):
+                raise ValueError(f"calibration has {len(values)} slopes or intercepts for {len(codes)} conditions")
+    if card.thresholds is not None and sorted(card.thresholds) != sorted(codes):
+        raise ValueError(f"thresholds are of the conditions {', '.join(card.thresholds)}")
+    return card
 
 
 class Predictor(ABC):

@@ -13,6 +13,7 @@ from ecgfounder_ft.ecg.preprocessing import Preprocessing
 from ecgfounder_ft.labels import LabelMap
 from ecgfounder_ft.model.ecgfounder import NET1D
 from ecgfounder_ft.model.errors import NetworkError
+from ecgfounder_ft.records import check_record
 from ecgfounder_ft.targets import UntrustedTargetError, leaves_of, refuse_untrusted, targets_in
 from ecgfounder_ft.task import Task, task_named
 
@@ -36,6 +37,31 @@ MOST_BLOCKS = 1_000
 """Fifty times those of the published Net1D; each takes about a millisecond to build."""
 MOST_PARAMETERS = 1_000_000_000
 """Thirty times those of the published Net1D, 4 GB in float32."""
+MOST_LAYERS = 2_000
+"""Of a network of torch's own layers; each takes about a millisecond to build."""
+RATES = (1.0, 100_000.0)
+"""Hz. Electrodes of pacemakers are sampled at some 10 kHz, and below 1 Hz no heart is seen."""
+MOST_ORDER = 20
+"""Of a band-pass; with the coefficients of a higher one rounding errors grow without end."""
+MOST_MEDIAN_SECONDS = 60.0
+"""Of the running median that is taken for the baseline."""
+
+
+@dataclass
+class _Record:
+    """The fields of :class:`ModelCard` in plain containers."""
+
+    label_map: LabelMap
+    task: str
+    preprocessing: Preprocessing
+    architecture: dict[str, Any]
+    pretrained: dict[str, str | None] | None = None
+    head: str = "random"
+    versions: dict[str, str] = field(default_factory=dict)
+    data_fingerprint: str = ""
+    seed: int = 0
+    thresholds: dict[str, float] | None = None
+    calibration: dict[str, Any] | None = None
 
 
 @dataclass
@@ -61,7 +87,9 @@ class ModelCard:
     calibration: dict[str, Any] | None = None
     """What turns the network's outputs into calibrated probabilities, fitted on validation."""
 
-    def build_network(self, trusted: Collection[str] = (), where: str = "the model") -> Network:
+    def build_network(
+        self, trusted: Collection[str] = (), where: str = "the model", most_parameters: int = MOST_PARAMETERS
+    ) -> Network:
         """The network with a random start.
 
         What the record says is checked before any class is looked up. A network of this package's and torch's own
@@ -71,13 +99,14 @@ class ModelCard:
             trusted: dotted names of classes, beside those of this package and of ``torch.nn``, that may be run. What a
                 user typed is trusted, what stands in a file is not, unless the user names it.
             where: the file that the record stands in, for messages.
+            most_parameters: that may be built, such as fit into the file that has the weights.
 
         Raises:
             UntrustedTargetError: that names a class which is not trusted. It has not been imported.
             NetworkError: if the network is implausibly large, cannot be built, or does not give one logit for each
                 condition.
         """
-        self._refuse_implausible_shapes(where)
+        self.refuse_implausible_shapes(where)
         if "_target_" not in self.architecture:
             raise NetworkError(f"{where}: architecture has no _target_, the dotted name of the network's class")
         refuse_untrusted(self.architecture, own={NET1D}, trusted=trusted, where=where)
@@ -85,7 +114,7 @@ class ModelCard:
             if target != NET1D and target not in trusted and not target.startswith("torch.nn."):
                 raise UntrustedTargetError(f"{where}: {path or 'the top'} wants {target!r}, which is in no network")
         if all(target == NET1D or target.startswith("torch.nn.") for _, target in targets_in(self.architecture)):
-            self._refuse_implausible_size(where)
+            self._refuse_implausible_size(where, min(most_parameters, MOST_PARAMETERS))
         return self._build(where)
 
     def to_dict(self) -> dict[str, Any]:
@@ -97,8 +126,10 @@ class ModelCard:
         """Inverse of :meth:`to_dict`.
 
         Raises:
-            ValueError: if the task is unknown.
+            ValueError: if something is missing, unknown or of another type, or settings contradict each other; the
+                message says where.
         """
+        check_record(_Record, content)
         return cls(
             **{
                 **content,
@@ -152,7 +183,12 @@ class ModelCard:
             raise NetworkError(f"{where}: {target} gives a {type(module).__name__}, expected a torch.nn.Module")
         return module
 
-    def _refuse_implausible_shapes(self, where: str) -> None:
+    def refuse_implausible_shapes(self, where: str) -> None:
+        """Refuse numbers of leads, samples and conditions, and filters, that no recording has.
+
+        Raises:
+            NetworkError: that says what was found and what was expected.
+        """
         found = {
             "leads": (len(self.preprocessing.leads), MOST_LEADS),
             "samples of a recording": (
@@ -162,28 +198,54 @@ class ModelCard:
             "conditions": (len(self.label_map), MOST_CONDITIONS),
         }
         for name, (number, most) in found.items():
-            if number > most:
+            if not number <= most:
                 raise NetworkError(f"{where}: {number:,} {name}, expected {most:,} at most")
+        self._refuse_implausible_filters(where)
         if self.architecture.get("_target_") == NET1D:
             for argument, name in (("in_channels", "leads"), ("num_classes", "conditions")):
                 given, expected = self.architecture.get(argument), found[name][0]
                 if given != expected:
                     raise NetworkError(f"{where}: architecture.{argument} is {given}, but there are {expected} {name}")
 
-    def _refuse_implausible_size(self, where: str) -> None:
+    def _refuse_implausible_filters(self, where: str) -> None:
+        given = self.preprocessing
+        if not RATES[0] <= given.sampling_rate <= RATES[1]:
+            raise NetworkError(f"{where}: {given.sampling_rate:g} Hz, expected {RATES[0]:g} to {RATES[1]:g}")
+        if given.band_pass is not None and not 1 <= given.band_pass.order <= MOST_ORDER:
+            raise NetworkError(f"{where}: a band-pass of order {given.band_pass.order}, expected 1 to {MOST_ORDER}")
+        if given.notch is not None and not given.notch.quality > 0:
+            raise NetworkError(f"{where}: a notch of quality {given.notch.quality:g}, expected above 0")
+        if given.baseline_median is not None and not 0 < given.baseline_median.seconds <= MOST_MEDIAN_SECONDS:
+            raise NetworkError(
+                f"{where}: a running median of {given.baseline_median.seconds:g} s, expected above 0 and up to "
+                f"{MOST_MEDIAN_SECONDS:g}"
+            )
+
+    def _refuse_implausible_size(self, where: str, most_parameters: int) -> None:
         for path, value in leaves_of(self.architecture):
             if isinstance(value, int | float) and not abs(value) <= LARGEST_NUMBER:
                 raise NetworkError(
                     f"{where}: architecture.{path} is no number up to {LARGEST_NUMBER:,}, as a network of ECGs has"
                 )
         depths = self.architecture.get("m_blocks", [])
-        if isinstance(depths, list) and sum(depth for depth in depths if isinstance(depth, int)) > MOST_BLOCKS:
+        blocks = [max(depth, 1) for depth in depths if isinstance(depth, int)] if isinstance(depths, list) else []
+        if sum(blocks) > MOST_BLOCKS:
             raise NetworkError(f"{where}: architecture.m_blocks is {depths}, expected {MOST_BLOCKS:,} blocks at most")
+        layers = sum(1 for _ in targets_in(self.architecture))
+        if layers > MOST_LAYERS:
+            raise NetworkError(f"{where}: {layers:,} layers, expected {MOST_LAYERS:,} at most")
         import torch
 
+        from ecgfounder_ft.model.network import require_logits
+
         with torch.device("meta"):
-            parameters = sum(parameter.numel() for parameter in self._build(where).parameters())
-        if parameters > MOST_PARAMETERS:
+            net = self._build(where)
+            try:
+                require_logits(net, len(self.preprocessing.leads), self.preprocessing.samples, len(self.label_map))
+            except NetworkError as error:
+                raise NetworkError(f"{where}: {error}") from error
+        numbers = sum(value.numel() for value in (*net.parameters(), *net.buffers()))
+        if numbers > most_parameters:
             raise NetworkError(
-                f"{where}: the network would have {parameters:,} parameters, expected {MOST_PARAMETERS:,} at most"
+                f"{where}: the network would have {numbers:,} parameters, expected {most_parameters:,} at most"
             )

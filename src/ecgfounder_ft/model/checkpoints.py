@@ -1,29 +1,18 @@
-"""Checkpoint files: read without running code, and loaded into a network.
+"""Weights from a checkpoint file into a network.
 
 A file is a pickled dictionary with ``state_dict``, beside whatever training state it was saved with, or a bare state
 dict.
 """
 
-import pickle
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from ecgfounder_ft.errors import ExplainedError
+from ecgfounder_ft.model.checkpoint_file import WeightsError, read_checkpoint, require_plain_tensors
 from ecgfounder_ft.model.network import Network
-
-
-class WeightsError(ExplainedError):
-    """A weights file that is absent, damaged, unsafe or made for another network."""
-
-
-def first_line(error: Exception) -> str:
-    """The first line of an error's message, or its type where it has none."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def read_state_dict(path: Path) -> dict[str, Tensor]:
@@ -32,23 +21,23 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
     Taken: a dictionary with ``state_dict``, or a bare state dict.
 
     Raises:
-        WeightsError: if the file is truncated, would run code, or holds no tensors.
+        WeightsError: as :func:`~ecgfounder_ft.model.checkpoint_file.read_checkpoint`, and if it holds no tensors.
     """
-    try:
-        with _numpy_scalars_allowed():
-            content = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise WeightsError(
-            f"{path}: refused, because loading it would run code or build objects other than tensors and numbers "
-            f"({first_line(error)})"
-        ) from error
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
-        raise WeightsError(f"{path}: truncated, or no checkpoint ({first_line(error)})") from error
-    state = content.get("state_dict", content) if isinstance(content, Mapping) else None
+    return state_dict_in(read_checkpoint(path), path)
+
+
+def state_dict_in(content: Mapping[str, Any], path: Path) -> dict[str, Tensor]:
+    """The tensors in what a checkpoint file holds, under the names they have there.
+
+    Raises:
+        WeightsError: if it holds none, or one that is not simply numbers.
+    """
+    state = content.get("state_dict", content)
     named = isinstance(state, Mapping) and all(isinstance(key, str) for key in state)
     if not named or not state or not all(isinstance(value, Tensor) for value in state.values()):
-        found = ", ".join(map(str, list(content)[:8])) if isinstance(content, Mapping) else type(content).__name__
+        found = ", ".join(list(content)[:8])
         raise WeightsError(f"{path}: no network weights. Found {found}; expected a dictionary with 'state_dict'")
+    require_plain_tensors(state, path)
     return dict(state)
 
 
@@ -59,22 +48,50 @@ def read_tensors(net: Network, path: Path) -> dict[str, Tensor]:
         WeightsError: as :func:`read_state_dict`, and if a tensor holds NaN or infinity.
     """
     tensors = net.own_tensors(read_state_dict(path))
-    broken = [key for key, value in tensors.items() if value.is_floating_point() and not value.isfinite().all()]
-    if broken:
-        raise WeightsError(f"{path}: NaN or infinity in {_listed(broken)}")
+    _require_finite(tensors, path)
     return tensors
 
 
-def _numpy_scalars_allowed() -> AbstractContextManager[None]:
-    """Published files hold a numpy scalar (the validation AUROC); numbers of numpy run no code."""
-    scalar = np._core.multiarray.scalar  # type: ignore[attr-defined]
-    allowed: list[Callable | tuple[Callable, str]] = [
-        scalar,
-        (scalar, "numpy.core.multiarray.scalar"),  # where it stands in files written under numpy 1
-        np.dtype,
-        *(getattr(np.dtypes, f"{kind}DType") for kind in ("Float16", "Float32", "Float64", "Int32", "Int64", "Bool")),
+def load_all(net: Network, state: Mapping[str, Tensor], path: Path) -> None:
+    """Load every tensor of a network from a file of it; what the file has beside them is not used.
+
+    Args:
+        net: the network.
+        state: as :func:`read_state_dict` reads it.
+        path: the file, for messages.
+
+    Raises:
+        WeightsError: if a tensor is missing, of another shape or type, or holds NaN or infinity.
+    """
+    own = net.state_dict()
+    tensors = {key: value for key, value in net.own_tensors(state).items() if key in own}
+    problems = _differences(tensors, own)
+    problems += [
+        f"of another type: {key} is {value.dtype}, expected {own[key].dtype}"
+        for key, value in tensors.items()
+        if value.is_floating_point() != own[key].is_floating_point()
+    ][:1]
+    if problems:
+        raise WeightsError(f"{path}: not the weights of the network that it says it holds; {'; '.join(problems)}")
+    _require_finite(tensors, path)
+    net.load_state_dict(tensors)
+
+
+def _require_finite(tensors: Mapping[str, Tensor], path: Path) -> None:
+    broken = [key for key, value in tensors.items() if value.is_floating_point() and not value.isfinite().all()]
+    if broken:
+        raise WeightsError(f"{path}: NaN or infinity in {_listed(broken)}")
+
+
+def _differences(tensors: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> list[str]:
+    missing = sorted(expected.keys() - tensors.keys())
+    reshaped = [
+        f"{key} is {_shape(tensors[key])}, expected {_shape(value)}"
+        for key, value in expected.items()
+        if key in tensors and tensors[key].shape != value.shape
     ]
-    return torch.serialization.safe_globals(allowed)
+    found = [f"missing: {_listed(missing)}"] if missing else []
+    return found + ([f"of another shape: {_listed(reshaped)}"] if reshaped else [])
 
 
 def load_weights(net: Network, path: Path, head_rows: Sequence[Sequence[int]] | None) -> None:

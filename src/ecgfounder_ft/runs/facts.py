@@ -17,6 +17,7 @@ from ecgfounder_ft.labels import STATE_NAMES, LabelMap
 from ecgfounder_ft.report.characteristics import Characteristics
 from ecgfounder_ft.report.facts import RunFacts, SideFacts
 from ecgfounder_ft.runs.folder import RunFolder
+from ecgfounder_ft.runs.reading import RunFolderError
 
 _STATE_OF_NAME = {name: state for state, name in STATE_NAMES.items()}
 
@@ -147,8 +148,21 @@ def with_those_learnt_from(recordings: pd.DataFrame, run: RunFolder) -> pd.DataF
 
 
 def states_of(recordings: pd.DataFrame, label_map: LabelMap) -> NDArray[np.int8]:
-    """The condition columns of a table of the split, (recordings, conditions)."""
-    return recordings[list(label_map.codes)].map(_STATE_OF_NAME.__getitem__).to_numpy(dtype=np.int8)
+    """The condition columns of a table of the split, (recordings, conditions).
+
+    Raises:
+        RunFolderError: if it has none of a condition, or something else than a state in it.
+    """
+    missing = [code for code in label_map.codes if code not in recordings]
+    if missing:
+        raise RunFolderError(f"the table of the split has no column {', '.join(missing[:8])}: restore splits.csv")
+    states = recordings[list(label_map.codes)].map(lambda name: _STATE_OF_NAME.get(str(name)))
+    if states.isna().to_numpy().any():
+        raise RunFolderError(
+            f"the table of the split has a state of a condition that is none of {', '.join(_STATE_OF_NAME)}: "
+            "restore splits.csv"
+        )
+    return states.to_numpy(dtype=np.int8)
 
 
 def best_epoch(history: Sequence[Mapping[str, Any]], metric: str, mode: str) -> int | None:
@@ -193,7 +207,7 @@ def split_in_words(split: Mapping[str, Any]) -> str:
     if kind in ("random", "kfold") and split.get("assignment") == "stratified":
         words += ", stratified over conditions and sources"
     if kind == "random":
-        words += ", " + " / ".join(f"{100 * float(split[side]):.3g}%" for side in (TRAIN, VALIDATION, TEST))
+        words += ", " + " / ".join(f"{100 * float(split.get(side, 0)):.3g}%" for side in (TRAIN, VALIDATION, TEST))
     return f"{words}; a known patient stands on one side"
 
 

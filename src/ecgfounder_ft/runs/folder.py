@@ -6,17 +6,16 @@ left is ever written over.
 
 from __future__ import annotations
 
-import json
+import os
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any
 
-import yaml
-
-from ecgfounder_ft.errors import ExplainedError
 from ecgfounder_ft.files import whole_file, write_csv, write_json, write_text
+from ecgfounder_ft.runs import reading
+from ecgfounder_ft.runs.reading import RunFolderError
 
 if TYPE_CHECKING:  # a resume is refused, and a sweep summed up, without pandas or torch
     import pandas as pd
@@ -28,15 +27,8 @@ if TYPE_CHECKING:  # a resume is refused, and a sweep summed up, without pandas 
     from ecgfounder_ft.evaluation.thresholds import Thresholds
     from ecgfounder_ft.inference.finished_model import FinishedModel
 
-Record = TypeVar("Record")
-
-_REQUIRED_COLUMNS = ("recording", "dataset", "patient", "split")
 _EXACT = "%.9g"
 """A float32 probability in text, without loss."""
-
-
-class RunFolderError(ExplainedError):
-    """A run folder that lacks something or contradicts itself; the message says what and what to do."""
 
 
 class EvaluationFolder:
@@ -90,7 +82,7 @@ class EvaluationFolder:
 
     def read_skipped(self) -> pd.DataFrame:
         """As :meth:`write_skipped` wrote it."""
-        return _read_table(self.path / self.SKIPPED)
+        return reading.read_table(self.path, self.path / self.SKIPPED, ("path", "reason", "detail"))
 
     def write_splits(self, splits: pd.DataFrame) -> None:
         """Write every recording with its labels and its side."""
@@ -98,8 +90,7 @@ class EvaluationFolder:
 
     def read_splits(self) -> pd.DataFrame:
         """As :meth:`write_splits` wrote it."""
-        text = ("recording", "dataset", "constituent", "patient", "split", "exclusion", "sex", "signal_hash", "repairs")
-        return _read_table(self.path / self.SPLITS, dtype=dict.fromkeys(text, str))
+        return reading.read_splits(self.path, self.path / self.SPLITS)
 
     def write_data_counts(self, counts: Mapping[str, Any]) -> None:
         """Write how many recordings each step of their preparation left."""
@@ -107,7 +98,7 @@ class EvaluationFolder:
 
     def read_data_counts(self) -> dict[str, Any]:
         """As :meth:`write_data_counts` wrote them; empty where there are none."""
-        return _read_json(self.path / self.DATA, dict) or {}
+        return reading.read_json(self.path, self.path / self.DATA, dict, reading.DATA_COUNTS) or {}
 
     # --------------------------------------------------------------------------------- predictions
 
@@ -130,7 +121,7 @@ class EvaluationFolder:
 
     def read_metrics(self) -> dict[str, Any]:
         """As :meth:`write_metrics` wrote them; empty where there are none."""
-        return _read_json(self.path / self.METRICS, dict) or {}
+        return reading.read_json(self.path, self.path / self.METRICS, dict) or {}
 
     def write_picture(self, name: str, figure: Figure) -> None:
         """Write a picture as ``<name>.png``."""
@@ -222,17 +213,12 @@ class RunFolder(EvaluationFolder):
             RunFolderError: if there is none, or it cannot be read.
         """
         self.require()
-        file = self.path / self.CONFIGURATION
-        try:
-            content = yaml.safe_load(file.read_text(encoding="utf-8"))
-        except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-            raise RunFolderError(f"{file} cannot be read as YAML ({_first_line(error)}): was it edited?") from error
-        if not isinstance(content, dict):
-            raise RunFolderError(f"{file} holds a {type(content).__name__}, expected the keys of a configuration")
-        return cast(dict[str, Any], content)
+        return reading.read_yaml(self.path, self.path / self.CONFIGURATION)
 
     def overrides(self) -> list[str]:
         """What was typed behind ``train.py`` for this run."""
+        import yaml
+
         file = self.path / self.OVERRIDES
         return list(yaml.safe_load(file.read_text(encoding="utf-8")) or []) if file.is_file() else []
 
@@ -242,7 +228,7 @@ class RunFolder(EvaluationFolder):
 
     def read_plan(self) -> dict[str, Any] | None:
         """As :meth:`write_plan` wrote it; None where nothing was settled yet."""
-        return _read_json(self.path / self.PLAN, dict)
+        return reading.read_json(self.path, self.path / self.PLAN, dict, reading.PLAN)
 
     # -------------------------------------------------------------------------------------- status
 
@@ -277,7 +263,7 @@ class RunFolder(EvaluationFolder):
 
     def read_status(self) -> dict[str, Any]:
         """The status as last written; empty where there is none."""
-        return _read_json(self.path / self.STATUS, dict) or {}
+        return reading.read_json(self.path, self.path / self.STATUS, dict) or {}
 
     # -------------------------------------------------------------------------------------- training
 
@@ -292,7 +278,7 @@ class RunFolder(EvaluationFolder):
 
     def read_start(self) -> dict[str, Any]:
         """Metrics of the untrained start; empty where there are none."""
-        return _read_json(self.path / self.START, dict) or {}
+        return reading.read_json(self.path, self.path / self.START, dict, reading.START) or {}
 
     def write_random_encoder(self, record: Mapping[str, Any], predictions: pd.DataFrame) -> None:
         """Write the predictions of the linear probe on a random encoder, and how it came about."""
@@ -301,7 +287,11 @@ class RunFolder(EvaluationFolder):
 
     def read_random_encoder(self) -> dict[str, Any]:
         """How the linear probe on a random encoder came about; empty where there is none."""
-        return _read_json(self.path / self.RANDOM_ENCODER, dict) or {}
+        found = reading.read_json(self.path, self.path / self.RANDOM_ENCODER, dict, reading.RANDOM_ENCODER)
+        lacking = [] if found is None else [name for name in reading.RANDOM_ENCODER if name not in found]
+        if lacking:
+            raise RunFolderError(f"{self.path / self.RANDOM_ENCODER} has no {', '.join(lacking)}: restore or delete it")
+        return found or {}
 
     def write_history(self, epochs: Sequence[Mapping[str, float]]) -> None:
         """Write one row of metrics per epoch."""
@@ -311,12 +301,14 @@ class RunFolder(EvaluationFolder):
 
     def read_history(self) -> list[dict[str, Any]]:
         """As :meth:`write_history` wrote it; empty where no epoch was trained."""
-        import pandas as pd
-
         file = self.path / self.HISTORY
-        if not file.is_file() or file.stat().st_size <= 1:
+        if not reading.is_there(self.path, file, reading.MOST_TABLE_BYTES) or file.stat().st_size <= 1:
             return []
-        return [{str(name): value for name, value in row.items()} for row in pd.read_csv(file).to_dict("records")]
+        table = reading.read_table(self.path, file)
+        texts = [str(name) for name, dtype in table.dtypes.items() if dtype.kind not in "fiu"]
+        if texts:
+            raise RunFolderError(f"{file}: {texts[0]} holds something that is no number: restore it, or delete it")
+        return [{str(name): value for name, value in row.items()} for row in table.to_dict("records")]
 
     def write_lr_finder(self, found: Mapping[str, Any], figure: Figure) -> None:
         """Write the losses of the range test, and draw them."""
@@ -330,7 +322,7 @@ class RunFolder(EvaluationFolder):
 
     def read_wise_ft(self) -> dict[str, Any]:
         """What was chosen between start and end; empty where nothing was."""
-        return _read_json(self.path / self.WISE_FT, dict) or {}
+        return reading.read_json(self.path, self.path / self.WISE_FT, dict, reading.WISE_FT) or {}
 
     # ----------------------------------------------------------------------------------- predictions
 
@@ -354,16 +346,16 @@ class RunFolder(EvaluationFolder):
             raise RunFolderError(
                 f"{file} does not name the conditions and the task ({error}): was it edited?"
             ) from error
-        table = read_predictions(self.path / self.PREDICTIONS, codes)
-        calibration = _read_json(self.path / self.CALIBRATION, Calibration.from_dict)
-        thresholds = _read_json(self.path / self.THRESHOLDS, Thresholds.from_dict)
-        for name, found in (
-            (self.CALIBRATION, None if calibration is None else set(calibration.codes)),
-            (self.THRESHOLDS, None if thresholds is None else set(thresholds.values)),
+        table = reading.read_predictions(self.path, self.path / self.PREDICTIONS, codes)
+        calibration = reading.read_json(self.path, self.path / self.CALIBRATION, Calibration.from_dict)
+        thresholds = reading.read_json(self.path, self.path / self.THRESHOLDS, Thresholds.from_dict)
+        for name, found, expected in (
+            (self.CALIBRATION, calibration and [calibration.task, *calibration.codes], [task.name, *codes]),
+            (self.THRESHOLDS, thresholds and sorted(thresholds.values), sorted(codes)),
         ):
-            if found is not None and found != set(codes):
+            if found is not None and found != expected:
                 raise RunFolderError(
-                    f"{self.path / name} is of {', '.join(sorted(found))}, the run of {', '.join(codes)}: "
+                    f"{self.path / name} is of {', '.join(found)}, the run of {', '.join(expected)}: "
                     "it belongs to another run"
                 )
         return Predictions(self.name, table, codes, task, calibration, thresholds)
@@ -376,7 +368,24 @@ class RunFolder(EvaluationFolder):
             UNTRAINED_START: self.path / self.START_PREDICTIONS,
             RANDOM_ENCODER: self.path / self.RANDOM_ENCODER_PREDICTIONS,
         }
-        return {name: read_predictions(file, codes) for name, file in files.items() if file.is_file()}
+        return {
+            name: reading.read_predictions(self.path, file, codes)
+            for name, file in files.items()
+            if reading.is_there(self.path, file, reading.MOST_TABLE_BYTES)
+        }
+
+    def require_model(self, model: FinishedModel) -> None:
+        """Refuse a model of other conditions or of another task than the run's.
+
+        Raises:
+            RunFolderError: that says which.
+        """
+        own, card = self.predictions(), model.card
+        if (card.label_map.codes, card.task.name) != (own.codes, own.task.name):
+            raise RunFolderError(
+                f"{self.model_file} is a {card.task.name} model of {', '.join(card.label_map.codes[:20])}, the run is "
+                f"{own.task.name} of {', '.join(own.codes[:20])}: they do not belong together"
+            )
 
     # ----------------------------------------------------------------------------------- evaluations
 
@@ -396,58 +405,10 @@ class RunFolder(EvaluationFolder):
             folder = path
         else:
             base = self.path / self.EVALUATIONS
+            if not Path(os.path.realpath(base)).is_relative_to(os.path.realpath(self.path)):
+                raise RunFolderError(f"{base} leads out of the folder: name another place by --output")
             numbered = (base / (name if number == 1 else f"{name}-{number}") for number in range(1, 10_000))
-            folder = next(candidate for candidate in numbered if not candidate.exists())
+            folder = next(candidate for candidate in numbered if not os.path.lexists(candidate))
         found = EvaluationFolder(folder)
         found.create()
         return found
-
-
-def read_predictions(path: Path, codes: Sequence[str]) -> pd.DataFrame:
-    """Read a predictions table and check it against the conditions of its run.
-
-    Raises:
-        RunFolderError: if it is missing, is no such table, or is of other conditions or another order.
-    """
-    if not path.is_file():
-        raise RunFolderError(f"no {path.name} in {path.parent}: did training end? See its status.json and log")
-    table = _read_table(path, dtype=dict.fromkeys(("recording", "dataset", "patient", "split", "sex"), str))
-    missing = [name for name in _REQUIRED_COLUMNS if name not in table.columns]
-    if missing:
-        raise RunFolderError(f"{path} has no column {', '.join(missing)}; it has {', '.join(table.columns[:12])}")
-    for prefix in ("label_", "probability_"):
-        found = tuple(name.removeprefix(prefix) for name in table.columns if name.startswith(prefix))
-        if found != tuple(codes):
-            raise RunFolderError(
-                f"{path} has {prefix}columns of {', '.join(found) or 'no condition'}; the run's label map has "
-                f"{', '.join(codes)}, in this order: predictions of another label map cannot be evaluated with it"
-            )
-    repeated = table["recording"][table["recording"].duplicated()]
-    if len(repeated):
-        raise RunFolderError(f"{path} has {repeated.iloc[0]} twice; expected one row per recording")
-    return table
-
-
-def _read_table(path: Path, **options: Any) -> pd.DataFrame:
-    import pandas as pd
-
-    try:
-        return pd.read_csv(path, **options)
-    except FileNotFoundError as error:
-        raise RunFolderError(f"no {path.name} in {path.parent}: did the run end? See its status.json") from error
-    except (ValueError, UnicodeDecodeError) as error:
-        raise RunFolderError(f"{path} cannot be read as CSV ({_first_line(error)}): restore it") from error
-
-
-def _read_json(path: Path, build: Callable[[Any], Record]) -> Record | None:
-    """The record in a JSON file, None where there is no such file."""
-    if not path.is_file():
-        return None
-    try:
-        return build(json.loads(path.read_text(encoding="utf-8")))
-    except (ValueError, TypeError, KeyError) as error:
-        raise RunFolderError(f"{path} cannot be read ({_first_line(error)}): restore it, or delete it") from error
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from ecgfounder_ft.data.store.frozen_outputs import store_activations
+from ecgfounder_ft.data.store.index import DamagedStoreError
 from tests.fake_store import mean_over_time, ten_signals
 
 
@@ -70,3 +71,28 @@ def test_without_room_on_the_disk_it_says_so_and_does_without(
     signals = ten_signals(tmp_path)
     assert store_activations(signals, mean_over_time, "mean", batch_size=4) is None
     assert "computed in every epoch instead" in caplog.text
+
+
+def test_damaged_outputs_are_told_when_they_are_first_read(tmp_path: Path) -> None:
+    signals = ten_signals(tmp_path)
+    store_activations(signals, mean_over_time, "mean", batch_size=4)
+    (file,) = tmp_path.glob("*.npy")
+    content = file.read_bytes()
+    np.testing.assert_allclose(np.load(file), signals.signals.mean(axis=2), rtol=1e-6, atol=1e-7)  # a plain .npy
+    first = len(content) - 10 * (3 + 1) * 4
+    for place in range(first, len(content)):  # of the arrays and of their checksums
+        damaged = bytearray(content)
+        damaged[place] ^= 16
+        file.write_bytes(damaged)
+        stored = store_activations(signals, mean_over_time, "mean", batch_size=4)
+        assert stored is not None
+        with pytest.raises(DamagedStoreError, match=f"{file.name}.*delete this file"):
+            stored.read(range(10))
+    for damaged in (content[:-1], content[:-40], content + b"0000", content[:50], b""):
+        file.write_bytes(damaged)
+        with pytest.raises(DamagedStoreError, match=f"{file.name}.*delete this file"):
+            store_activations(signals, mean_over_time, "mean", batch_size=4)
+    file.unlink()
+    again = store_activations(signals, mean_over_time, "mean", batch_size=4)
+    assert again is not None
+    assert file.read_bytes() == content

@@ -15,6 +15,7 @@ import pytest
 from ecgfounder_ft.data.store import building as store_build
 from ecgfounder_ft.data.store import reading
 from ecgfounder_ft.data.store.building import StoreFullError, signal_hash
+from ecgfounder_ft.data.store.index import DamagedStoreError
 from ecgfounder_ft.data.store.reading import StoredSignals, build_store, store_name
 from ecgfounder_ft.ecg.formats.wfdb import read_recording, write_recording
 from ecgfounder_ft.ecg.leads import STANDARD_LEADS
@@ -193,6 +194,38 @@ def test_a_damaged_shard_is_built_again(tmp_path, preprocessing, caplog):
     (index,) = first.folder.glob("index-*.parquet")
     index.write_bytes(b"PAR1")
     np.testing.assert_array_equal(build(table, preprocessing, tmp_path / "store").read(range(5)), before)
+
+
+def test_damage_inside_a_shard_is_told_when_it_is_first_read_and_mended_by_a_build(tmp_path, preprocessing, built):
+    table = make_recordings(tmp_path / "data", 6)
+    before = build(table, preprocessing, tmp_path / "store").read(range(6))
+    (shard,) = (tmp_path / "store").glob("*/shard-*.npy")
+    content = bytearray(shard.read_bytes())
+    content[-24_000 * 2 + 5000 : -24_000 * 2 + 9000] = bytes(4000)  # of the last but one recording
+    shard.write_bytes(content)
+    stored = build(table, preprocessing, tmp_path / "store")
+    np.testing.assert_array_equal(stored.read([0, 5]), before[[0, 5]])
+    for _ in range(2):  # not only once
+        with pytest.raises(DamagedStoreError, match=rf"{shard.name}: row 4, made/r4, is not .* delete this file"):
+            stored.read([5, 4])
+    with pytest.raises(DamagedStoreError, match="row 4"):
+        pickle.loads(pickle.dumps(stored)).read([4])
+    shard.unlink()
+    np.testing.assert_array_equal(build(table, preprocessing, tmp_path / "store").read(range(6)), before)
+    assert len(built) == 12
+
+
+def test_every_flipped_bit_of_a_recording_is_told(tmp_path, preprocessing):
+    table = make_recordings(tmp_path / "data", 1)
+    build(table, preprocessing, tmp_path / "store")
+    (shard,) = (tmp_path / "store").glob("*/shard-*.npy")
+    content = shard.read_bytes()
+    for place in np.random.default_rng(0).integers(128 * 8, len(content) * 8, 50).tolist():
+        damaged = bytearray(content)
+        damaged[place // 8] ^= 1 << place % 8
+        shard.write_bytes(damaged)
+        with pytest.raises(DamagedStoreError):
+            build(table, preprocessing, tmp_path / "store").read([0])
 
 
 def test_no_room_is_said_before_the_work(tmp_path, preprocessing, monkeypatch, built):

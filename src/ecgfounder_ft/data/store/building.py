@@ -25,6 +25,7 @@ from ecgfounder_ft.data.near_copies import fingerprint
 from ecgfounder_ft.data.store.index import (
     SETTINGS_FILE,
     Entry,
+    checksum_of,
     flush,
     hash_of,
     located,
@@ -185,9 +186,10 @@ def _build_shard(store: Path, paths: Sequence[str], known: frozenset[str], prepr
             for path in paths:
                 entry, signal = _preprocess(path, (known, rows), preprocessing, stated)
                 if signal is not None:
-                    entry = entry._replace(row=len(rows))
+                    block = np.ascontiguousarray(signal, dtype="<f4").data
+                    entry = entry._replace(row=len(rows), checksum=checksum_of(block))
                     rows.add(entry.content)
-                    stream.write(np.ascontiguousarray(signal, dtype="<f4").data)
+                    stream.write(block)
                 entries.append(entry)
             if not rows:
                 return entries

@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+import os
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ from filelock import FileLock
 from numpy.typing import NDArray
 from rich.progress import track
 
+from ecgfounder_ft.data.store.index import DamagedStoreError, checksum_of, read_shard_header
 from ecgfounder_ft.files import UNFINISHED_SUFFIX, whole_file
 
 log = logging.getLogger(__name__)
@@ -36,15 +38,32 @@ class Signals(Protocol):
 class StoredActivations:
     """One array per recording, on disk, read as :class:`~ecgfounder_ft.data.store.reading.StoredSignals` are.
 
+    A recording's array that is read for the first time is held against its checksum; those stand behind the arrays,
+    where what reads the file as a ``.npy`` does not look.
+
     Args:
         file: of a float32 array (recordings, ...).
         rows: one row per recording, as the signals have it.
+
+    Raises:
+        DamagedStoreError: if the file is not whole.
     """
 
     def __init__(self, file: Path, rows: pd.DataFrame) -> None:
         self.file = file
         self.rows = rows
-        self._array = np.load(file, mmap_mode="r").view(np.ndarray)
+        try:
+            self._array = np.load(file, mmap_mode="r").view(np.ndarray)
+            with file.open("rb") as stream:
+                stream.seek(-4 * len(self._array), os.SEEK_END)
+                self._checksum_of = np.frombuffer(stream.read(), dtype="<u4")
+                expected = stream.tell() - 4 * len(self._array)
+            whole = len(self._array) == len(rows) and self._array.dtype == np.float32 and _end_of(file) == expected
+        except (OSError, ValueError, TypeError, EOFError) as error:
+            raise _damaged(file, str(error)) from error
+        if not whole:
+            raise _damaged(file, "it is cut off, or of other recordings")
+        self._checked = np.zeros(len(rows), dtype=np.bool_)
 
     def __reduce__(self) -> tuple[type["StoredActivations"], tuple[Path, pd.DataFrame]]:
         return StoredActivations, (self.file, self.rows)  # a map does not cross process borders
@@ -60,8 +79,19 @@ class StoredActivations:
     def read(
         self, indices: Sequence[int] | NDArray[np.integer], out: NDArray[np.float32] | None = None
     ) -> NDArray[np.float32]:
-        """Arrays of some recordings, (len(indices), ...), in ``out`` where given."""
-        return np.take(self._array, np.asarray(indices, dtype=np.int64), axis=0, out=out)
+        """Arrays of some recordings, (len(indices), ...), in ``out`` where given.
+
+        Raises:
+            DamagedStoreError: if one of them is not what was stored.
+        """
+        positions = np.asarray(indices, dtype=np.int64)
+        found = np.take(self._array, positions, axis=0, out=out)
+        for number in np.flatnonzero(~self._checked[positions]).tolist():
+            place = positions[number]
+            if checksum_of(np.ascontiguousarray(found[number])) != self._checksum_of[place]:
+                raise _damaged(self.file, f"the checksum of row {place} is another")
+            self._checked[place] = True
+        return found
 
 
 def store_activations(
@@ -113,8 +143,26 @@ def _compute(
         remnant.unlink()  # of a process that was killed: one at a time is here
     with whole_file(file, durable=True) as unfinished:
         array = np.lib.format.open_memmap(unfinished, mode="w+", dtype=np.float32, shape=shape)
+        checksums = np.empty(len(signals), dtype="<u4")
         begins = range(0, len(signals), batch_size)
         for begin in track(begins, "Computing outputs of frozen parts", disable=not progress):
             indices = np.arange(begin, min(begin + batch_size, len(signals)))
             array[indices] = run(torch.from_numpy(signals.read(indices))).numpy()
+            checksums[indices] = [checksum_of(np.ascontiguousarray(array[place])) for place in indices]
         array.flush()
+        with unfinished.open("ab") as stream:
+            stream.write(checksums.tobytes())
+
+
+def _end_of(file: Path) -> int:
+    """Bytes of a ``.npy`` file up to the end of its array."""
+    with file.open("rb") as stream:
+        shape = read_shard_header(stream)
+        return stream.tell() + 4 * int(np.prod(shape))
+
+
+def _damaged(file: Path, found: str) -> DamagedStoreError:
+    return DamagedStoreError(
+        f"{file}: is not what was stored ({found}). Check the disk, delete this file and start again (a run goes on "
+        "with resume=): it is then computed again"
+    )

@@ -10,6 +10,7 @@ import logging
 import os
 import time
 import uuid
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 import numpy as np
 
+from ecgfounder_ft.errors import ExplainedError
 from ecgfounder_ft.files import UNFINISHED_SUFFIX, whole_file
 
 if TYPE_CHECKING:
@@ -45,6 +47,8 @@ class Entry(NamedTuple):
     """Name of the shard that holds it, empty where it was skipped or the same content lies elsewhere."""
     row: int = -1
     """Row in the shard."""
+    checksum: int = -1
+    """Of the row's bytes, see :func:`checksum_of`."""
     signal_hash: str = ""
     repairs: str = ""
     """Phrases with '; ' between them."""
@@ -61,6 +65,18 @@ def hash_of(*parts: Any) -> str:
     for part in parts:
         digest.update(part)
     return digest.hexdigest()
+
+
+def checksum_of(block: Any) -> int:
+    """CRC-32 of a block of bytes, here one recording: at 4 GB/s, without the lock that keeps Python's threads apart.
+
+    It finds every error of up to 32 bits in a row, and of four thousand million others all but one.
+    """
+    return zlib.crc32(block)
+
+
+class DamagedStoreError(ExplainedError, OSError):
+    """Stored numbers that are not those which were stored."""
 
 
 # --- Index ----------------------------------------------------------------------------------------------------------

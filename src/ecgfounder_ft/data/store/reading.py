@@ -14,7 +14,6 @@ make do. A dataset that moved is hashed again, which takes a small part of the w
 One build at a time works on a store (a file lock); a second one waits and then finds the work done.
 """
 
-import errno
 import json
 import os
 import threading
@@ -29,7 +28,16 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ecgfounder_ft.data.store.building import Unreadable, build_missing, only_build, row_bytes, shape_of
-from ecgfounder_ft.data.store.index import SETTINGS_FILE, hash_of, located, read_index, read_shard_header, unchanged
+from ecgfounder_ft.data.store.index import (
+    SETTINGS_FILE,
+    DamagedStoreError,
+    checksum_of,
+    hash_of,
+    located,
+    read_index,
+    read_shard_header,
+    unchanged,
+)
 from ecgfounder_ft.ecg.description import NOTHING_STATED, SignalDescription
 from ecgfounder_ft.ecg.preprocessing import Preprocessing
 from ecgfounder_ft.files import whole_file
@@ -46,14 +54,15 @@ class StoredSignals:
 
     Reading goes by position in :attr:`rows`. Files are read by position (``pread``) straight into the batch, not
     through a memory map: as fast from the page cache, but resident memory stays flat however large the set is, and a
-    disk that fails raises an error instead of killing the process.
+    disk that fails raises an error instead of killing the process. A recording that is read for the first time is held
+    against its checksum.
     """
 
     folder: Path
     """The folder of this preprocessing."""
     rows: pd.DataFrame
     """One row per stored recording, with the index label of its row in the table: recording, path, shard, row,
-    signal_hash, repairs (phrases parted by '; '), fingerprint (bytes, see :attr:`fingerprints`)."""
+    checksum, signal_hash, repairs (phrases parted by '; '), fingerprint (bytes, see :attr:`fingerprints`)."""
     skipped: pd.DataFrame
     """Recordings that could not be used, with the index label of their row in the table: recording, path, reason,
     detail."""
@@ -64,6 +73,8 @@ class StoredSignals:
     _shards: list[str] = field(init=False, repr=False)
     _shard_of: NDArray[np.intp] = field(init=False, repr=False)
     _offset_of: NDArray[np.int64] = field(init=False, repr=False)
+    _checksum_of: NDArray[np.int64] = field(init=False, repr=False)
+    _checked: NDArray[np.bool_] = field(init=False, repr=False)
     _open: "OrderedDict[int, int]" = field(init=False, repr=False)
     _reading: threading.Lock = field(init=False, repr=False)
 
@@ -74,6 +85,8 @@ class StoredSignals:
         first_byte = np.array([_first_byte(self.folder / name) for name in self._shards], dtype=np.int64)
         rows = self.rows["row"].to_numpy(np.int64)
         self._offset_of = first_byte[codes] + rows * self._row_bytes
+        self._checksum_of = self.rows["checksum"].to_numpy(np.int64)
+        self._checked = np.zeros(len(rows), dtype=np.bool_)
         self._open = OrderedDict()
         self._reading = threading.Lock()  # so that no thread closes a shard that another reads
 
@@ -104,7 +117,8 @@ class StoredSignals:
 
         Raises:
             IndexError: if an index is out of range.
-            OSError: if the store was removed or damaged meanwhile.
+            DamagedStoreError: if a recording is not what was stored.
+            OSError: if the store was removed meanwhile.
         """
         positions = np.asarray(indices, dtype=np.int64)
         if len(positions) and not (positions.min() >= 0 and positions.max() < len(self)):
@@ -123,12 +137,21 @@ class StoredSignals:
             for number, (shard, offset) in enumerate(places):
                 read = os.preadv(self._descriptor(shard), [target[number * size : (number + 1) * size]], offset)
                 if read != size:
-                    raise OSError(
-                        errno.EIO,
-                        f"{read} bytes at {offset}, expected {size}; delete this file and it is built again",
-                        str(self.folder / self._shards[shard]),
-                    )
+                    raise self._damaged(int(positions[number]), f"{read} of {size} bytes are left")
+        for number in np.flatnonzero(~self._checked[positions]).tolist():
+            place = int(positions[number])
+            if checksum_of(target[number * size : (number + 1) * size]) != self._checksum_of[place]:
+                raise self._damaged(place, "its checksum is another")
+            self._checked[place] = True
         return out
+
+    def _damaged(self, place: int, found: str) -> DamagedStoreError:
+        shard, row = self._shards[self._shard_of[place]], self.rows["row"].iloc[place]
+        return DamagedStoreError(
+            f"{self.folder / shard}: row {row}, {self.rows['recording'].iloc[place]}, is not what was stored "
+            f"({found}). Check the disk, delete this file and start again (a run goes on with resume=): its recordings "
+            "are then built again"
+        )
 
     def close(self) -> None:
         """Close the open shards; reading opens them again."""
@@ -209,6 +232,11 @@ def build_store(
     return _open(store, table, paths, contents, located(index), unreadable, shape_of(preprocessing))
 
 
+def is_store(folder: Path, preprocessing: Preprocessing, stated: SignalDescription = NOTHING_STATED) -> bool:
+    """Whether a folder of stores has one of a preprocessing."""
+    return (folder / store_name(preprocessing, stated) / SETTINGS_FILE).is_file()
+
+
 def store_name(preprocessing: Preprocessing, stated: SignalDescription = NOTHING_STATED) -> str:
     """Name of a preprocessing's folder: a hash of its settings, of what the user states, and the format's version."""
     return hash_of(_settings(preprocessing, stated).encode())[:16]
@@ -231,7 +259,7 @@ def _open(
     shape: tuple[int, int],
 ) -> StoredSignals:
     """The recordings of the table as their entries (by content) say."""
-    found = entries[["shard", "row", "signal_hash", "repairs", "reason", "detail", "fingerprint"]].reindex(
+    found = entries[["shard", "row", "checksum", "signal_hash", "repairs", "reason", "detail", "fingerprint"]].reindex(
         [contents.get(path) for path in paths]
     )
     found.index = table.index
@@ -247,10 +275,11 @@ def _open(
     repairs = Counter[str]()
     for phrases, count in found["repairs"][stored].value_counts().items():
         repairs.update(dict.fromkeys(filter(None, str(phrases).split("; ")), int(count)))
-    rows = found.loc[stored, ["recording", "path", "shard", "row", "signal_hash", "repairs", "fingerprint"]]
+    columns = ["recording", "path", "shard", "row", "checksum", "signal_hash", "repairs", "fingerprint"]
+    rows = found.loc[stored, columns]
     return StoredSignals(
         folder=store,
-        rows=rows.astype({"row": np.int64}),
+        rows=rows.astype({"row": np.int64, "checksum": np.int64}),
         skipped=found.loc[~stored, ["recording", "path", "reason", "detail"]],
         repairs=dict(repairs.most_common()),
         shape=shape,

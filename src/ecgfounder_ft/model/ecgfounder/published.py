@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ecgfounder_ft.files import sha256_of
-from ecgfounder_ft.model.checkpoints import WeightsError, first_line
+from ecgfounder_ft.model.checkpoint_file import WeightsError, first_line
 
 log = logging.getLogger(__name__)
 
