@@ -1,6 +1,7 @@
 """Predictions into a file: what stands in it, that a killed command goes on, and what is refused."""
 
 import csv
+import json
 import os
 import signal
 import subprocess
@@ -143,6 +144,8 @@ def test_an_embedding_is_what_the_last_layer_reads(model: FinishedModel, folder:
     predict_into_file(model, [folder], Reading(model.card.preprocessing, STATED), files)
     vectors, table = np.load(tmp_path / "e.npy"), pd.read_csv(tmp_path / "p.csv")
     assert len(vectors) == len(table)
+    described = json.loads((tmp_path / "e.npy.json").read_text())
+    assert (described["rows_of"], described["use"]) == ("p.csv", NO_MEDICAL_DEVICE)
     skipped = table["skipped"].notna().to_numpy()
     assert np.isnan(vectors[skipped]).all()
     dense = list(model.net.parts().values())[-1]

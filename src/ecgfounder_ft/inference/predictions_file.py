@@ -82,7 +82,8 @@ class PredictionsFile:
             output: the table, ``.csv`` or ``.parquet``.
             codes: the model's conditions.
             settings: what the predictions depend on, in plain containers.
-            embeddings: a ``.npy`` file for them, (rows of the table, width), NaN where a recording was skipped.
+            embeddings: a ``.npy`` file for them, (rows of the table, width), NaN where a recording was skipped. A
+                ``.npy.json`` beside it says of which table and model it is.
             width: numbers of an embedding.
             restart: throw away what an earlier start left.
 
@@ -252,6 +253,8 @@ class PredictionsFile:
                 os.link(self._vectors_file, unfinished)
             except OSError:  # another disk, or one without links
                 shutil.copyfile(self._vectors_file, unfinished)
+        described = {"rows_of": self.output.name, "model": self._settings.get("model"), "use": NO_MEDICAL_DEVICE}
+        write_json(target.with_name(target.name + ".json"), described)
 
     def _write_parquet(self, target: Path) -> None:
         import pyarrow as pa
