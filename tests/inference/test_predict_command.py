@@ -348,6 +348,31 @@ def test_pages_show_each_recording_that_can_be_read(model: FinishedModel, folder
     assert all((tmp_path / "pages" / name).read_bytes().startswith(b"\x89PNG") for name in pages)
 
 
+def test_any_name_and_any_lead_can_be_drawn(model: FinishedModel, tmp_path: Path) -> None:
+    name = os.fsdecode(b"$x\\frac $ \xff\n.npz")
+    signal = np.random.default_rng(0).normal(size=(2, 400))
+    np.savez(tmp_path / "a.npz", signal=signal, sampling_rate=RATE, unit="mV", leads=["$x\\frac", "V9$"])
+    (tmp_path / "a.npz").rename(tmp_path / name)
+    files = wanted(tmp_path / "p.csv", pages=tmp_path / "pages")
+    predict_into_file(model, [tmp_path / name], Reading(model.card.preprocessing), files)
+    assert len(list((tmp_path / "pages").iterdir())) == 1
+
+
+def test_a_page_that_cannot_be_drawn_does_not_end_the_others(
+    model: FinishedModel, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog
+) -> None:
+    from ecgfounder_ft.inference import pages
+
+    def fail(*_: object, **__: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(pages, "draw_recording", fail)
+    files = wanted(tmp_path / "p.csv", pages=tmp_path / "pages")
+    summary = predict_into_file(model, [folder / "a"], Reading(model.card.preprocessing), files)
+    assert summary.answered == 4
+    assert caplog.text.count("cannot be drawn") == 4
+
+
 def test_exit_codes(model: FinishedModel, folder: Path, tmp_path: Path) -> None:
     save_model(model, tmp_path / "model.pth")
     output = ("--output", str(tmp_path / "p.csv"))
