@@ -9,11 +9,10 @@ import numpy as np
 from ecgfounder_ft.ecg.description import SignalDescription
 from ecgfounder_ft.ecg.formats import read_recording
 from ecgfounder_ft.ecg.paper import draw_recording
-from ecgfounder_ft.ecg.recording import UnreadableRecordingError
+from ecgfounder_ft.ecg.recording import UnreadableRecordingError, displayable
 from ecgfounder_ft.files import whole_file
 from ecgfounder_ft.inference.notice import NO_MEDICAL_DEVICE
 from ecgfounder_ft.inference.predict import Prediction
-from ecgfounder_ft.inference.predictions_file import one_line
 
 _DPI = 150
 _LINE_CHARACTERS = 125
@@ -53,9 +52,9 @@ def write_page(
     target = folder / f"{number:07d}-{found.path.stem}.png"
     try:
         recording = read_recording(found.path, stated=stated)
-        parts = (one_line(found.path.name), recording.format, "; ".join(found.flags), NO_MEDICAL_DEVICE)
+        parts = (displayable(found.path.name), recording.format, "; ".join(found.flags), NO_MEDICAL_DEVICE)
         name = "   ·   ".join(part for part in parts if part)
-        title = f"{_shortened(name)}\n{_shortened(one_line(_answer(predictions, codes)))}"
+        title = f"{_shortened(name)}\n{_shortened(displayable(_answer(predictions, codes)))}"
         figure = draw_recording(recording, title=title, position=position)
         with whole_file(target) as unfinished:
             figure.savefig(unfinished, dpi=_DPI, format="png")

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from rich.progress import track
 
+from ecgfounder_ft.ecg.recording import displayable
 from ecgfounder_ft.evaluation.calibration import Calibration
 from ecgfounder_ft.inference.finished_model import FinishedModel
 from ecgfounder_ft.inference.inputs import Input, Reading, prepare_all
@@ -150,7 +151,7 @@ def predict_files(
     rows, skipped = [], []
     answers = predict(model, paths, Reading(model.card.preprocessing), batch_size, workers)
     for (one,) in track(answers, "Predicting", total=len(paths), disable=not progress):
-        path = str(one.input.path)
+        path = displayable(str(one.input.path))
         if one.probabilities is None or one.decisions is None:
             skipped.append({"path": path, "reason": one.input.reason, "detail": one.input.detail})
             continue

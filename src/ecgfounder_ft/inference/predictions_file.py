@@ -25,6 +25,7 @@ from typing import Any, Self
 import numpy as np
 from filelock import FileLock, Timeout
 
+from ecgfounder_ft.ecg.recording import displayable
 from ecgfounder_ft.files import whole_file, write_json
 from ecgfounder_ft.inference.inputs import PredictionError
 from ecgfounder_ft.inference.notice import NO_MEDICAL_DEVICE
@@ -159,7 +160,7 @@ class PredictionsFile:
         with self._rows_file.open("rb") as stream:
             for name, rows in groupby(_read_rows(stream), key=lambda row: row["path"]):
                 found = next(distinct, None)
-                if found is None or one_line(str(found)) != name:
+                if found is None or displayable(str(found)) != name:
                     raise PredictionError(
                         f"{self.partial} has an answer for {name} where {found or 'no recording'} comes now: the "
                         "recordings have changed; give --restart to begin anew"
@@ -286,12 +287,6 @@ def writing_to(path: Path) -> Iterator[None]:
         ) from error
 
 
-def one_line(text: str) -> str:
-    r"""Text as one line of UTF-8: what a file's name holds beside that stands as ``\udc..``, ``\r`` or ``\n``."""
-    text = text.encode("utf-8", "backslashreplace").decode("utf-8")
-    return text.replace("\r", "\\r").replace("\n", "\\n")
-
-
 def _columns(codes: Sequence[str]) -> dict[str, str]:
     """Columns of the table, with their types in Parquet; docs/prediction.md says what they mean."""
     return {
@@ -315,10 +310,10 @@ def _columns(codes: Sequence[str]) -> dict[str, str]:
 def _row(one: Prediction, names: Sequence[str]) -> Row:
     found = one.input
     values: list[Any] = [
-        one_line(str(found.path)),
+        displayable(str(found.path)),
         found.reader,
         found.reason,
-        one_line(" ".join(found.detail.split())),
+        displayable(" ".join(found.detail.split())),
         "; ".join(found.flags),
         "; ".join(found.repairs),
         "" if found.seconds is None else f"{found.seconds:.3f}",
@@ -338,7 +333,7 @@ def _read_rows(stream: Iterable[bytes]) -> Iterator[Row]:
 
 
 def _path_of(line: bytes) -> str | None:
-    """The first field of a line that was written whole; every row is one line (:func:`one_line`)."""
+    """The first field of a line that was written whole; no row has a line break (:func:`displayable`)."""
     try:
         return next(csv.reader([line.decode("utf-8")]))[0]
     except (UnicodeDecodeError, csv.Error, StopIteration, IndexError):
