@@ -7,10 +7,11 @@
 The plain loop does what a script does at first: for each file ``wfdb.rdrecord``, the filters by ``scipy``
 (plain_preprocessing.py), a forward pass of one recording, a row in a list; at the end a CSV. It has the same network
 with the same weights, and its probabilities have to agree with ours, or this stops. Both run in turns, each time in a
-process of its own, which also says what they need beside the work itself (starting Python, loading the model).
+process of its own, which also says what they need beside the work itself (starting Python, loading the model). Where
+other programs run beside them, the time that the processors spent says more than the clock, with ``--threads 1``.
 
 Memory is the peak resident memory of ``predict``'s own process over links to the same few files, in one folder per
-thousand. The recordings are simulated, 12 leads of 10 s at 500 Hz.
+thousand, by the demo's model of lead I. The recordings are simulated, 12 leads of 10 s at 500 Hz.
 """
 
 import argparse
@@ -31,7 +32,7 @@ RESULTS = Path(__file__).with_name("RESULTS.md")
 BEGIN, END = "<!-- written by benchmarks.predict -->", "<!-- end of what benchmarks.predict writes -->"
 
 
-def make_model(architecture: str, folder: Path) -> Path:
+def make_model(architecture: str, folder: Path, leads: int = 12) -> Path:
     """A model of random weights (full) or of the shipped ones (demo), in a file as training leaves it."""
     import torch
     from omegaconf import OmegaConf
@@ -46,15 +47,15 @@ def make_model(architecture: str, folder: Path) -> Path:
     from ecgfounder_ft.task import MULTI_LABEL
 
     torch.manual_seed(0)
-    config = compose_config(["model=12lead", f"model/architecture={architecture}"])
+    config = compose_config([f"model={leads}lead", f"model/architecture={architecture}"])
     label_map = typed(LabelMap, config.labels)
     structure: Any = OmegaConf.to_container(config.model.architecture, resolve=True)
     card = ModelCard(label_map, MULTI_LABEL, typed(Preprocessing, config.preprocessing), structure)
     net = card.build_network()
     if architecture == "demo":
         rows = [condition.tasks for condition in label_map.conditions.values()]
-        load_weights(net, find_weights("demo_12_lead", folder), rows)
-    file = folder / f"{architecture}.pth"
+        load_weights(net, find_weights(f"demo_{leads}_lead", folder), rows)
+    file = folder / f"{architecture}-{leads}.pth"
     save_model(FinishedModel(net.eval(), card), file)
     return file
 
@@ -91,14 +92,14 @@ def plain_loop(model: Path, folder: Path, output: Path) -> None:
     loaded = load_model(model)
     codes = loaded.card.label_map.codes
     rows = []
-    begun = time.perf_counter()
+    begun, started = time.perf_counter(), time.process_time()
     for header in sorted(folder.rglob("*.hea")):
         with torch.no_grad():
             found = loaded.net(torch.from_numpy(read_and_filter(header))[None]).sigmoid()[0]
         row = {f"probability_{code}": float(value) for code, value in zip(codes, found, strict=True)}
         rows.append({"path": str(header), **row})
     pd.DataFrame(rows).to_csv(output, index=False)
-    _tell(time.perf_counter() - begun, len(rows))
+    _tell(time.perf_counter() - begun, started, len(rows))
 
 
 def ours(model: Path, folder: Path, output: Path, workers: int) -> None:
@@ -111,16 +112,19 @@ def ours(model: Path, folder: Path, output: Path, workers: int) -> None:
     keep_freed_memory()
     loaded = load_model(model)
     wanted = Wanted(output, None, None, 32, workers, restart=True, progress=False)
-    begun = time.perf_counter()
+    begun, started = time.perf_counter(), time.process_time()
     summary = predict_into_file(loaded, [folder], Reading(loaded.card.preprocessing), wanted)
-    _tell(time.perf_counter() - begun, summary.answered)
+    _tell(time.perf_counter() - begun, started, summary.answered)
 
 
-def _tell(seconds: float, recordings: int) -> None:
+def _tell(seconds: float, started: float, recordings: int) -> None:
+    """Seconds by the clock and by the processors, the latter since ``started``."""
     # of this process alone: what getrusage says begins with the memory of the process that started this one
     status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
     peak = int(status["VmHWM"].removesuffix("kB")) / 1024
-    print(json.dumps({"seconds": seconds, "recordings": recordings, "peak": peak}))
+    used = os.times()
+    busy = used.user + used.system + used.children_user + used.children_system - started
+    print(json.dumps({"seconds": seconds, "busy": busy, "recordings": recordings, "peak": peak}))
 
 
 def run(*arguments: object) -> dict[str, float]:
@@ -154,8 +158,10 @@ def compare(name: str, model: Path, folder: Path, work: Path, rounds: int) -> li
         raise SystemExit(f"the two ways differ by {difference} in a probability")
     rates = {way: median(one["recordings"] / one["seconds"] for one in rows) for way, rows in found.items()}
     whole = {way: median(one["whole"] - one["seconds"] for one in rows) for way, rows in found.items()}
+    busy = {way: 1000 * median(one["busy"] / one["recordings"] for one in rows) for way, rows in found.items()}
     return [
-        f"| {name} | {way} | {rates[way]:.1f} | {rates[way] / rates['plain loop']:.2f} | {whole[way]:.1f} | "
+        f"| {name} | {way} | {rates[way]:.1f} | {rates[way] / rates['plain loop']:.2f} | {busy[way]:.0f} | "
+        f"{busy['plain loop'] / busy[way]:.2f} | {whole[way]:.1f} | "
         f"{max(one['peak'] for one in found[way]):.0f} | {'' if way == 'plain loop' else f'{difference:.0e}'} |"
         for way in ways
     ]
@@ -167,6 +173,7 @@ def main() -> None:
     parser.add_argument("--few", type=int, default=1000, help="of the smaller measurement of memory")
     parser.add_argument("--many", type=int, default=50_000, help="of the larger one")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=os.cpu_count(), help="of torch in each process")
     parser.add_argument("--write", action="store_true")
     parser.add_argument("--way", nargs=4, metavar=("WAY", "MODEL", "FOLDER", "OUTPUT"), help=argparse.SUPPRESS)
     parser.add_argument("--workers", type=int, default=0, help=argparse.SUPPRESS)
@@ -176,12 +183,15 @@ def main() -> None:
         model, folder, output = map(Path, paths)
         return plain_loop(model, folder, output) if way == "plain" else ours(model, folder, output, options.workers)
 
+    os.environ["OMP_NUM_THREADS"] = str(options.threads)
     lines = [
         f"{machine.describe()}.",
-        f"{options.recordings} simulated recordings, medians of {options.rounds} rounds in turns.",
+        f"{options.recordings} simulated recordings, medians of {options.rounds} rounds in turns, "
+        f"{options.threads} threads.",
         "",
-        "| network | way | recordings/s | times the plain loop | s to start | peak MiB | largest difference |",
-        "| --- | --- | --- | --- | --- | --- | --- |",
+        "| network | way | recordings/s | ratio | processor ms a recording | ratio | s to start | peak MiB | "
+        "largest difference |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     with tempfile.TemporaryDirectory() as name:
         work = Path(name)
@@ -189,12 +199,13 @@ def main() -> None:
         models = {architecture: make_model(architecture, work) for architecture in ("full", "demo")}
         for architecture, model in models.items():
             lines += compare(architecture, model, work / "recordings", work, options.rounds)
+        small = make_model("demo", work, leads=1)
         lines += ["", "| recordings | network | peak MiB of `predict` | recordings/s |", "| --- | --- | --- | --- |"]
         for number in (options.few, options.many):
             link(work / "recordings", work / f"links-{number}", number)
-            found = run("--way", "ours", models["demo"], work / f"links-{number}", work / f"{number}.parquet")
+            found = run("--way", "ours", small, work / f"links-{number}", work / f"{number}.parquet")
             rate = found["recordings"] / found["seconds"]
-            lines.append(f"| {number:,} | demo | {found['peak']:.0f} | {rate:.1f} |")
+            lines.append(f"| {number:,} | demo, lead I | {found['peak']:.0f} | {rate:.1f} |")
     text = "\n".join(lines)
     print(text)
     if options.write:

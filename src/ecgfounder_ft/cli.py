@@ -193,7 +193,7 @@ def store(
 
 @app.command()
 def draw(
-    recording: Annotated[Path, typer.Argument(help="A WFDB header (.hea).")],
+    recording: Annotated[Path, typer.Argument(help="Of any format that says its rate, unit and leads.")],
     output: Annotated[Path | None, typer.Option(help="The picture; beside the current folder by default.")] = None,
 ) -> None:
     """Draw a recording on ECG paper, 25 mm/s and 10 mm/mV."""
@@ -201,10 +201,11 @@ def draw(
     def run() -> None:
         from ecgfounder_ft.ecg.formats import read_recording
         from ecgfounder_ft.ecg.paper import draw_recording
+        from ecgfounder_ft.inference.notice import NO_MEDICAL_DEVICE
 
         found = read_recording(recording)
         target = output or Path(f"{found.name}.png")
-        draw_recording(found, title=found.name).savefig(target, dpi=150)
+        draw_recording(found, title=f"{found.name}   ·   {NO_MEDICAL_DEVICE}").savefig(target, dpi=150)
         typer.echo(str(target))
 
     run_or_explain(run)

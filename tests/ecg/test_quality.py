@@ -61,3 +61,4 @@ def test_few_real_recordings_have_one(shared) -> None:
     dead = {name for name, flags in found.items() if quality.DEAD_LEAD in flags}
     assert dead == {"JS11438", "JS20004", "JS45542", "JS45551"}
     assert sum(map(bool, found.values())) < 0.1 * len(found)
+    assert quality.IMPLAUSIBLE_AMPLITUDE in found["HR00599"]  # five times too large, by the gain in its header

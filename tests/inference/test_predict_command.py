@@ -1,6 +1,7 @@
 """Predictions into a file: what stands in it, that a killed command goes on, and what is refused."""
 
 import csv
+import json
 import os
 import signal
 import subprocess
@@ -143,6 +144,8 @@ def test_an_embedding_is_what_the_last_layer_reads(model: FinishedModel, folder:
     predict_into_file(model, [folder], Reading(model.card.preprocessing, STATED), files)
     vectors, table = np.load(tmp_path / "e.npy"), pd.read_csv(tmp_path / "p.csv")
     assert len(vectors) == len(table)
+    described = json.loads((tmp_path / "e.npy.json").read_text())
+    assert (described["rows_of"], described["use"]) == ("p.csv", NO_MEDICAL_DEVICE)
     skipped = table["skipped"].notna().to_numpy()
     assert np.isnan(vectors[skipped]).all()
     dense = list(model.net.parts().values())[-1]
@@ -329,9 +332,10 @@ def test_any_name_of_a_file_has_its_row(model: FinishedModel, tmp_path: Path, mo
         files = wanted(tmp_path / f"p.{suffix}")
         stopped_after(3, model, made, reading, files, monkeypatch)
         summary = predict_into_file(model, [made], reading, files)
-        assert (summary.recordings, summary.answered, summary.resumed) == (4, 4, 2)
+        assert (summary.recordings, summary.answered, summary.resumed) == (4, 3, 2)
     table = pd.read_parquet(tmp_path / "p.parquet")
-    names = [r"a\udcff.hea", r"b\nc.hea", r'd",\r.hea', "心电图.hea"]
+    names = [r"a\udcff.hea", r"b\x0ac.hea", r'd",\x0d.hea', "心电图.hea"]
+    assert table["skipped"].tolist() == ["name is not UTF-8", "", "", ""]
     assert table["path"].tolist() == [f"{made}/{name}" for name in names]
     assert pd.read_csv(tmp_path / "p.csv")["path"].tolist() == table["path"].tolist()
 
@@ -343,6 +347,31 @@ def test_pages_show_each_recording_that_can_be_read(model: FinishedModel, folder
     pages = sorted(path.name for path in (tmp_path / "pages").iterdir())
     assert pages == ["0000000-w2.png", "0000001-six.png"]  # the third says neither rate nor unit
     assert all((tmp_path / "pages" / name).read_bytes().startswith(b"\x89PNG") for name in pages)
+
+
+def test_any_name_and_any_lead_can_be_drawn(model: FinishedModel, tmp_path: Path) -> None:
+    name = "$x\\frac $ \n.npz"
+    signal = np.random.default_rng(0).normal(size=(2, 400))
+    np.savez(tmp_path / "a.npz", signal=signal, sampling_rate=RATE, unit="mV", leads=["$x\\frac", "V9$"])
+    (tmp_path / "a.npz").rename(tmp_path / name)
+    files = wanted(tmp_path / "p.csv", pages=tmp_path / "pages")
+    predict_into_file(model, [tmp_path / name], Reading(model.card.preprocessing), files)
+    assert len(list((tmp_path / "pages").iterdir())) == 1
+
+
+def test_a_page_that_cannot_be_drawn_does_not_end_the_others(
+    model: FinishedModel, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog
+) -> None:
+    from ecgfounder_ft.inference import pages
+
+    def fail(*_: object, **__: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(pages, "draw_recording", fail)
+    files = wanted(tmp_path / "p.csv", pages=tmp_path / "pages")
+    summary = predict_into_file(model, [folder / "a"], Reading(model.card.preprocessing), files)
+    assert summary.answered == 4
+    assert caplog.text.count("cannot be drawn") == 4
 
 
 def test_exit_codes(model: FinishedModel, folder: Path, tmp_path: Path) -> None:

@@ -17,17 +17,17 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ecgfounder_ft.ecg.formats.wfdb import Header, read_header, signal_file
+from ecgfounder_ft.ecg.formats.wfdb import count_samples, read_header, signal_file
 from ecgfounder_ft.ecg.recording import UnreadableRecordingError
 from ecgfounder_ft.files import whole_file
 
 logger = logging.getLogger(__name__)
 
 _THREADS = 8
-_CACHE_VERSION = b"1"
-"""Raised whenever the meaning of a field of :class:`HeaderFacts` changes."""
+_BLOCK_BYTES = 1 << 20
+_CACHE_VERSION = b"2"
+"""Raised whenever the meaning of a field of :class:`HeaderFacts` changes, or which headers can be used."""
 
-_GIT_LFS = b"version https://git-lfs"
 _SEXES = {"female": "female", "f": "female", "male": "male", "m": "male"}
 _AGE_OVER_89 = 300
 """PTB-XL's spelling of an age over 89 years, which it withholds (Wagner et al. 2020, Sci Data 7:154)."""
@@ -201,7 +201,7 @@ def read_facts(path: Path) -> HeaderFacts:
         path=str(path),
         name=header.name,
         sampling_rate=header.sampling_rate,
-        samples=_count_samples(header),
+        samples=count_samples(header),
         age=parse_age(metadata.get("age", "")),
         sex=parse_sex(metadata.get("sex", "")),
         subject=metadata.get("<subject_id>", ""),
@@ -210,41 +210,14 @@ def read_facts(path: Path) -> HeaderFacts:
     )
 
 
-def _count_samples(header: Header) -> int:
-    """Samples per lead, as the header says and the size of its signal files allows."""
-    samples = header.samples
-    if not header.signals:
-        raise UnreadableRecordingError("no signals", "the header describes 0 leads", header.path)
-    for name in dict.fromkeys(spec.file for spec in header.signals):
-        path = signal_file(header, name)
-        specs = [spec for spec in header.signals if spec.file == name]
-        if {spec.format for spec in specs} != {"16"}:
-            continue  # only format 16 has a size that follows from the number of samples
-        available = path.stat().st_size - specs[0].byte_offset
-        frame = 2 * sum(spec.samples_per_frame for spec in specs)
-        samples = max(available, 0) // frame if samples is None else samples
-        if available < samples * frame:
-            with path.open("rb") as stream:
-                if stream.read(len(_GIT_LFS)) == _GIT_LFS:
-                    raise UnreadableRecordingError(
-                        "git-lfs pointer instead of a file", "fetch the contents with 'git lfs pull'", path
-                    )
-            raise UnreadableRecordingError(
-                "signal file is truncated",
-                f"{max(available, 0)} bytes of samples, expected {samples * frame}",
-                path,
-            )
-    if not samples:
-        raise UnreadableRecordingError("no samples", "the recording has length 0 or does not say", header.path)
-    return samples
-
-
 def signal_digest(path: Path) -> str:
     """SHA-256 over the signal files of a recording, in the header's order."""
     header = read_header(path)
     digest = hashlib.sha256()
     for name in dict.fromkeys(spec.file for spec in header.signals):
-        digest.update(signal_file(header, name).read_bytes())
+        with signal_file(header, name).open("rb") as stream:
+            while block := stream.read(_BLOCK_BYTES):
+                digest.update(block)
     return digest.hexdigest()
 
 

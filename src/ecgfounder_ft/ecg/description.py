@@ -17,11 +17,15 @@ from numpy.typing import NDArray
 
 from ecgfounder_ft.ecg.leads import lead_of_label
 from ecgfounder_ft.ecg.recording import Recording, UnreadableRecordingError
+from ecgfounder_ft.ecg.recording_size import require_modest_length
+from ecgfounder_ft.ecg.regular_file import open_regular
 from ecgfounder_ft.ecg.units import millivolts_per
 from ecgfounder_ft.errors import ExplainedError
 
 SIDECAR_SUFFIX = ".json"
 """Of the file that describes another one of the same name: ``0001.json`` beside ``0001.npy``."""
+
+_MOST_SIDECAR_BYTES = 1 << 20
 
 _HOW_TO_STATE = 'state it (predict --{option}, data.{key} of a table), or put it into {sidecar} as "{key}"'
 _OPTIONS = {"sampling_rate": "sampling-rate", "unit": "unit", "leads": "leads"}
@@ -132,6 +136,7 @@ def completed(numbers: StoredNumbers, path: Path, stated: SignalDescription) -> 
         raise _unsaid("no lead names", "leads", path)
     names = tuple(lead_of_label(lead) for lead in leads)
     _refuse_repeated(names, path)
+    require_modest_length(numbers.values.size, path)
     values = _leads_first(numbers, len(names), path)
     factors, repairs = _factors(numbers, unit, names, path)
     signal = values.astype(np.float64) * factors[:, None]
@@ -212,9 +217,12 @@ def _read_sidecar(path: Path) -> SignalDescription:
     if file == path or not file.is_file():
         return NOTHING_STATED
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
+        with open_regular(file, "sidecar", _MOST_SIDECAR_BYTES) as (stream, _):
+            content = json.loads(stream.read().decode("utf-8"))
         if not isinstance(content, dict):
             raise DescriptionError("expected an object with sampling_rate, unit and leads")
         return SignalDescription.from_dict(content)
+    except UnreadableRecordingError:
+        raise
     except (OSError, ValueError, RecursionError, DescriptionError) as error:
         raise UnreadableRecordingError("sidecar cannot be used", str(error), file) from error

@@ -40,28 +40,19 @@ class Preprocessing(PreprocessingSettings):
         """The network's input for a recording.
 
         Raises:
-            UnreadableRecordingError: if a lead is missing, the recording is too short, or nothing in it moves.
+            UnreadableRecordingError: if a lead is missing, sampling rate or amplitude are beyond what is plausible, the
+                recording is too short or too long, or nothing in it moves.
         """
         try:
             rows = lead_indices(recording.leads, self.leads)
         except KeyError as error:
             raise UnreadableRecordingError("leads are missing", error.args[0], recording.path) from error
-        if recording.duration < self.window.min_seconds:
-            raise UnreadableRecordingError(
-                "too short",
-                f"{recording.duration:.2f} s, expected {self.window.min_seconds} s",
-                recording.path,
-            )
+        self._require_plausible_time(recording)
         signal = recording.signal[rows].astype(np.float64)
         repairs = list(recording.repairs)
         present = np.isfinite(signal)
         complete = bool(present.all())
-        lowest = (signal if complete else np.where(present, signal, np.inf)).min(axis=1)
-        highest = (signal if complete else np.where(present, signal, -np.inf)).max(axis=1)
-        dead = ~(highest > lowest)
-        if dead.all():
-            raise UnreadableRecordingError("flat recording", "no lead changes its value", recording.path)
-        if dead.any():
+        if self._dead_leads(signal, present, recording).any():
             repairs.append("dead lead")
         if not complete:
             signal = _fill_missing(np.where(present, signal, np.nan), self.missing)
@@ -75,6 +66,71 @@ class Preprocessing(PreprocessingSettings):
         if self.scale == "zscore":
             signal = (signal - signal.mean()) / (signal.std() + ZSCORE_EPSILON)
         return PreprocessedRecording(signal.astype(np.float32), tuple(repairs))
+
+    def require_plausible_rate(self, recording: Recording) -> None:
+        """Refuse a rate that no ECG has.
+
+        Raises:
+            UnreadableRecordingError: if it is beyond ``plausible.sampling_rate``.
+        """
+        rates = self.plausible.sampling_rate
+        if not rates.lowest <= recording.sampling_rate <= rates.highest:
+            raise UnreadableRecordingError(
+                "implausible sampling rate",
+                f"{recording.sampling_rate:g} Hz, expected {rates.lowest:g} to {rates.highest:g} Hz "
+                "(preprocessing.plausible.sampling_rate)",
+                recording.path,
+            )
+
+    def _require_plausible_time(self, recording: Recording) -> None:
+        self.require_plausible_rate(recording)
+        if recording.duration < self.window.min_seconds:
+            raise UnreadableRecordingError(
+                "too short",
+                f"{recording.duration:.2f} s, expected {self.window.min_seconds} s",
+                recording.path,
+            )
+        if recording.duration > self.window.max_seconds:
+            raise UnreadableRecordingError(
+                "too long",
+                f"{recording.duration:.0f} s, expected {self.window.max_seconds:g} s at most; cut it into parts "
+                "(preprocessing.window.max_seconds)",
+                recording.path,
+            )
+
+    def _dead_leads(
+        self, signal: NDArray[np.float64], present: NDArray[np.bool_], recording: Recording
+    ) -> NDArray[np.bool_]:
+        """Which leads (leads,) do not move by the least plausible amplitude.
+
+        Raises:
+            UnreadableRecordingError: if none does, or a sample is beyond the largest.
+        """
+        limits = self.plausible.amplitude
+        complete = bool(present.all())
+        lowest = (signal if complete else np.where(present, signal, np.inf)).min(axis=1)
+        highest = (signal if complete else np.where(present, signal, -np.inf)).max(axis=1)
+        known = present.any(axis=1)
+        reach = np.where(known, np.maximum(np.abs(lowest), np.abs(highest)), 0.0)
+        if reach.max() > limits.highest:
+            lead = int(reach.argmax())
+            raise UnreadableRecordingError(
+                "implausible amplitude",
+                f"lead {self.leads[lead]} reaches {reach[lead]:.4g} mV, expected {limits.highest:g} mV at most; gain "
+                "or unit in its header are wrong (preprocessing.plausible.amplitude)",
+                recording.path,
+            )
+        span = np.where(known, highest, 0.0) - np.where(known, lowest, 0.0)
+        if not (span > 0).any():
+            raise UnreadableRecordingError("flat recording", "no lead changes its value", recording.path)
+        if span.max() < limits.lowest:
+            raise UnreadableRecordingError(
+                "implausible amplitude",
+                f"the lead that moves most does so by {span.max():.4g} mV, expected {limits.lowest:g} mV or more; gain "
+                "or unit in its header are wrong (preprocessing.plausible.amplitude)",
+                recording.path,
+            )
+        return span < limits.lowest
 
     def _filter(self, signal: NDArray[np.float64]) -> NDArray[np.float64]:
         from scipy.signal import filtfilt

@@ -1,6 +1,7 @@
 """The settings of preprocessing. Apart from the steps that follow them, so that a configuration is checked without
 importing numpy."""
 
+import math
 from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
@@ -47,6 +48,36 @@ class Window:
     on both sides (centre) or at its end (start)."""
     min_seconds: float = 1.0
     """A shorter recording is skipped."""
+    max_seconds: float = 3600.0
+    """A longer recording is skipped: all of it is filtered before a window is taken."""
+
+
+@dataclass
+class SamplingRates:
+    """The sampling rates that an ECG may have."""
+
+    lowest: float = 50.0
+    """Hz."""
+    highest: float = 10_000.0
+    """Hz."""
+
+
+@dataclass
+class Amplitudes:
+    """The amplitudes that an ECG may have."""
+
+    lowest: float = 0.01
+    """mV from the lowest to the highest sample; at least one lead must move by so much, one that does not is dead."""
+    highest: float = 400.0
+    """mV from zero, of every sample."""
+
+
+@dataclass
+class Plausible:
+    """What an ECG can be; a recording beyond is skipped, since its file or its header is wrong."""
+
+    sampling_rate: SamplingRates = field(default_factory=SamplingRates)
+    amplitude: Amplitudes = field(default_factory=Amplitudes)
 
 
 @dataclass
@@ -59,6 +90,7 @@ class PreprocessingSettings:
 
     leads: list[str] = field(default_factory=lambda: list(STANDARD_LEADS))
     """Leads of the input, picked by name, in this order."""
+    plausible: Plausible = field(default_factory=Plausible)
     missing: str = "zero"
     """``zero`` (as in pretraining) or ``interpolate`` (linearly, within the lead)."""
     sampling_rate: float = 500.0
@@ -89,6 +121,16 @@ class PreprocessingSettings:
                 f"preprocessing.band_pass is {self.band_pass.low}-{self.band_pass.high} Hz, "
                 f"expected 0 < low < high < {nyquist}"
             )
+        for name, span in vars(self.plausible).items():
+            if not 0 < span.lowest < span.highest < math.inf:
+                raise ValueError(
+                    f"preprocessing.plausible.{name} is {span.lowest} to {span.highest}, expected 0 < lowest < highest"
+                )
+        if not self.window.max_seconds >= self.window.seconds:
+            raise ValueError(
+                f"preprocessing.window.max_seconds is {self.window.max_seconds}, "
+                f"expected {self.window.seconds} or more, the length of the window"
+            )
         if not 0 < self.window.min_seconds <= self.window.seconds:
             raise ValueError(
                 f"preprocessing.window has {self.window.seconds} s with a minimum of {self.window.min_seconds} s, "
@@ -106,14 +148,21 @@ class PreprocessingSettings:
 
     @classmethod
     def from_dict(cls, content: dict[str, Any]) -> Self:
-        """Inverse of :meth:`to_dict`."""
+        """Inverse of :meth:`to_dict`.
+
+        What was stored before there were plausible ranges and a longest recording gets those of ECGFounder's settings.
+        """
         steps = {"notch": Notch, "band_pass": BandPass, "baseline_median": BaselineMedian, "window": Window}
-        return cls(
-            **{
-                key: steps[key](**value) if key in steps and value is not None else value
-                for key, value in content.items()
-            }
-        )
+        values = {
+            key: steps[key](**value) if key in steps and value is not None else value for key, value in content.items()
+        }
+        if "plausible" in values:
+            ranges = values["plausible"]
+            values["plausible"] = Plausible(SamplingRates(**ranges["sampling_rate"]), Amplitudes(**ranges["amplitude"]))
+        window = content.get("window", {})
+        if "max_seconds" not in window and "window" in values:
+            values["window"].max_seconds = max(Window.max_seconds, values["window"].seconds)
+        return cls(**values)
 
 
 def _expect(name: str, value: Any, allowed: tuple[Any, ...]) -> None:

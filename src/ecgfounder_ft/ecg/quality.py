@@ -31,7 +31,9 @@ CLIPPED_FROM_MIDDLE = 0.25
 LONGEST_STEADY = 2.0
 """s at one extreme value that no heart and no baseline explains, wherever the median is."""
 LARGEST_RANGE = 10.0
-"""mV between the 1st and the 99th percentile of a lead. QRS complexes of 5 mV exist; of 10 mV they are a wrong unit."""
+"""mV of a lead from top to bottom. QRS complexes of 5 mV exist; 10 mV are a wrong gain or unit, or no heart."""
+LONGEST_SPIKE = 0.02
+"""s at the top and at the bottom that do not count towards that: a pacemaker's pulse is no wrong gain."""
 SMALLEST_RANGE = 0.05
 """mV between the extremes of every lead, beneath which it is no ECG of any heart: low voltage is 0.5 mV."""
 
@@ -59,18 +61,19 @@ def quality_flags(recording: Recording, window_seconds: float) -> tuple[str, ...
         LOW_SAMPLING_RATE: rate < STEADY_RATE,
         CLIPPED: any(_is_clipped(lead, rate) for lead in alive),
         IMPLAUSIBLE_AMPLITUDE: len(alive) > 0
-        and (bool((highest - lowest)[~dead].max() < SMALLEST_RANGE) or _largest_range(alive) > LARGEST_RANGE),
+        and (bool((highest - lowest)[~dead].max() < SMALLEST_RANGE) or _largest_range(alive, rate) > LARGEST_RANGE),
     }
     return tuple(phrase for phrase, holds in flags.items() if holds)
 
 
-def _largest_range(signal: NDArray[np.floating]) -> float:
-    """mV between percentiles, so that a single spike does not count."""
+def _largest_range(signal: NDArray[np.floating], rate: float) -> float:
+    """mV of the leads, spikes aside."""
     reach = np.nanmax(signal, axis=1) - np.nanmin(signal, axis=1)
     wide = signal[reach > LARGEST_RANGE]  # percentiles take long, and are within the extremes
     if not len(wide):
         return 0.0
-    low, high = np.nanpercentile(wide, [1, 99], axis=1)
+    spike = min(100 * LONGEST_SPIKE * rate / signal.shape[1], 50.0)
+    low, high = np.nanpercentile(wide, [spike, 100 - spike], axis=1)
     return float((high - low).max())
 
 

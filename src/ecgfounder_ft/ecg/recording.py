@@ -21,9 +21,9 @@ class UnreadableRecordingError(ExplainedError):
 
     def __init__(self, reason: str, detail: str = "", path: Path | str | None = None) -> None:
         self.reason = reason
-        self.detail = detail
-        self.path = None if path is None else str(path)
-        super().__init__(": ".join(part for part in (self.path, reason, detail) if part))
+        self.detail = displayable(detail)
+        self.path = None if path is None else displayable(str(path))
+        super().__init__(": ".join(part for part in (self.path, reason, self.detail) if part))
 
     def __reduce__(self) -> tuple[type, tuple[str, str, str | None]]:
         return type(self), (self.reason, self.detail, self.path)  # so that it crosses process borders
@@ -31,6 +31,18 @@ class UnreadableRecordingError(ExplainedError):
 
 class MissingReaderError(UnreadableRecordingError):
     """A recording whose format needs a package that is not installed: nothing is wrong with the file."""
+
+
+def displayable(text: str) -> str:
+    """Text that may hold the name of a file, as every table, log and page can hold it.
+
+    Bytes of a name that are not UTF-8 are shown as escapes, and control characters likewise.
+
+    >>> displayable("caf\\udce9.hea"), displayable("Ä 心电图")
+    ('caf\\\\udce9.hea', 'Ä 心电图')
+    """
+    shown = text.encode("utf-8", "backslashreplace").decode("utf-8")
+    return "".join(letter if ord(letter) >= ord(" ") else f"\\x{ord(letter):02x}" for letter in shown)
 
 
 @dataclass(frozen=True)

@@ -113,6 +113,7 @@ def prepare(given: Path | Recording, reading: Reading) -> Input:
 
 def _with_windows(result: Input, recording: Recording, reading: Reading) -> Input:
     preprocessing = reading.preprocessing
+    preprocessing.require_plausible_rate(recording)
     if reading.windows == "one" or recording.duration <= preprocessing.window.seconds:
         prepared = preprocessing(recording)
         start = (recording.duration - preprocessing.window.seconds) / 2

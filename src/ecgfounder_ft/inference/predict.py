@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.progress import track
 
-from ecgfounder_ft.ecg.recording import Recording
+from ecgfounder_ft.ecg.recording import Recording, displayable
 from ecgfounder_ft.inference.inputs import Input, Reading, prepare_all
 from ecgfounder_ft.inference.predictor import Predictor
 
@@ -154,7 +154,7 @@ def predict_files(
     rows, skipped = [], []
     answers = predict(model, paths, Reading(model.card.preprocessing), batch_size, workers)
     for (one,) in track(answers, "Predicting", total=len(paths), disable=not progress):
-        path = str(one.input.path)
+        path = displayable(str(one.input.path))
         if one.probabilities is None or one.decisions is None:
             skipped.append({"path": path, "reason": one.input.reason, "detail": one.input.detail})
             continue

@@ -26,6 +26,7 @@ from typing import Any, Self
 import numpy as np
 from filelock import FileLock, Timeout
 
+from ecgfounder_ft.ecg.recording import displayable
 from ecgfounder_ft.files import whole_file, write_json
 from ecgfounder_ft.inference.inputs import PredictionError
 from ecgfounder_ft.inference.notice import NO_MEDICAL_DEVICE
@@ -83,7 +84,8 @@ class PredictionsFile:
             output: the table, ``.csv`` or ``.parquet``.
             codes: the model's conditions.
             settings: what the predictions depend on, in plain containers.
-            embeddings: a ``.npy`` file for them, (rows of the table, width), NaN where a recording was skipped.
+            embeddings: a ``.npy`` file for them, (rows of the table, width), NaN where a recording was skipped. A
+                ``.npy.json`` beside it says of which table and model it is.
             width: numbers of an embedding.
             restart: throw away what an earlier start left.
 
@@ -163,7 +165,7 @@ class PredictionsFile:
         with self._rows_file.open("rb") as stream:
             for name, rows in groupby(_read_rows(stream), key=lambda row: row["path"]):
                 found = next(distinct, None)
-                if found is None or one_line(str(found)) != name:
+                if found is None or displayable(str(found)) != name:
                     raise PredictionError(
                         f"{self.partial} has an answer for {name} where {found or 'no recording'} comes now: the "
                         "recordings have changed; give --restart to begin anew"
@@ -257,6 +259,8 @@ class PredictionsFile:
                 os.link(self._vectors_file, unfinished)
             except OSError:  # another disk, or one without links
                 shutil.copyfile(self._vectors_file, unfinished)
+        described = {"rows_of": self.output.name, "model": self._settings.get("model"), "use": NO_MEDICAL_DEVICE}
+        write_json(target.with_name(target.name + ".json"), described)
 
     def _write_parquet(self, target: Path) -> None:
         import pyarrow as pa
@@ -288,12 +292,6 @@ def writing_to(path: Path) -> Iterator[None]:
         ) from error
 
 
-def one_line(text: str) -> str:
-    r"""Text as one line of UTF-8: what a file's name holds beside that stands as ``\udc..``, ``\r`` or ``\n``."""
-    text = text.encode("utf-8", "backslashreplace").decode("utf-8")
-    return text.replace("\r", "\\r").replace("\n", "\\n")
-
-
 def _columns(codes: Sequence[str]) -> dict[str, str]:
     """Columns of the table, with their types in Parquet; docs/prediction.md says what they mean."""
     return {
@@ -317,10 +315,10 @@ def _columns(codes: Sequence[str]) -> dict[str, str]:
 def _row(one: Prediction, names: Sequence[str]) -> Row:
     found = one.input
     values: list[Any] = [
-        one_line(str(found.path)),
+        displayable(str(found.path)),
         found.reader,
         found.reason,
-        one_line(" ".join(found.detail.split())),
+        displayable(" ".join(found.detail.split())),
         "; ".join(found.flags),
         "; ".join(found.repairs),
         "" if found.seconds is None else f"{found.seconds:.3f}",
@@ -340,7 +338,7 @@ def _read_rows(stream: Iterable[bytes]) -> Iterator[Row]:
 
 
 def _path_of(line: bytes) -> str | None:
-    """The first field of a line that was written whole; every row is one line (:func:`one_line`)."""
+    """The first field of a line that was written whole; no row has a line break (:func:`displayable`)."""
     try:
         return next(csv.reader([line.decode("utf-8")]))[0]
     except (UnicodeDecodeError, csv.Error, StopIteration, IndexError):

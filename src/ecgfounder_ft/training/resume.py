@@ -13,6 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from ecgfounder_ft.config.schema import dotted_name, own_targets
+from ecgfounder_ft.ecg.preprocessing import Preprocessing
 from ecgfounder_ft.errors import ExplainedError
 from ecgfounder_ft.runs.folder import RunFolder, RunFolderError
 from ecgfounder_ft.schedules.one_cycle import OneCycle
@@ -106,6 +107,8 @@ def require_same_meaning(before: Mapping[str, Any], now: Mapping[str, Any], fold
         ResumeError: that lists each difference.
     """
     problems = []
+    if "preprocessing" in before:  # a record of before there was a setting says the same as one that has its value
+        before = {**before, "preprocessing": Preprocessing.from_dict(before["preprocessing"]).to_dict()}
     for name in MEANING:
         for path, old, new in _differences(before.get(name), now.get(name), name):
             problems.append(f"{path} was {_shown(old)} and is {_shown(new)}")

@@ -90,6 +90,46 @@ def test_a_scale_without_a_unit_is_refused_until_the_user_states_it(
     np.testing.assert_allclose(found.signal, COUNTS[: len(leads)] * scale / 1000, atol=1e-9)
 
 
+@pytest.mark.parametrize(
+    ("name", "old", "new"),
+    [
+        ("GE MUSE XML", "<SampleBase>500</SampleBase>", ""),
+        ("HL7 aECG", '<increment value="0.002" unit="s"/>', ""),
+        ("HL7 aECG", '<increment value="0.002" unit="s"/>', '<increment value="0.002"/>'),
+        ("Mortara ELI (EL250/ELI280)", 'SAMPLE_FREQ="500"', ""),
+        ("AliveCor Kardia JSON", '"frequency": 500, ', ""),
+    ],
+)
+def test_a_file_of_a_device_without_its_rate_is_refused(name: str, old: str, new: str, tmp_path: Path) -> None:
+    path, _, _ = written(tmp_path, name)
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+    with pytest.raises(UnreadableRecordingError, match=r"not a readable ECG file: .*(SampleBase|increment|FREQ|freq)"):
+        read_recording(path)
+
+
+def test_a_rate_that_the_format_only_assumes_is_refused_until_the_user_states_it(tmp_path: Path) -> None:
+    """MFER's standard has a rate for files that say none."""
+    path, leads, _ = written(tmp_path, "MFER")
+    content = path.read_bytes()
+    rate = bytes([0x0B, 4, 0, 0]) + (500).to_bytes(2, "little")
+    assert rate in content
+    path.write_bytes(content.replace(rate, b""))
+    with pytest.raises(UnreadableRecordingError, match="no sampling rate"):
+        read_recording(path)
+    found = read_recording(path, stated=SignalDescription(500))
+    assert found.sampling_rate == 500
+    assert found.leads == tuple(leads)
+
+
+@pytest.mark.parametrize(("unit", "millivolts"), [("uV", 1e-3), ("mV", 1.0)])
+def test_units_are_taken_from_the_file(unit: str, millivolts: float, tmp_path: Path) -> None:
+    path, leads, scale = written(tmp_path, "HL7 aECG")
+    path.write_text(path.read_text().replace('unit="uV"', f'unit="{unit}"'))
+    np.testing.assert_allclose(read_recording(path).signal, COUNTS[: len(leads)] * scale * millivolts, atol=1e-9)
+
+
 def test_only_the_eight_independent_leads_are_stored(tmp_path: Path) -> None:
     """As GE's and SCP-ECG's files have it: the other limb leads follow."""
     stored = ["I", "II", *STANDARD_LEADS[6:]]

@@ -69,7 +69,23 @@ def edf(folder: Path) -> tuple[Path, float]:
     return folder / "r.edf", 8.0 / 65535
 
 
-WRITERS = [npy, npz, csv, german_csv, hdf5, edf]
+def bdf(folder: Path) -> tuple[Path, float]:
+    edfio = pytest.importorskip("edfio")
+    signals = [
+        edfio.BdfSignal(row, RATE, label=f"Lead {lead}", physical_dimension="mV", physical_range=(-4, 4))
+        for row, lead in zip(SIGNAL, LEADS, strict=True)
+    ]
+    edfio.Bdf(signals).write(folder / "r.bdf")
+    return folder / "r.bdf", 8.0 / (2**24 - 1)
+
+
+def tsv(folder: Path) -> tuple[Path, float]:
+    (folder / "r.tsv").write_text("\n".join("\t".join(f"{value:.5f}" for value in row) for row in SIGNAL.T))
+    (folder / "r.json").write_text(json.dumps({"sampling_rate": RATE, "unit": "mV", "leads": LEADS}))
+    return folder / "r.tsv", 1e-5
+
+
+WRITERS = [npy, npz, csv, german_csv, tsv, hdf5, edf, bdf]
 Writer = Callable[[Path], tuple[Path, float]]
 
 
@@ -84,7 +100,7 @@ def test_known_millivolts_come_back_to_within_one_step(write: Writer, tmp_path: 
     assert picked.leads == STANDARD_LEADS
     assert np.abs(picked.signal - SIGNAL[[1, 0, *range(2, 12)]]).max() <= step
     assert found.name == "r"
-    assert found.format == {"german_csv": "csv", "npz": "npy"}.get(write.__name__, write.__name__)
+    assert found.format == {"german_csv": "csv", "tsv": "csv", "npz": "npy"}.get(write.__name__, write.__name__)
 
 
 @pytest.mark.parametrize("write", WRITERS)

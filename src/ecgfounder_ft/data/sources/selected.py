@@ -107,6 +107,7 @@ def read_selected_folders(
 def _read_dataset(dataset: str, root: Path, label_map: LabelMap, header_cache: Path | None) -> Catalog:
     from ecgfounder_ft.data.catalog import Catalog, build_table, skipped_table
     from ecgfounder_ft.data.wfdb_headers import copies_by_name, find_headers, read_headers, unique_name
+    from ecgfounder_ft.ecg.recording import displayable
 
     code_of_folder = label_map.code_of_folder()
     unclaimed: Counter[str] = Counter()
@@ -132,7 +133,7 @@ def _read_dataset(dataset: str, root: Path, label_map: LabelMap, header_cache: P
             unique = f"{dataset}/{unique_name(name, number, copies[0])}"
             rows.append(_row(dataset, unique, copies[0], folders_of_code, label_map))
     notes = [
-        f"{dataset}: folder '{root / folder}' is no condition of label map '{label_map.name}': "
+        f"{dataset}: folder '{displayable(str(root / folder))}' is no condition of label map '{label_map.name}': "
         f"{count} recording(s) left out; add the name to a condition's 'folders' to use them"
         for folder, count in sorted(unclaimed.items())
     ]

@@ -41,6 +41,7 @@ from ecgfounder_ft.ecg.formats import other_files, read_recording
 from ecgfounder_ft.ecg.leads import STANDARD_LEADS
 from ecgfounder_ft.ecg.preprocessing import Preprocessing
 from ecgfounder_ft.ecg.recording import MissingReaderError, Recording, UnreadableRecordingError
+from ecgfounder_ft.ecg.regular_file import is_regular
 from ecgfounder_ft.errors import ExplainedError
 from ecgfounder_ft.memory import keep_freed_memory
 
@@ -48,6 +49,7 @@ _SHARD_ROWS = (32, 1024)  # fewest and most recordings per shard
 _SHARDS_PER_BUILD = 64  # aimed at between those: even work for the processes, and a progress bar that moves
 _FEWEST_ROWS_PER_PROCESS = 256  # a process takes about a second to start, the time of some hundred recordings
 _POLL_SECONDS = 0.5
+_BLOCK_BYTES = 1 << 20
 _ADVICE = "make room, choose another folder for the store, or fewer recordings (max_samples)"
 _MISSING_MICROVOLTS = np.float32(-(2**31))  # the smallest int32
 _LARGEST_MICROVOLTS = np.float32(2**31 - 128)  # the largest float32 that an int32 holds
@@ -254,9 +256,13 @@ def _identify(path: str) -> Entry:
     state = signature(path, joined)  # before the content: a change in between is noticed by the next build
     digest = hashlib.blake2b(digest_size=16)
     for file in (main, *(main.parent / name for name in files)):
-        content = file.read_bytes() if file.is_file() else b""
-        digest.update(len(content).to_bytes(8, "little"))
-        digest.update(content)
+        if not is_regular(file):
+            digest.update((0).to_bytes(8, "little"))
+            continue
+        with file.open("rb") as stream:
+            digest.update(os.fstat(stream.fileno()).st_size.to_bytes(8, "little"))
+            while block := stream.read(_BLOCK_BYTES):
+                digest.update(block)
     return Entry(path, joined, state, digest.hexdigest())
 
 

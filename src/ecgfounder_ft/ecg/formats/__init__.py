@@ -23,12 +23,13 @@ from ecgfounder_ft.ecg.description import (
 from ecgfounder_ft.ecg.leads import canonical_lead, lead_indices
 from ecgfounder_ft.ecg.limb_leads import with_limb_leads
 from ecgfounder_ft.ecg.recording import Recording, UnreadableRecordingError
+from ecgfounder_ft.ecg.recording_size import MOST_BYTES
+from ecgfounder_ft.ecg.regular_file import open_regular, require_utf8_name
 
 LIMB_LEADS_COMPUTED = "limb leads computed from I and II"
 """Repair of a recording that stores I and II but not all of the other limb leads that were asked for."""
 
 _LEADS_ARE_MISSING = "leads are missing"
-_GIT_LFS = b"version https://git-lfs"
 
 
 class Format(Protocol):
@@ -160,6 +161,7 @@ def recordings_in(folder: Path) -> list[Path]:
 
 def _format_of(path: Path) -> Format | NumbersFormat:
     known = formats()
+    require_utf8_name(path)
     suffix = path.suffix.casefold()
     if suffix not in known:
         raise UnreadableRecordingError(
@@ -169,15 +171,10 @@ def _format_of(path: Path) -> Format | NumbersFormat:
 
 
 def _numbers(reader: NumbersFormat, path: Path) -> StoredNumbers:
-    try:
-        with path.open("rb") as stream:
-            start = stream.read(len(_GIT_LFS))
-        if not start:
+    with open_regular(path, "file", MOST_BYTES) as (_, size):
+        if not size:
             raise UnreadableRecordingError("file is empty", "it has 0 bytes", path)
-        if start == _GIT_LFS:
-            raise UnreadableRecordingError(
-                "git-lfs pointer instead of a file", "fetch the contents with 'git lfs pull'", path
-            )
+    try:
         return reader.read_numbers(path)
     except OSError as error:
         raise UnreadableRecordingError("file cannot be read", str(error.strerror or error), path) from error

@@ -11,6 +11,7 @@ import numpy as np
 
 from ecgfounder_ft.ecg.description import DescriptionError, SignalDescription, StoredNumbers
 from ecgfounder_ft.ecg.recording import MissingReaderError, UnreadableRecordingError
+from ecgfounder_ft.ecg.recording_size import require_modest_length
 
 SUFFIXES = (".h5", ".hdf5")
 
@@ -31,6 +32,7 @@ def read_numbers(path: Path) -> StoredNumbers:
             file.visititems(lambda name, item: found.update({name: item}) if isinstance(item, h5py.Dataset) else None)
             dataset = _signal_of(found, path)
             said = {key: _plain(_said(key, dataset, file, found)) for key in _DESCRIPTION}
+            require_modest_length(dataset.size, path)  # before it is unpacked: nothing is smaller than packed zeros
             values = dataset[()]
     except (KeyError, RuntimeError, ValueError, TypeError) as error:
         raise UnreadableRecordingError("not an HDF5 file", str(error), path) from error

@@ -13,11 +13,12 @@ import numpy as np
 
 from ecgfounder_ft.ecg.description import DescriptionError, SignalDescription, StoredNumbers
 from ecgfounder_ft.ecg.recording import UnreadableRecordingError
+from ecgfounder_ft.ecg.recording_size import MOST_SAMPLES
 
 SUFFIXES = (".npy", ".npz")
 
-MOST_BYTES = 8 << 30
-"""Of an archive, unpacked: a day of twelve leads at 1000 Hz in float64."""
+_MOST_UNPACKED = 8 * MOST_SAMPLES + (1 << 20)
+"""Bytes of an archive: float64, and some for its description."""
 
 _DESCRIPTION = ("sampling_rate", "unit", "leads")
 
@@ -37,8 +38,10 @@ def read_numbers(path: Path) -> StoredNumbers:
 def _read_archive(path: Path) -> StoredNumbers:
     with zipfile.ZipFile(path) as archive:
         size = sum(entry.file_size for entry in archive.infolist())
-    if size > MOST_BYTES:
-        raise UnreadableRecordingError("implausibly large", f"{size:,} bytes unpacked", path)
+    if size > _MOST_UNPACKED:
+        raise UnreadableRecordingError(
+            "too long", f"{size:,} bytes unpacked, expected {_MOST_UNPACKED:,} at most; cut it into parts", path
+        )
     with np.load(path, allow_pickle=False) as content:
         arrays = {name: content[name] for name in content.files}
     others = [name for name in arrays if name not in _DESCRIPTION]
