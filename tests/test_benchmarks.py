@@ -46,3 +46,14 @@ def test_growth_the_store_and_the_whole_table() -> None:
     assert "| evaluation, 1,000 resamples |" in run("-m", "benchmarks.growth", "--sizes", "40", "80")
     assert "store, 2 processes" in run("-m", "benchmarks.store", "build", "--recordings", "30", "--rounds", "1")
     assert "| inference, batch 32 |" in run("benchmarks/speed.py", "--short")
+
+
+@pytest.mark.slow
+def test_an_exported_model(simulated_folders: tuple[Path, Path]) -> None:
+    found = run(
+        "-m", "benchmarks.exported", "answers", "--architecture", "slim", "--recordings", str(simulated_folders[0])
+    )
+    assert "answered: 36, skipped: 0" in found
+    assert "| ONNX Runtime, model.onnx |" in found
+    found = run("-m", "benchmarks.exported", "speed", "--architecture", "slim", "--rounds", "1")
+    assert "| 32 | ONNX Runtime |" in found

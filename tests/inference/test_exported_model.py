@@ -91,7 +91,7 @@ def test_a_config_that_was_only_laid_out_anew_is_taken(folder: Path) -> None:
         (lambda content: content["model"].pop("task"), "no record of a model"),
         (lambda content: content["model"].update(calibration={"method": "magic"}), "no record of a model"),
         (lambda content: content["model"].update(thresholds={"NORM": 0.5}), "no record of a model"),
-        (lambda content: content["files"].update({"../x": {"sha256": ""}}), r"names the file '\.\./x'"),
+        (lambda content: content["files"].update({"../x": {"sha256": "", "bytes": 0}}), r"names the file '\.\./x'"),
         (lambda content: content.update(format="ecgfounder-ft/exported-model/9"), "another version"),
     ],
 )
@@ -126,13 +126,25 @@ def test_files_of_two_models_do_not_pass_for_one(folder: Path) -> None:
         load(folder, "torch")
 
 
+def test_a_file_of_another_size_is_refused_before_it_is_read(folder: Path) -> None:
+    with (folder / ONNX).open("r+b") as stream:
+        stream.truncate(2**40)  # takes no place on the disk
+    with pytest.raises(ExportedModelError, match=r"model\.onnx: 1,099,511,627,776 bytes, but config\.json has"):
+        load(folder, "onnxruntime")
+
+
+def test_implausible_shapes_are_refused_though_onnx_builds_nothing(folder: Path) -> None:
+    edit(folder, lambda content: content["model"]["preprocessing"]["band_pass"].update(order=10**6), sign=True)
+    with pytest.raises(NetworkError, match=r"config\.json: a band-pass of order 1000000"):
+        load(folder, "onnxruntime")
+
+
 def test_an_onnx_file_that_is_none_is_refused_in_words(folder: Path) -> None:
     import hashlib
 
     (folder / ONNX).write_bytes(b"not onnx")
-    edit(
-        folder, lambda content: content["files"][ONNX].update(sha256=hashlib.sha256(b"not onnx").hexdigest()), sign=True
-    )
+    digest = hashlib.sha256(b"not onnx").hexdigest()
+    edit(folder, lambda content: content["files"][ONNX].update(sha256=digest, bytes=8), sign=True)
     with pytest.raises(ExportedModelError, match=r"model\.onnx: ONNX Runtime .* refuses it"):
         load(folder, "onnxruntime")
 

@@ -44,6 +44,11 @@ FORMAT = "ecgfounder-ft/exported-model/1"
 _MOST_CONFIG_BYTES = 16 * 1024**2
 _MOST_VALUES = 1_000_000
 
+_HOW_TO_RESTORE = (
+    "The file was damaged or changed after the export, or is another model's: copy or download the whole folder again, "
+    "or export again"
+)
+
 
 class ExportedModelError(ExplainedError):
     """A folder that is no exported model, or one that was damaged or edited."""
@@ -79,14 +84,18 @@ class ExportedModel:
         if expected is None:
             raise ExportedModelError(f"{self.folder / CONFIG}: names no {name}; export the model again")
         try:
+            size = path.stat().st_size
+            if size != expected["bytes"]:  # told before a file of any size is read
+                raise ExportedModelError(
+                    f"{path}: {size:,} bytes, but {CONFIG} has {expected['bytes']:,}. {_HOW_TO_RESTORE}"
+                )
             content = path.read_bytes()
         except OSError as error:
             raise ExportedModelError(f"{path}: cannot be read ({error.strerror or error}); copy it again") from error
         found = hashlib.sha256(content).hexdigest()
         if found != expected["sha256"]:
             raise ExportedModelError(
-                f"{path}: sha256 {found}, but {CONFIG} has {expected['sha256']}. The file was damaged or changed after "
-                "the export, or is another model's: copy or download the whole folder again, or export again"
+                f"{path}: sha256 {found}, but {CONFIG} has {expected['sha256']}. {_HOW_TO_RESTORE}"
             )
         return content
 
@@ -95,8 +104,11 @@ def is_exported_model(folder: Path) -> bool:
     """Whether a folder is meant to be an exported model, by what its ``config.json`` says it is."""
     path = folder / CONFIG
     try:
-        return path.is_file() and '"ecgfounder-ft/exported-model' in path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError):
+        if not path.is_file():
+            return False
+        with path.open("rb") as stream:
+            return b'"ecgfounder-ft/exported-model' in stream.read(_MOST_CONFIG_BYTES)
+    except OSError:
         return False
 
 
@@ -132,7 +144,7 @@ def read_exported_model(folder: Path) -> ExportedModel:
     try:
         card = checked_card(content["model"])
         outputs = [content["id2label"][str(number)] for number in range(len(card.label_map))]
-        files = {str(name): str(entry["sha256"]) for name, entry in content["files"].items()}
+        files = {str(name): (str(entry["sha256"]), int(entry["bytes"])) for name, entry in content["files"].items()}
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise ExportedModelError(f"{path}: no record of a model ({type(error).__name__}: {error})") from error
     if tuple(outputs) != card.label_map.codes:
