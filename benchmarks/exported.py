@@ -87,6 +87,9 @@ def answers(recordings: Path, architecture: str) -> None:
                 counts["skipped"] += 1
                 continue
             counts["answered"] += 1
+            if counts["answered"] % 25 == 0:
+                worst = max(largest.values())
+                print(f"{counts['answered']} answered, largest difference {worst:.1e}", file=sys.stderr, flush=True)
             expected = run.probabilities(found.signals)
             lowest, highest = min(lowest, float(expected.min())), max(highest, float(expected.max()))
             for name, model in ways.items():
