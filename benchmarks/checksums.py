@@ -10,6 +10,7 @@ figures are processor time, which does not depend on who else uses the machine.
 import argparse
 import statistics
 import tempfile
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -17,7 +18,7 @@ import numpy as np
 import torch
 
 from benchmarks.machine import describe
-from benchmarks.store import BATCH, made_up_store, processor_seconds
+from benchmarks.store import BATCH, made_up_store
 from ecgfounder_ft.data.batches import Batch, BatchOrder, RecordingBatches, batch_loader
 from ecgfounder_ft.data.store.frozen_outputs import StoredActivations, store_activations
 from ecgfounder_ft.data.store.index import checksum_of
@@ -49,16 +50,16 @@ def bench_checksums(folder: Path, n: int, rounds: int) -> None:
         for number in range(2 * rounds):
             checked = number % 2 == 1
             source._checked[:] = checked
-            begun = processor_seconds()
+            begun = time.process_time()
             one_epoch(batches, positions, step)
-            times[checked].append(processor_seconds() - begun)
+            times[checked].append(time.process_time() - begun)
         without, held = statistics.median(times[True]), statistics.median(times[False])
         block = np.ascontiguousarray(source.read(range(min(n, 256))))
-        begun = processor_seconds()
+        begun = time.process_time()
         for _ in range(5):
             for one in block:
                 checksum_of(one)
-        alone = (processor_seconds() - begun) / len(block) / 5
+        alone = (time.process_time() - begun) / len(block) / 5
         print(
             f"| {name} | {len(positions):,} | {without:.3f} | {held:.3f} | {held / without - 1:+.1%} | "
             f"{alone * 1e6:.1f} µs, {alone * len(positions) / without:.2%} |"

@@ -37,6 +37,12 @@ def test_one_device() -> None:
     assert "aten::" in found  # the profiler's table
 
 
+def test_fuzz_of_model_files_and_run_folders() -> None:
+    found = run("-m", "benchmarks.fuzz_models", "--seed", "3", "--count", "30")
+    assert "30 cases" in found
+    assert " 0 faults" in found
+
+
 def test_intervals() -> None:
     assert "with 20 resamples" in run("benchmarks/bootstrap.py", "time", "--recordings", "300", "--resamples", "20")
 
@@ -44,6 +50,7 @@ def test_intervals() -> None:
 @pytest.mark.slow
 def test_growth_the_store_and_the_whole_table() -> None:
     assert "| evaluation, 1,000 resamples |" in run("-m", "benchmarks.growth", "--sizes", "40", "80")
+    assert "| outputs of 1,024, training a head |" in run("-m", "benchmarks.checksums", "--recordings", "64")
     assert "store, 2 processes" in run("-m", "benchmarks.store", "build", "--recordings", "30", "--rounds", "1")
     assert "| inference, batch 32 |" in run("benchmarks/speed.py", "--short")
 

@@ -19,7 +19,6 @@ def model(label_map: LabelMap) -> FinishedModel:
     return small_model(label_map)
 
 
-@pytest.mark.timeout(120)  # nothing of a file that claims much is built
 def test_each_of_some_ninety_is_refused_in_words(
     model: FinishedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

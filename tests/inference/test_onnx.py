@@ -174,6 +174,11 @@ def test_any_network_is_exported_and_one_that_cannot_be_is_told(
     np.testing.assert_allclose(probabilities, model.probabilities(signals), atol=1e-5)
     np.testing.assert_allclose(embedding, model.outputs(signals).embedding, atol=1e-5)
     assert logits.shape == (4, 6)
+    # what overflows is no number, in either
+    signals[1] = np.inf
+    _, probabilities, _ = session_of(files.contents["model.onnx"], "").run(None, {"signals": signals})
+    assert np.isnan(probabilities).all(axis=1).tolist() == [False, True, False, False]
+    np.testing.assert_array_equal(np.isnan(model.uncalibrated(signals)), np.isnan(probabilities))
 
     # what ONNX Runtime computes otherwise is not written
     other = finished(Other(), label_map)

@@ -53,6 +53,20 @@ def test_files_are_answered_or_listed_and_the_batch_makes_no_difference(
     assert set(found.filter(like="decision_").to_numpy().ravel()) <= {0, 1}
 
 
+@pytest.mark.parametrize("value", [3e38, float("inf")])
+def test_what_is_no_number_decides_nothing(
+    model: FinishedModel, simulated_folders: tuple[Path, Path], value: float
+) -> None:
+    paths = recordings_in(simulated_folders[0])[:2]
+    with torch.no_grad():
+        model.net.state_dict()["dense.bias"][2] = value
+        model.net.state_dict()["dense.weight"][2] = value
+    found, skipped = predict_files(model, paths)
+    assert found.empty
+    assert skipped["reason"].tolist() == ["the model gives no number"] * 2
+    assert skipped["detail"].tolist() == ["for AFLT"] * 2
+
+
 def test_a_saved_model_answers_the_same(model: FinishedModel, tmp_path: Path) -> None:
     save_model(model, tmp_path / "model.pth")
     again = load_model(tmp_path)

@@ -61,11 +61,15 @@ class FinishedModel(Predictor):
 
     @torch.inference_mode()
     def outputs(self, signals: NDArray[np.float32]) -> Outputs:
-        """Preprocessed signals (n, leads, samples) to what the network gives."""
+        """Preprocessed signals (n, leads, samples) to what the network gives.
+
+        NaN where the network overflows: infinity is no logit, though a probability of 1 could be made of it.
+        """
         *_, head = self.net.parts().values()
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.bf16):
             features = self.net.features(torch.from_numpy(signals).to(self.device))
             logits = head(features).float()
+        logits = torch.where(logits.isfinite(), logits, torch.nan)
         uncalibrated = self.card.task.probabilities(logits).double().cpu().numpy()
         return Outputs(uncalibrated, features.float().cpu().numpy())
 

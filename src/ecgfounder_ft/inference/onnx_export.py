@@ -59,7 +59,11 @@ class OnnxNetwork(nn.Module):
         *_, head = self.net.parts().values()
         embedding = self.net.features(signals)
         logits = head(embedding)
-        return logits, self._calibrated(self.task.probabilities(logits.double())).float(), embedding
+        probabilities = self._calibrated(self.task.probabilities(logits.double())).float()
+        numbers = torch.isfinite(logits)
+        if self.task.exclusive:
+            numbers = numbers.all(dim=1, keepdim=True)
+        return logits, torch.where(numbers, probabilities, torch.nan), embedding
 
     def _calibrated(self, probabilities: Tensor) -> Tensor:
         """As :meth:`Calibration.apply`, which is in numpy."""

@@ -49,8 +49,9 @@ class OnnxModel(Predictor):
         return "onnxruntime"
 
     def outputs(self, signals: NDArray[np.float32]) -> Outputs:
-        """Preprocessed signals (n, leads, samples) to what the network gives."""
+        """Preprocessed signals (n, leads, samples) to what the network gives, NaN where it overflows."""
         logits, embedding = self.session.run([LOGITS, EMBEDDING], {SIGNALS: np.ascontiguousarray(signals)})
+        logits = np.where(np.isfinite(logits), logits, np.nan)
         return Outputs(self.card.task.probabilities_of_array(logits), embedding)
 
 

@@ -48,7 +48,8 @@ _END_OF_ARCHIVE, _END_BYTES = b"PK\x05\x06", 22
 _GLOBALS = re.compile(
     r"collections OrderedDict|torch\._utils (_rebuild_tensor(_v2)?|_rebuild_parameter)|"
     r"torch (\w+Storage|Size|device|b?float\d+|u?int\d+|bool|complex\d+)|torch\.storage UntypedStorage|"
-    r"_codecs encode|numpy dtype|numpy\.dtypes \w+DType|numpy\.(_core|core)\.multiarray scalar"
+    r"(__builtin__|builtins) set|_codecs encode|"
+    r"numpy dtype|numpy\.dtypes \w+DType|numpy\.(_core|core)\.multiarray scalar"
 )
 """What a file may name: tensors, their types, and single numbers of numpy. None of it takes more than it is given."""
 _LEGACY_PICKLES = 5

@@ -349,11 +349,13 @@ class RunFolder(EvaluationFolder):
         table = reading.read_predictions(self.path, self.path / self.PREDICTIONS, codes)
         calibration = reading.read_json(self.path, self.path / self.CALIBRATION, Calibration.from_dict)
         thresholds = reading.read_json(self.path, self.path / self.THRESHOLDS, Thresholds.from_dict)
-        for name, found, expected in (
-            (self.CALIBRATION, calibration and [calibration.task, *calibration.codes], [task.name, *codes]),
-            (self.THRESHOLDS, thresholds and sorted(thresholds.values), sorted(codes)),
-        ):
-            if found is not None and found != expected:
+        belonging: list[tuple[str, list[str], list[str]]] = []
+        if calibration is not None:
+            belonging.append((self.CALIBRATION, [calibration.task, *calibration.codes], [task.name, *codes]))
+        if thresholds is not None:
+            belonging.append((self.THRESHOLDS, sorted(thresholds.values), sorted(codes)))
+        for name, found, expected in belonging:
+            if found != expected:
                 raise RunFolderError(
                     f"{self.path / name} is of {', '.join(found)}, the run of {', '.join(expected)}: "
                     "it belongs to another run"
