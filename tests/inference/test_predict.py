@@ -1,5 +1,8 @@
 """Predictions on arrays and files by a model that was made here, without a run."""
 
+import os
+import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -51,6 +54,23 @@ def test_files_are_answered_or_listed_and_the_batch_makes_no_difference(
     one_by_one, _ = predict_files(model, given, batch_size=1)
     np.testing.assert_allclose(found.filter(like="probability_"), one_by_one.filter(like="probability_"), atol=1e-6)
     assert set(found.filter(like="decision_").to_numpy().ravel()) <= {0, 1}
+
+
+def test_names_and_files_of_every_kind_are_listed_and_end_nothing(
+    model: FinishedModel, simulated_folders: tuple[Path, Path], tmp_path: Path
+) -> None:
+    good = recordings_in(simulated_folders[0])[0]
+    odd = Path(os.fsdecode(bytes(tmp_path) + b"/caf\xe9.hea"))
+    odd.write_bytes(good.read_bytes())
+    os.mkfifo(tmp_path / "pipe.hea")
+    slow = tmp_path / "slow.hea"
+    shutil.copy(good, slow)
+    shutil.copy(good.with_suffix(".dat"), slow.with_suffix(".dat"))
+    slow.write_text(re.sub(r"(?m)^(\S+ 12) [\d.]+ ", r"\1 0.5 ", slow.read_text(), count=1))
+    found, skipped = predict_files(model, [odd, good, tmp_path / "pipe.hea", slow])
+    assert found["path"].tolist() == [str(good)]
+    assert skipped["reason"].tolist() == ["name is not UTF-8", "header cannot be read", "implausible sampling rate"]
+    skipped.to_csv(tmp_path / "skipped.csv")  # in UTF-8
 
 
 def test_a_saved_model_answers_the_same(model: FinishedModel, tmp_path: Path) -> None:
