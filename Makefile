@@ -7,7 +7,11 @@ BIN := .venv/bin
 # two test processes with one thread each are faster on small machines than one process with many
 JOBS ?= 2
 
-.PHONY: demo test test-slow test-gpu bench bench-short lint format tensorboard clean
+# of `make fuzz`: the seed, and how many each campaign tries, by default as many as a few minutes allow
+SEED ?= 0
+COUNT ?=
+
+.PHONY: demo test test-slow test-gpu bench bench-short fuzz lint format tensorboard clean
 
 demo: .venv/installed
 	$(BIN)/python train.py experiment=demo
@@ -27,6 +31,12 @@ bench: .venv/installed
 
 bench-short: .venv/installed
 	$(BIN)/python benchmarks/speed.py --short
+
+# damaged input of every kind: each campaign says what it tried and found, and all are run whatever one finds
+fuzz: .venv/installed
+	@failed=0; for file in benchmarks/fuzz_*.py; do echo "== $$file"; \
+	$(BIN)/python -m benchmarks.$$(basename $$file .py) --seed $(SEED) $(if $(COUNT),--count $(COUNT)) || failed=1; \
+	done; exit $$failed
 
 lint: .venv/installed
 	$(BIN)/ruff check .

@@ -30,7 +30,7 @@ ALTERED: dict[str, Change] = {
     "100 Hz": lambda signal: (resample_poly(signal, 1, 5, axis=1), 100.0),
     "1000 Hz": lambda signal: (resample_poly(signal, 2, 1, axis=1), 1000.0),
     "257 Hz": lambda signal: (resample_poly(signal, 257, 500, axis=1), 257.0),
-    "in microvolts": lambda signal: (signal * 1000, 500.0),
+    "with a gain five times too small": lambda signal: (signal * 5, 500.0),
     "rounded to 5 uV": lambda signal: (np.rint(signal * 200) / 200, 500.0),
     "without its first 10 samples": lambda signal: (signal[:, 10:], 500.0),
     "without its last 10 samples": lambda signal: (signal[:, :-10], 500.0),

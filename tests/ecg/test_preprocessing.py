@@ -1,5 +1,6 @@
 """Preprocessing against the reference's numbers, and each of its steps by a signal whose answer is known."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 
 from ecgfounder_ft.ecg.leads import STANDARD_LEADS
 from ecgfounder_ft.ecg.preprocessing import Preprocessing
-from ecgfounder_ft.ecg.preprocessing_settings import BaselineMedian, Notch, Window
+from ecgfounder_ft.ecg.preprocessing_settings import Amplitudes, BaselineMedian, Notch, Plausible, SamplingRates, Window
 from ecgfounder_ft.ecg.recording import Recording, UnreadableRecordingError
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "preprocess.npz"
@@ -108,6 +109,53 @@ def test_a_dead_lead_is_counted_and_a_flat_recording_refused() -> None:
         Preprocessing()(recording(np.full((12, 5000), 0.1)))
 
 
+def scaled(factor: float, lead: int) -> np.ndarray:
+    signal = noise()
+    signal[lead] *= factor
+    return signal
+
+
+@pytest.mark.parametrize("factor", [1e3, 1e6, 1e30])
+def test_a_lead_of_an_impossible_gain_does_not_wipe_out_the_others(factor: float) -> None:
+    with pytest.raises(UnreadableRecordingError, match=r"implausible amplitude: lead V1 reaches .* expected 400 mV"):
+        Preprocessing()(recording(scaled(factor, 6)))
+
+
+def test_amplitudes_of_another_unit_are_refused_and_a_lead_of_nearly_nothing_is_dead() -> None:
+    with pytest.raises(UnreadableRecordingError, match=r"implausible amplitude: .* expected 0\.01 mV or more"):
+        Preprocessing()(recording(noise() / 1000))
+    assert Preprocessing()(recording(scaled(1e-6, 6))).repairs == ("dead lead",)
+    offset = noise() + 300.0  # what electrodes may have
+    assert Preprocessing()(recording(offset)).repairs == ()
+
+
+@pytest.mark.parametrize("rate", [1e-9, 0.25, 0.5, 1.0, 49.9, 500_000.0])
+def test_rates_that_no_ecg_has_are_refused_before_anything_is_resampled(rate: float) -> None:
+    wrong = replace(recording(noise()), sampling_rate=rate)
+    with pytest.raises(UnreadableRecordingError, match=r"implausible sampling rate: .* expected 50 to 10000 Hz"):
+        Preprocessing()(wrong)
+
+
+def test_too_long_a_recording_is_refused_before_it_is_filtered() -> None:
+    long = replace(recording(np.zeros((12, 200_000))), sampling_rate=50.0)
+    with pytest.raises(UnreadableRecordingError, match=r"too long: 4000 s, expected 3600 s at most"):
+        Preprocessing()(long)
+
+
+def test_ranges_can_be_set() -> None:
+    wide = Plausible(SamplingRates(1.0, 1e6), Amplitudes(1e-9, 1e9))
+    assert Preprocessing(plausible=wide)(recording(scaled(1e6, 6))).repairs == ()
+    assert Preprocessing.from_dict(Preprocessing(plausible=wide).to_dict()).plausible == wide
+
+
+def test_settings_of_before_there_were_ranges_get_them() -> None:
+    old = Preprocessing().to_dict()
+    del old["plausible"], old["window"]["max_seconds"]
+    assert Preprocessing.from_dict(old) == Preprocessing()
+    old["window"]["seconds"] = 7200.0
+    assert Preprocessing.from_dict(old).window.max_seconds == 7200
+
+
 def test_too_short_a_recording_is_refused_and_a_short_one_padded() -> None:
     with pytest.raises(UnreadableRecordingError, match=r"too short: 0\.50 s, expected 1\.0 s"):
         Preprocessing()(recording(noise(250)))
@@ -158,6 +206,11 @@ def test_settings_survive_the_checkpoint() -> None:
         ({"missing": "mean"}, "missing is 'mean', expected one of: zero, interpolate"),
         ({"scale": "minmax"}, "scale is 'minmax', expected one of: zscore, null"),
         ({"sampling_rate": 60.0}, r"notch\.frequency is 50\.0 Hz"),
+        (
+            {"plausible": Plausible(SamplingRates(500, 50))},
+            r"plausible\.sampling_rate is 500 to 50, expected",
+        ),
+        ({"window": Window(max_seconds=5.0)}, r"max_seconds is 5\.0, expected 10\.0 or more"),
         ({"window": Window(seconds=0.5)}, "expected 0 < min_seconds <= seconds"),
     ],
 )

@@ -61,6 +61,25 @@ def test_a_window_that_cannot_be_used_is_left_out_and_told(tmp_path: Path) -> No
     assert (found.reason, len(found.signals)) == ("flat recording", 0)
 
 
+@pytest.mark.parametrize("windows", inputs.WINDOWS)
+@pytest.mark.parametrize(
+    ("scale", "rate", "reason"),
+    [
+        (1, 1e-9, "implausible sampling rate"),
+        (1, 0.2, "implausible sampling rate"),
+        (1, 2e5, "implausible sampling rate"),
+        (1e6, RATE, "implausible amplitude"),
+        (1e-6, RATE, "implausible amplitude"),
+    ],
+)
+def test_what_no_ecg_can_be_is_skipped_in_any_format(
+    tmp_path: Path, windows: str, scale: float, rate: float, reason: str
+) -> None:
+    np.savez(tmp_path / "r.npz", signal=SIGNAL * scale, sampling_rate=rate, unit="mV", leads=STANDARD_LEADS)
+    found = prepare(tmp_path / "r.npz", Reading(PREPROCESSING, windows=windows))
+    assert (found.reason, len(found.signals)) == (reason, 0)
+
+
 def test_a_fault_of_the_program_does_not_end_the_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -1,5 +1,8 @@
 """Predictions on arrays and files by a model that was made here, without a run."""
 
+import os
+import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -65,6 +68,23 @@ def test_what_is_no_number_decides_nothing(
     assert found.empty
     assert skipped["reason"].tolist() == ["the model gives no number"] * 2
     assert skipped["detail"].tolist() == ["for AFLT"] * 2
+
+
+def test_names_and_files_of_every_kind_are_listed_and_end_nothing(
+    model: FinishedModel, simulated_folders: tuple[Path, Path], tmp_path: Path
+) -> None:
+    good = recordings_in(simulated_folders[0])[0]
+    odd = Path(os.fsdecode(bytes(tmp_path) + b"/caf\xe9.hea"))
+    odd.write_bytes(good.read_bytes())
+    os.mkfifo(tmp_path / "pipe.hea")
+    slow = tmp_path / "slow.hea"
+    shutil.copy(good, slow)
+    shutil.copy(good.with_suffix(".dat"), slow.with_suffix(".dat"))
+    slow.write_text(re.sub(r"(?m)^(\S+ 12) [\d.]+ ", r"\1 0.5 ", slow.read_text(), count=1))
+    found, skipped = predict_files(model, [odd, good, tmp_path / "pipe.hea", slow])
+    assert found["path"].tolist() == [str(good)]
+    assert skipped["reason"].tolist() == ["name is not UTF-8", "header cannot be read", "implausible sampling rate"]
+    skipped.to_csv(tmp_path / "skipped.csv")  # in UTF-8
 
 
 def test_a_saved_model_answers_the_same(model: FinishedModel, tmp_path: Path) -> None:

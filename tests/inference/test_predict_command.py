@@ -298,6 +298,25 @@ def test_a_path_that_leads_nowhere_or_to_no_recording_is_refused(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["empty", "file", "p.csv"]
 
 
+def test_what_is_written_into_a_folder_of_recordings_is_none(
+    model: FinishedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    signal = np.random.default_rng(0).normal(scale=0.3, size=(12, 2 * RATE))
+    for number in range(4):
+        write_recording(tmp_path, f"r{number}", signal, STANDARD_LEADS, RATE, storage="dat")
+    monkeypatch.chdir(tmp_path)
+    reading = Reading(model.card.preprocessing)
+    files = wanted(Path("p.csv"), embeddings=Path("e.npy"), progress=True)
+    stopped_after(2, model, tmp_path, reading, files, monkeypatch)
+    for _ in range(2):
+        summary = predict_into_file(model, [Path()], reading, replace(files, restart=True))
+        assert (summary.recordings, summary.answered) == (4, 4)
+    (tmp_path / "deeper").mkdir()
+    (tmp_path / "deeper" / "p.csv").write_text("path,NORM\na,1\n")
+    summary = predict_into_file(model, [Path()], reading, files)
+    assert dict(summary.skipped) == {"not a table of numbers": 1}
+
+
 def test_a_full_disk_is_told_and_the_same_command_goes_on(
     model: FinishedModel, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,6 +8,7 @@ import torch
 import yaml
 
 from ecgfounder_ft.config.compose import ConfigurationError, compose_config
+from ecgfounder_ft.ecg.preprocessing import Preprocessing
 from ecgfounder_ft.runs.folder import RunFolder
 from ecgfounder_ft.targets import UntrustedTargetError
 from ecgfounder_ft.training.resume import ResumeError, configuration_of, require_same_meaning, show_changes
@@ -163,3 +164,12 @@ def test_other_versions_are_shown_and_taken(caplog: pytest.LogCaptureFixture, tm
     assert "versions.torch was" in caplog.text
     with pytest.raises(ResumeError, match='task was "single_label" and is "multi_label"'):
         require_same_meaning(before, {"task": "multi_label"}, RunFolder(tmp_path))
+
+
+def test_a_run_of_before_there_was_a_setting_of_preprocessing_is_gone_on_with(tmp_path: Path) -> None:
+    now = {"preprocessing": Preprocessing().to_dict()}
+    before = {"preprocessing": {key: value for key, value in now["preprocessing"].items() if key != "plausible"}}
+    require_same_meaning(before, now, RunFolder(tmp_path))
+    other = {"preprocessing": Preprocessing(scale=None).to_dict()}
+    with pytest.raises(ResumeError, match=r"preprocessing\.scale was"):
+        require_same_meaning(before, other, RunFolder(tmp_path))

@@ -1,5 +1,6 @@
 """Any number of recordings into a file: what ``ecgfounder-ft predict`` does."""
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,10 +68,10 @@ def predict_into_file(model: Predictor, given: Iterable[Path], reading: Reading,
     with PredictionsFile(
         wanted.output, codes, settings, embeddings=wanted.embeddings, width=width, restart=wanted.restart
     ) as file:
-        total = sum(1 for _ in _recordings(given)) if wanted.progress else None
+        total = sum(1 for _ in _recordings(given, file.own_files)) if wanted.progress else None
         with _bar(wanted.progress) as bar:
             task = bar.add_task("Predicting", total=total)
-            remaining = file.remaining(_recordings(given))
+            remaining = file.remaining(_recordings(given, file.own_files))
             answers = predict(
                 model, remaining, reading, wanted.batch_size, wanted.workers, embeddings=wanted.embeddings is not None
             )
@@ -96,10 +97,14 @@ def _refuse_nothing(given: Sequence[Path]) -> None:
         raise PredictionError("no recordings are given")
 
 
-def _recordings(given: Iterable[Path]) -> Iterator[Path]:
+def _recordings(given: Iterable[Path], own: Sequence[Path]) -> Iterator[Path]:
+    """The recordings that are given, and those in folders, where what this command writes itself is none."""
+    names, files = {file.name for file in own}, {os.path.realpath(file) for file in own}
     for path in given:
         if path.is_dir():
-            yield from find_recordings(path)
+            for found in find_recordings(path):
+                if found.name not in names or os.path.realpath(found) not in files:
+                    yield found
         else:
             yield path
 

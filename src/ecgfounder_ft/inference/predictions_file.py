@@ -144,6 +144,12 @@ class PredictionsFile:
         else:
             write_json(file, self._settings)
 
+    @property
+    def own_files(self) -> tuple[Path, ...]:
+        """What is written, and may lie in a folder of recordings."""
+        others = () if self.embeddings is None else (self.embeddings,)
+        return (self.output, self._rows_file, self._vectors_file, *others)
+
     def __enter__(self) -> Self:
         return self
 

@@ -154,6 +154,33 @@ def test_an_array_of_another_shape_is_refused(tmp_path: Path, shape: tuple[int, 
         read_recording(tmp_path / "r.npy", stated=SignalDescription(RATE, "mV", LEADS))
 
 
+@pytest.mark.parametrize("suffix", [".csv", ".npy", ".npz", ".edf", ".h5", ".xml", ".json"])
+def test_a_pipe_does_not_hold_the_reading_up_and_a_huge_file_is_not_read(tmp_path: Path, suffix: str) -> None:
+    os.mkfifo(tmp_path / f"pipe{suffix}")
+    with pytest.raises(UnreadableRecordingError, match="file cannot be read: not a regular file"):
+        read_recording(tmp_path / f"pipe{suffix}")
+    with (tmp_path / f"huge{suffix}").open("wb") as stream:
+        stream.truncate(1 << 40)
+    with pytest.raises(UnreadableRecordingError, match="file is too large"):
+        read_recording(tmp_path / f"huge{suffix}")
+
+
+def test_what_unpacks_to_more_than_a_recording_is_refused_before_it_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    h5py = pytest.importorskip("h5py")
+    with h5py.File(tmp_path / "r.h5", "w") as file:
+        file.create_dataset("signal", shape=(12, 10**9), dtype="f8", chunks=True, compression="gzip")
+    assert (tmp_path / "r.h5").stat().st_size < 10_000
+    with pytest.raises(UnreadableRecordingError, match=r"too long: 12,000,000,000 samples in all leads"):
+        read_recording(tmp_path / "r.h5")
+    monkeypatch.setattr("ecgfounder_ft.ecg.formats.npy._MOST_UNPACKED", 10**6)
+    np.savez_compressed(tmp_path / "r.npz", signal=np.zeros((12, 20_000)), sampling_rate=500, unit="mV", leads=LEADS)
+    assert (tmp_path / "r.npz").stat().st_size < 10_000
+    with pytest.raises(UnreadableRecordingError, match=r"too long: .* bytes unpacked"):
+        read_recording(tmp_path / "r.npz")
+
+
 def test_one_lead_may_be_a_plain_row_of_numbers(tmp_path: Path) -> None:
     np.save(tmp_path / "r.npy", SIGNAL[0])
     found = read_recording(tmp_path / "r.npy", stated=SignalDescription(RATE, "mV", ("II",)))

@@ -20,6 +20,8 @@ DEFAULT_GAIN = 200.0
 """Digital units per physical unit, of a signal whose gain is absent or zero, as the format says."""
 
 _MOST_BYTES = 1 << 20
+_MOST_LETTERS = 4000
+"""Of a line: ten names as long as a file may have. Some expressions of the wfdb package take quadratic time."""
 _MOST_SIGNALS = 1000
 """Electrodes of a body-surface map, four times over."""
 
@@ -27,10 +29,18 @@ _COUNT = re.compile(r"[0-9]{1,15}")
 _WHOLE = re.compile(r"-?[0-9]{1,15}")
 _DECIMAL = r"[0-9.eE+-]{1,50}"
 _RATE = re.compile(rf"({_DECIMAL})(?:/{_DECIMAL}(?:\({_DECIMAL}\))?)?")
-_STORAGE = re.compile(
+_STORAGE_FIELDS = (
     r"(?P<format>[0-9]{1,4})(?:x(?P<per_frame>[0-9]{1,6}))?(?::(?P<skew>[0-9]{1,15}))?(?:\+(?P<offset>[0-9]{1,15}))?"
 )
-_GAIN = re.compile(rf"(?P<gain>-?{_DECIMAL})(?:\((?P<baseline>-?[0-9]{{1,15}})\))?(?:/(?P<units>\S+))?")
+_GAIN_FIELDS = rf"(?P<gain>-?{_DECIMAL})(?:\((?P<baseline>-?[0-9]{{1,15}})\))?(?:/(?P<units>\S+))?"
+_STORAGE = re.compile(_STORAGE_FIELDS)
+_GAIN = re.compile(_GAIN_FIELDS)
+_USUAL_LINE = re.compile(
+    rf"(?P<file>\S+)\s+{_STORAGE_FIELDS}\s+{_GAIN_FIELDS}\s+([0-9]{{1,15}})\s+(-?[0-9]{{1,15}})\s+(-?[0-9]{{1,15}})\s+"
+    r"(-?[0-9]{1,15})\s+([0-9]{1,15})\s+(?P<lead>\S.*)"
+)
+"""A signal line with all fields and a file name without blanks. No word can be part of two fields, so that it takes
+time in proportion to the line."""
 
 
 @dataclass(frozen=True)
@@ -101,6 +111,9 @@ def read_header(path: Path) -> Header:
         raise _no_header("found an empty file", path)
     if any("\0" in line for line in content):
         raise _no_header("found null bytes", path)
+    longest = max(map(len, content))
+    if longest > _MOST_LETTERS:
+        raise _no_header(f"found a line of {longest:,} letters, expected {_MOST_LETTERS:,} at most", path)
     name, n_leads, rate, samples = _record_line(content[0], path)
     if n_leads == 0:
         raise UnreadableRecordingError("no signals", "the header describes 0 leads", path)
@@ -187,6 +200,8 @@ _NUMBERS = (_COUNT, _WHOLE, _WHOLE, _WHOLE, _COUNT)
 
 def _with_all_fields(line: str) -> _SignalFields | None:
     """As the format says: a name stands behind all five numbers."""
+    if usual := _USUAL_LINE.fullmatch(line):
+        return usual["file"], usual, usual, list(usual.groups()[-6:-1]), usual["lead"]
     for file, fields, places in _ends_of_name(line):
         storage = _STORAGE.fullmatch(fields[0])
         gain = _GAIN.fullmatch(fields[1]) if len(fields) > 1 else None

@@ -149,17 +149,15 @@ def _require_as_described(header: Header, spec: SignalSpec, values: NDArray[np.i
     A value that is 0 in every signal of a header was not computed: tools that write headers by hand fill the columns
     so.
     """
-    told = {
-        "initial value": (spec.initial, int(values[0]) if len(values) else None),
-        "checksum": (spec.checksum, int(values.sum(dtype=np.int64))),
-    }
-    computed = {
-        "initial value": any(signal.initial for signal in header.signals),
-        "checksum": any(signal.checksum for signal in header.signals),
-    }
-    for what, (expected, found) in told.items():
-        if expected is None or found is None or not computed[what] or (expected - found) % (1 << 16) == 0:
-            continue
+    if spec.initial is not None and len(values) and any(signal.initial for signal in header.signals):
+        _require_equal("initial value", spec.initial, int(values[0]), header, spec)
+    if spec.checksum is not None and any(signal.checksum for signal in header.signals):
+        _require_equal("checksum", spec.checksum, int(values.sum(dtype=np.int64)), header, spec)
+
+
+def _require_equal(what: str, expected: int, found: int, header: Header, spec: SignalSpec) -> None:
+    """Compare as 16 bits, whether a header writes them with a sign or without."""
+    if (expected - found) % (1 << 16):
         raise UnreadableRecordingError(
             "samples are not those of the header",
             f"lead {spec.lead} of {spec.file}: {what} {_signed(found)}, by the header {expected}; the file is "
