@@ -30,6 +30,8 @@ from benchmarks import machine
 
 ROOT = Path(__file__).resolve().parents[1]
 TOLERANCE = 1e-4
+RUN = "run.pth"
+"""As a run leaves it."""
 HEAD_SPREAD = 40.0
 """By how much the last layer is widened; random weights alone answer one half to everything."""
 
@@ -43,15 +45,14 @@ def export_full_network(folder: Path, architecture: str) -> Path:
     from ecgfounder_ft.inference.export import exported_files, write_exported_model
     from ecgfounder_ft.inference.finished_model import load_model, save_model
 
-    file = make_model(architecture, folder)
-    model = load_model(file)
+    model = load_model(make_model(architecture, folder))
     codes = list(model.card.label_map.codes)
     with torch.no_grad():
         list(model.net.parts().values())[-1].weight *= HEAD_SPREAD  # type: ignore[operator]
     slopes = np.linspace(0.5, 2, len(codes)).tolist()
     calibration = Calibration("platt", model.card.task.name, codes, slopes=slopes, intercepts=[0.3] * len(codes))
     model = replace(model, card=replace(model.card, calibration=calibration.to_dict()))
-    save_model(model, file)
+    save_model(model, folder / RUN)
     target = folder / "model"
     write_exported_model(exported_files(model), "# benchmark\n", target)
     for path in sorted(target.iterdir()):
@@ -70,7 +71,7 @@ def answers(recordings: Path, architecture: str) -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         target = export_full_network(folder, architecture)
-        run = load_predictor(folder / f"{architecture}.pth", device="cpu")
+        run = load_predictor(folder / RUN, device="cpu")
         ways = {
             "torch, model.safetensors": load_predictor(target, backend="torch", device="cpu"),
             "torch, model.pth": load_predictor(target / "model.pth", device="cpu"),
