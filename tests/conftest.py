@@ -67,3 +67,16 @@ def finished_run(small_root: Path) -> Path:
             report = ("evaluation.report=true", "evaluation.resamples=50")
             train(folder, small_root, "trainer.max_epochs=1", *report)
     return folder
+
+
+@pytest.fixture(scope="session")
+def exported_run(small_root: Path, finished_run: Path) -> Path:
+    """The finished run as an exported model; read only."""
+    from ecgfounder_ft.runs.export import export_run
+    from ecgfounder_ft.runs.folder import RunFolder
+
+    folder = small_root / "exported-run"
+    with FileLock(small_root / "exported-run.lock"):
+        if not folder.exists():
+            export_run(RunFolder(finished_run), folder)
+    return folder

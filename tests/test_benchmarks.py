@@ -54,8 +54,28 @@ def test_intervals() -> None:
 
 
 @pytest.mark.slow
+def test_prediction_and_storage(tmp_path: Path) -> None:
+    few = ["--recordings", "6", "--few", "6", "--many", "12", "--rounds", "1"]
+    assert "| full | plain loop |" in run("-m", "benchmarks.predict", *few)
+    run("-m", "ecgfounder_ft", "simulate", str(tmp_path), "--recordings", "1")
+    found = run("-m", "benchmarks.storage", str(tmp_path))
+    assert "| leads in reverse order | 0.0e+00 | 0.0e+00 | 0 |" in found
+
+
+@pytest.mark.slow
 def test_growth_the_store_and_the_whole_table() -> None:
     assert "| evaluation, 1,000 resamples |" in run("-m", "benchmarks.growth", "--sizes", "40", "80")
     assert "| outputs of 1,024, training a head |" in run("-m", "benchmarks.checksums", "--recordings", "64")
     assert "store, 2 processes" in run("-m", "benchmarks.store", "build", "--recordings", "30", "--rounds", "1")
     assert "| inference, batch 32 |" in run("benchmarks/speed.py", "--short")
+
+
+@pytest.mark.slow
+def test_an_exported_model(simulated_folders: tuple[Path, Path]) -> None:
+    found = run(
+        "-m", "benchmarks.exported", "answers", "--architecture", "slim", "--recordings", str(simulated_folders[0])
+    )
+    assert "answered: 36, skipped: 0" in found
+    assert "| ONNX Runtime, model.onnx |" in found
+    found = run("-m", "benchmarks.exported", "speed", "--architecture", "slim", "--rounds", "1")
+    assert "| 32 | ONNX Runtime |" in found

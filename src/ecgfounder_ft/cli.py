@@ -199,7 +199,7 @@ def store(
 
 @app.command()
 def draw(
-    recording: Annotated[Path, typer.Argument(help="A WFDB header (.hea).")],
+    recording: Annotated[Path, typer.Argument(help="Of any format that says its rate, unit and leads.")],
     output: Annotated[Path | None, typer.Option(help="The picture; beside the current folder by default.")] = None,
 ) -> None:
     """Draw a recording on ECG paper, 25 mm/s and 10 mm/mV."""
@@ -207,10 +207,11 @@ def draw(
     def run() -> None:
         from ecgfounder_ft.ecg.formats import read_recording
         from ecgfounder_ft.ecg.paper import draw_recording
+        from ecgfounder_ft.inference.notice import NO_MEDICAL_DEVICE
 
         found = read_recording(recording)
         target = output or Path(f"{found.name}.png")
-        draw_recording(found, title=found.name).savefig(target, dpi=150)
+        draw_recording(found, title=f"{found.name}   ·   {NO_MEDICAL_DEVICE}").savefig(target, dpi=150)
         typer.echo(str(target))
 
     run_or_explain(run)
@@ -218,41 +219,137 @@ def draw(
 
 @app.command()
 def predict(
-    model: Annotated[Path, typer.Argument(help="A run's folder, its model.pth, or a checkpoint of it.")],
-    recordings: Annotated[list[Path], typer.Argument(help="Recordings, or folders of them.")],
-    output: Annotated[Path, typer.Option(help="The table of predictions.")] = Path("predictions.csv"),
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    bf16: Annotated[bool, typer.Option("--bf16", help="Compute in bfloat16: faster, less exact.")] = False,
-    workers: Annotated[
-        int | None, typer.Option(help="Processes that read and filter; default: one per core beside a GPU, else 0.")
+    model: Annotated[
+        str,
+        typer.Argument(
+            help="An exported model, a repository of one on the Hub (group/name), or a run's folder, its model.pth or "
+            "a checkpoint of it."
+        ),
+    ],
+    recordings: Annotated[list[Path], typer.Argument(help="Recordings of any format, or folders of them.")],
+    output: Annotated[Path, typer.Option(help="The table of predictions, .csv or .parquet.")] = Path("predictions.csv"),
+    plots: Annotated[Path | None, typer.Option(help="Folder for each recording on ECG paper with its result.")] = None,
+    embeddings: Annotated[
+        Path | None, typer.Option(help="A .npy file for what the last layer reads, one row per row of the table.")
     ] = None,
+    windows: Annotated[
+        str,
+        typer.Option(
+            help="Of recordings longer than the model's input. one: the window it was trained on; else all consecutive "
+            "windows, each with a row of its own (each), or their mean or max for each condition."
+        ),
+    ] = "one",
+    sampling_rate: Annotated[float | None, typer.Option(help="Hz, of files that do not say it.")] = None,
+    unit: Annotated[str | None, typer.Option(help="mV, uV, V or nV, of files that do not say it.")] = None,
+    leads: Annotated[str | None, typer.Option(help="I,II,V1: of files that do not say them.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    backend: Annotated[
+        str, typer.Option(help="auto, onnxruntime (processor; exported models) or torch; the answers are the same.")
+    ] = "auto",
+    revision: Annotated[
+        str | None, typer.Option(help="Branch, tag or commit of a repository on the Hub; default: main.")
+    ] = None,
+    bf16: Annotated[bool, typer.Option("--bf16", help="Compute in bfloat16: faster, less exact.")] = False,
+    batch_size: Annotated[int, typer.Option(min=1, help="Windows at a time.")] = 32,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=0, help="Processes that read and filter; default: one per core beside a GPU, else 0."),
+    ] = None,
+    restart: Annotated[
+        bool, typer.Option("--restart", help="Begin anew, where the same command would go on after a kill.")
+    ] = False,
     trust: TRUST = None,
 ) -> None:
     """Predict recordings as they are stored; leads, sampling rate and filters follow from the model.
 
-    Exit code 1: no recording has an answer; 2: it could not run.
+    Answers are written as they come. The same command goes on where it was killed. Exit code 1: no recording has an
+    answer; 2: it could not run. Research only: this is no medical device.
     """
 
     def run() -> bool:
-        from ecgfounder_ft.ecg.formats import recordings_in
-        from ecgfounder_ft.files import require_place_for, write_csv
-        from ecgfounder_ft.inference.finished_model import load_model
-        from ecgfounder_ft.inference.predict import predict_files
+        from ecgfounder_ft.ecg.description import SignalDescription
+        from ecgfounder_ft.inference.inputs import Reading
+        from ecgfounder_ft.inference.loading import load_predictor
+        from ecgfounder_ft.inference.predict_command import Wanted, predict_into_file
 
-        require_place_for(output)
         keep_freed_memory()
-        paths = [file for path in recordings for file in (recordings_in(path) if path.is_dir() else [path])]
-        loaded = load_model(model, device, bf16, trust or ())
-        readers = workers if workers is not None else (os.cpu_count() or 1) if loaded.device.type == "cuda" else 0
-        predictions, skipped = predict_files(loaded, paths, workers=readers, progress=True)
-        write_csv(output, predictions, float_format="%.6f")
-        for row in skipped.itertuples():
-            typer.echo(f"skipped {row.path}: {row.reason}: {row.detail}", err=True)
-        typer.echo(f"{len(predictions)} recordings in {output}, {len(skipped)} skipped")
-        return bool(len(predictions))
+        names = None if leads is None else tuple(leads.split(","))
+        stated = SignalDescription(sampling_rate, unit, names)
+        loaded = load_predictor(
+            model, device=device, backend=backend, bf16=bf16, trusted=trust or (), revision=revision
+        )
+        readers = workers if workers is not None else (os.cpu_count() or 1) if loaded.on_gpu else 0
+        reading = Reading(loaded.card.preprocessing, stated, windows)
+        wanted = Wanted(output, plots, embeddings, batch_size, readers, restart, progress=True)
+        found = predict_into_file(loaded, recordings, reading, wanted)
+        for reason, count in found.skipped.most_common():
+            typer.echo(f"skipped {count}: {reason}", err=True)
+        again = f" ({found.resumed} of them by an earlier start)" if found.resumed else ""
+        typer.echo(f"{found.answered} of {found.recordings} recordings answered{again}, {found.rows} rows in {output}")
+        typer.echo("Research only: no medical device, not for the diagnosis of patients.")
+        return bool(found.answered)
 
     if not run_or_explain(run):
         raise typer.Exit(ExitCode.NO_RESULT)
+
+
+@app.command()
+def export(
+    run_folder: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a finished run.")],
+    to: Annotated[Path, typer.Option(help="Folder of the exported model; absent or empty.")],
+    onnx: Annotated[bool, typer.Option(help="Also as ONNX, which prediction without torch needs.")] = True,
+    licence: Annotated[
+        str | None,
+        typer.Option(
+            "--license",
+            help="Of the model, by the Hub's identifier (cc-by-4.0, ...); default: mit where it started from the "
+            "published weights, else none is stated.",
+        ),
+    ] = None,
+    trust: TRUST = None,
+) -> None:
+    """Write the model of a run as safetensors, ONNX and config.json, with a model card. No medical device."""
+
+    def run() -> None:
+        from ecgfounder_ft.inference.notice import NO_MEDICAL_DEVICE
+        from ecgfounder_ft.runs.export import export_run
+        from ecgfounder_ft.runs.folder import RunFolder
+
+        exported, without = export_run(RunFolder(run_folder), to, onnx=onnx, licence=licence, trusted=trust or ())
+        for name, reason in without.items():
+            typer.echo(f"no {name}: {reason}", err=True)
+        for name in sorted(path.name for path in exported.folder.iterdir()):
+            typer.echo(f"{exported.folder / name}  {(exported.folder / name).stat().st_size:,} bytes")
+        typer.echo(f"{NO_MEDICAL_DEVICE[0].upper()}{NO_MEDICAL_DEVICE[1:]}.")
+
+    run_or_explain(run)
+
+
+@app.command()
+def push(
+    model: Annotated[Path, typer.Argument(help="The folder of an exported model.")],
+    repository: Annotated[str, typer.Argument(help="On the Hugging Face Hub: group/name; made if absent.")],
+    private: Annotated[
+        bool, typer.Option("--private/--public", help="Whether the repository is seen by its group alone.")
+    ] = True,
+    revision: Annotated[str | None, typer.Option(help="Branch, made if absent; default: main.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check the model and say what would be sent.")] = False,
+) -> None:
+    """Put an exported model on the Hugging Face Hub. Sign in first: hf auth login, or HF_TOKEN."""
+
+    def run() -> None:
+        from ecgfounder_ft.inference.hub import push as push_model
+
+        done = push_model(model, repository, private=private, revision=revision, dry_run=dry_run)
+        for name, size in done.files.items():
+            typer.echo(f"{name}  {size:,} bytes")
+        for name in done.left_out:
+            typer.echo(f"left out, no part of an exported model: {name}", err=True)
+        kind = "private" if done.private else "public"
+        where = f"{done.repository} ({kind}), revision {done.revision}"
+        typer.echo(f"would be sent to {where}; nothing was" if done.url is None else f"sent to {where}: {done.url}")
+
+    run_or_explain(run)
 
 
 @app.command()

@@ -7,6 +7,37 @@ from typing import TypeVar
 
 Result = TypeVar("Result")
 
+EXTRAS = {
+    "captum": "attribution",
+    "h5py": "hdf5",
+    "edfio": "edf",
+    "ecgdatakit": "devices",
+    "matplotlib": "plots",
+    "peft": "lora",
+    "pyarrow": "parquet",
+    "submitit": "slurm",
+    "wfdb": "wfdb",
+    **dict.fromkeys(
+        (
+            "hydra",
+            "jinja2",
+            "omegaconf",
+            "onnx",
+            "onnxscript",
+            "pandas",
+            "pytorch_lightning",
+            "safetensors",
+            "sklearn",
+            "tensorboard",
+            "torch",
+            "torchmetrics",
+            "yaml",
+        ),
+        "train",
+    ),
+}
+"""Module to the extra of this package that installs it."""
+
 
 class ExitCode(IntEnum):
     """What every command ends with, for scripts. Documented in ``docs/exit_codes.md``."""
@@ -37,6 +68,14 @@ def run_or_explain(run: Callable[[], Result], *, exit_on_error: bool = True) -> 
     """
     try:
         return run()
+    except ModuleNotFoundError as error:
+        extra = EXTRAS.get(str(error.name).partition(".")[0])
+        if extra is None:
+            raise
+        print(f"\nMissing package: this needs {error.name}: pip install 'ecgfounder-ft[{extra}]'", file=sys.stderr)
+        if exit_on_error:
+            sys.exit(2)
+        return None
     except ExplainedError as error:
         print(f"\n{type(error).__name__.removesuffix('Error')}: {error}", file=sys.stderr)
         if exit_on_error:

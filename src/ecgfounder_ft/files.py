@@ -89,7 +89,7 @@ def write_text(path: Path, text: str) -> None:
 
 def write_json(path: Path, content: Any) -> None:
     """Write JSON, whole or not at all, with null in place of NaN, which JSON does not have."""
-    write_text(path, json.dumps(_without_nan(content), indent=2, ensure_ascii=False) + "\n")
+    write_text(path, json.dumps(without_nan(content), indent=2, ensure_ascii=False) + "\n")
 
 
 def write_csv(path: Path, table: pd.DataFrame, **options: Any) -> None:
@@ -104,11 +104,12 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def _without_nan(content: Any) -> Any:
+def without_nan(content: Any) -> Any:
+    """Nested containers with None in place of NaN and infinity, and text for keys: what JSON can hold."""
     if isinstance(content, Mapping):
-        return {str(key): _without_nan(value) for key, value in content.items()}
+        return {str(key): without_nan(value) for key, value in content.items()}
     if isinstance(content, list | tuple):
-        return [_without_nan(value) for value in content]
+        return [without_nan(value) for value in content]
     if isinstance(content, float) and not math.isfinite(content):
         return None
     return content

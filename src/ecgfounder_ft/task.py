@@ -46,6 +46,10 @@ class Task(ABC):
         """Logits (n, k) to probabilities (n, k)."""
 
     @abstractmethod
+    def probabilities_of_array(self, logits: NDArray[np.floating]) -> NDArray[np.float64]:
+        """As :meth:`probabilities`, of an array and without torch."""
+
+    @abstractmethod
     def decisions(
         self, probabilities: NDArray[np.floating], thresholds: NDArray[np.floating] | None = None
     ) -> NDArray[np.bool_]:
@@ -87,6 +91,12 @@ class SingleLabel(Task):
         """Softmax."""
         return logits.softmax(dim=1)
 
+    def probabilities_of_array(self, logits: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Softmax."""
+        from scipy.special import softmax
+
+        return softmax(logits.astype("float64"), axis=1)
+
     def decisions(
         self, probabilities: NDArray[np.floating], thresholds: NDArray[np.floating] | None = None
     ) -> NDArray[np.bool_]:
@@ -121,6 +131,12 @@ class MultiLabel(Task):
     def probabilities(self, logits: Tensor) -> Tensor:
         """Sigmoid."""
         return logits.sigmoid()
+
+    def probabilities_of_array(self, logits: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Sigmoid."""
+        from scipy.special import expit
+
+        return expit(logits.astype("float64"))
 
     def decisions(
         self, probabilities: NDArray[np.floating], thresholds: NDArray[np.floating] | None = None

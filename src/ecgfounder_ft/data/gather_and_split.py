@@ -198,7 +198,9 @@ def gather_recordings(
         table, sides = _choose_of_selection(table, label_map, source, seed, counts), None
     counts["chosen"] = len(table)
     workers = source.workers or _cores()
-    signals = build_store(table, preprocessing, Path(source.store), workers, executor=executor, jobs=jobs)
+    signals = build_store(
+        table, preprocessing, Path(source.store), workers, executor=executor, jobs=jobs, stated=source.stated
+    )
     table = table.loc[signals.rows.index].reset_index(drop=True)
     if sides is not None:
         sides = sides.loc[signals.rows.index].reset_index(drop=True)

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 STANDARD_LEADS: tuple[str, ...] = ("I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6")
 """The order in which ECGFounder's 12-lead model expects its input."""
 
+_PREFIXES = ("mdc_ecg_lead_", "ecg lead ", "ecg ", "ekg ", "lead ")
 _CANONICAL = {lead.casefold(): lead for lead in STANDARD_LEADS}
 
 
@@ -19,6 +20,19 @@ def canonical_lead(name: str) -> str:
     ('aVR', 'V1', 'vx')
     """
     return _CANONICAL.get(name.strip().casefold(), name.strip())
+
+
+def lead_of_label(label: str) -> str:
+    """The lead that a channel's label means, without what devices put before its name.
+
+    >>> lead_of_label("ECG aVr"), lead_of_label("MDC_ECG_LEAD_V1"), lead_of_label("Lead II"), lead_of_label("Resp")
+    ('aVR', 'V1', 'II', 'Resp')
+    """
+    text = label.strip()
+    for prefix in _PREFIXES:
+        if text.casefold().startswith(prefix) and text[len(prefix) :].strip().casefold() in _CANONICAL:
+            return canonical_lead(text[len(prefix) :])
+    return canonical_lead(text)
 
 
 def lead_indices(available: Sequence[str], wanted: Sequence[str]) -> list[int]:

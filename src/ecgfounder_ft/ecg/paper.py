@@ -9,6 +9,7 @@ and the 3 x 4 layout with a rhythm strip follow the recommendations of Kligfield
 import math
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -124,14 +125,13 @@ def draw_recording(
                 _draw_overlay(axes, weights, recording.sampling_rate, x, *band)
             xs = x + trace.time * PAPER_SPEED
             axes.plot(xs, baseline + trace.height, color=_INK, linewidth=0.7, solid_joinstyle="round", zorder=4)
-            axes.text(
-                x + 1.5, baseline + trace.up - 4, trace.label, fontsize=9, fontweight="bold", color=_INK, zorder=5
-            )
+            label: dict[str, Any] = {"fontsize": 9, "fontweight": "bold", "color": _INK, "parse_math": False}
+            axes.text(x + 1.5, baseline + trace.up - 4, trace.label, zorder=5, **label)
             if trace.place.offset:
                 axes.plot([x, x], [baseline - 3, baseline + 3], color=_INK, linewidth=0.6, zorder=4)
     _draw_grid(axes, width, _BOTTOM, paper_top, paper_top - depths[0])
     cut = any(trace.cut for row in rows for trace in row)
-    axes.text(3, height - 5, text, fontsize=10, color=_INK, va="top")
+    axes.text(3, height - 5, text, fontsize=10, color=_INK, va="top", parse_math=False)
     axes.text(3, 3.5, _footnote(recording, start, cut, overlay is not None), fontsize=8, color=_INK)
     return figure
 

@@ -67,7 +67,12 @@ class Preprocessing(PreprocessingSettings):
             signal = (signal - signal.mean()) / (signal.std() + ZSCORE_EPSILON)
         return PreprocessedRecording(signal.astype(np.float32), tuple(repairs))
 
-    def _require_plausible_time(self, recording: Recording) -> None:
+    def require_plausible_rate(self, recording: Recording) -> None:
+        """Refuse a rate that no ECG has.
+
+        Raises:
+            UnreadableRecordingError: if it is beyond ``plausible.sampling_rate``.
+        """
         rates = self.plausible.sampling_rate
         if not rates.lowest <= recording.sampling_rate <= rates.highest:
             raise UnreadableRecordingError(
@@ -76,6 +81,9 @@ class Preprocessing(PreprocessingSettings):
                 "(preprocessing.plausible.sampling_rate)",
                 recording.path,
             )
+
+    def _require_plausible_time(self, recording: Recording) -> None:
+        self.require_plausible_rate(recording)
         if recording.duration < self.window.min_seconds:
             raise UnreadableRecordingError(
                 "too short",

@@ -29,6 +29,10 @@ class UnreadableRecordingError(ExplainedError):
         return type(self), (self.reason, self.detail, self.path)  # so that it crosses process borders
 
 
+class MissingReaderError(UnreadableRecordingError):
+    """A recording whose format needs a package that is not installed: nothing is wrong with the file."""
+
+
 def displayable(text: str) -> str:
     """Text that may hold the name of a file, as every table, log and page can hold it.
 
@@ -46,7 +50,7 @@ class Recording:
     """Simultaneously sampled leads of one patient."""
 
     name: str
-    """Record name, the header's file name without ``.hea``."""
+    """Record name: the file's name without its suffix."""
     leads: tuple[str, ...]
     """Lead names in the order of the signal's rows, standard leads in their standard spelling."""
     signal: NDArray[np.floating]
@@ -56,9 +60,11 @@ class Recording:
     metadata: Mapping[str, str] = field(default_factory=dict)
     """The header's comment fields by lower-case name: ``age``, ``sex``, ``dx``, ``<subject_id>``."""
     path: Path | None = None
-    """The header it was read from."""
+    """The file by which it is known: for WFDB its header."""
     repairs: tuple[str, ...] = ()
     """What had to be mended to read it, each a fixed phrase to count by."""
+    format: str = ""
+    """The format that it was stored in, as its reader names it; empty for one that was never stored."""
 
     def __post_init__(self) -> None:
         if self.signal.ndim != 2 or self.signal.shape[0] != len(self.leads):

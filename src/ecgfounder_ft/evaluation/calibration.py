@@ -22,6 +22,8 @@ without it, the condition (``platt``, multi-label) or everything (otherwise) is 
 the recordings of the fit itself nearly every calibration looks better; held-out ones charge it for the noise it fits.
 
 Thresholds are chosen on, and applied to, calibrated probabilities.
+
+What fits imports its libraries itself, so that a calibration is applied without them.
 """
 
 from collections.abc import Callable, Sequence
@@ -30,10 +32,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import minimize, minimize_scalar
 from scipy.special import expit, softmax
 
-from ecgfounder_ft.evaluation.metrics import expected_calibration_error
 from ecgfounder_ft.evaluation.probabilities import EPSILON, log_losses, log_odds, off_the_ends
 from ecgfounder_ft.evaluation.settings import CALIBRATIONS
 from ecgfounder_ft.labels import PRESENT, UNKNOWN
@@ -228,6 +228,8 @@ def _identity(
 def _fit_temperature(
     labels: NDArray[np.integer], given: NDArray[np.float64], known: NDArray[np.bool_], codes: list[str], task: Task
 ) -> Calibration:
+    from scipy.optimize import minimize_scalar
+
     present = labels == PRESENT
     if not (known & present).any() or not (known & ~present).any():
         return Calibration(
@@ -293,6 +295,8 @@ def _shrunken_logistic(score: NDArray[np.float64], present: NDArray[np.bool_]) -
         score: (n,) log-odds.
         present: (n,)
     """
+    from scipy.optimize import minimize
+
     centre = float(score.mean())
 
     def loss(values: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
@@ -319,6 +323,8 @@ def _tempered(probabilities: NDArray[np.float64], temperature: float, task: Task
 def _errors(
     labels: NDArray[np.integer], probabilities: NDArray[np.float64], known: NDArray[np.bool_], codes: Sequence[str]
 ) -> dict[str, float | None]:
+    from ecgfounder_ft.evaluation.metrics import expected_calibration_error
+
     errors: dict[str, float | None] = {}
     for column, code in enumerate(codes):
         rows = known[:, column]

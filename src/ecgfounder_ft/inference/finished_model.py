@@ -5,17 +5,18 @@ Evaluation, prediction, export and Python users all come here.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ecgfounder_ft.errors import ExplainedError
-from ecgfounder_ft.evaluation.calibration import Calibration
+from ecgfounder_ft.inference.exported_model import CONFIG, SAFETENSORS, ExportedModel, ExportedModelError
+from ecgfounder_ft.inference.predictor import DeviceError, ModelFileError, Outputs, Predictor, checked_card
 from ecgfounder_ft.model.bfloat16 import require_bfloat16
 from ecgfounder_ft.model.card import CARD_KEY, ModelCard
 from ecgfounder_ft.model.checkpoint_file import first_line, read_checkpoint, write_checkpoint
@@ -26,16 +27,8 @@ WEIGHTS_FILE = "model.pth"
 """What is looked for where a folder is given: a run's, or an evaluation's."""
 
 
-class ModelFileError(ExplainedError):
-    """A model file that is absent or carries no record of what it is."""
-
-
-class DeviceError(ExplainedError):
-    """A device that is not there."""
-
-
 @dataclass(frozen=True)
-class FinishedModel:
+class FinishedModel(Predictor):
     """A network and the record of what goes in and what comes out."""
 
     net: Network
@@ -48,28 +41,38 @@ class FinishedModel:
         """Where the network is."""
         return next(self.net.parameters()).device
 
+    @property
+    def on_gpu(self) -> bool:
+        """Whether the network is on one."""
+        return self.device.type == "cuda"
+
+    @property
+    def backend(self) -> str:
+        """PyTorch."""
+        return "torch"
+
+    @property
+    def digest(self) -> str:
+        """Of the weights and the record."""
+        digest = hashlib.sha256(json.dumps(self.card.to_dict(), sort_keys=True, default=str).encode())
+        for name, value in sorted(self.net.state_dict().items()):
+            digest.update(name.encode())
+            digest.update(np.ascontiguousarray(value.detach().cpu().float().numpy()).data)
+        return digest.hexdigest()
+
     @torch.inference_mode()
-    def uncalibrated(self, signals: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Preprocessed signals (n, leads, samples) to probabilities (n, conditions) as the network gives them.
+    def outputs(self, signals: NDArray[np.float32]) -> Outputs:
+        """Preprocessed signals (n, leads, samples) to what the network gives.
 
         NaN where the network overflows: infinity is no logit, though a probability of 1 could be made of it.
         """
+        *_, head = self.net.parts().values()
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.bf16):
-            logits = self.net(torch.from_numpy(signals).to(self.device)).float()
+            features = self.net.features(torch.from_numpy(signals).to(self.device))
+            logits = head(features).float()
         logits = torch.where(logits.isfinite(), logits, torch.nan)
-        return self.card.task.probabilities(logits).double().cpu().numpy()
-
-    def probabilities(self, signals: NDArray[np.float32]) -> NDArray[np.float64]:
-        """As :meth:`uncalibrated`, then calibrated as the card says."""
-        raw = self.uncalibrated(signals)
-        return raw if self.card.calibration is None else Calibration.from_dict(self.card.calibration).apply(raw)
-
-    def decisions(self, probabilities: NDArray[np.float64]) -> NDArray[np.bool_]:
-        """Calibrated probabilities (n, conditions) to decisions (n, conditions), by the card's thresholds."""
-        given = self.card.thresholds
-        codes = self.card.label_map.codes
-        thresholds = None if given is None else np.array([given[code] for code in codes])
-        return self.card.task.decisions(probabilities, thresholds)
+        uncalibrated = self.card.task.probabilities(logits).double().cpu().numpy()
+        return Outputs(uncalibrated, features.float().cpu().numpy())
 
 
 def load_model(path: Path, device: str = "cpu", bf16: bool = False, trusted: Collection[str] = ()) -> FinishedModel:
@@ -89,13 +92,7 @@ def load_model(path: Path, device: str = "cpu", bf16: bool = False, trusted: Col
         DeviceError: if the device is unknown or absent.
         PrecisionError: if it has no instructions for bfloat16.
     """
-    if device not in ("cpu", "cuda", "auto"):
-        raise DeviceError(f"device is {device!r}, expected cpu, cuda or auto")
-    if device == "cuda" and not torch.cuda.is_available():
-        raise DeviceError("device is cuda, but torch finds no CUDA device here; use cpu or auto")
-    chosen = "cuda" if device != "cpu" and torch.cuda.is_available() else "cpu"
-    if bf16:
-        require_bfloat16(chosen, "--bf16")
+    place = _place(device, bf16)
     file = path / WEIGHTS_FILE if path.is_dir() else path
     if path.is_dir() and not file.resolve().is_relative_to(path.resolve()):
         raise ModelFileError(f"{file}: leads out of the folder, to {file.resolve()}; name that file if you trust it")
@@ -106,11 +103,59 @@ def load_model(path: Path, device: str = "cpu", bf16: bool = False, trusted: Col
         raise ModelFileError(
             f"{file}: carries no record of its label map and preprocessing; was it written by a training?"
         )
-    card = _card_in(content[CARD_KEY], file)
+    try:
+        card = checked_card(content[CARD_KEY])
+    except (ValueError, RecursionError) as error:
+        raise ModelFileError(
+            f"{file}: its record of label map and preprocessing is not one of this version ({first_line(error)}). "
+            "Was it edited, or written by another version?"
+        ) from error
     state = state_dict_in(content, file)
     net = card.build_network(trusted, where=str(file), most_parameters=file.stat().st_size)
     load_all(net, state, file)
-    return FinishedModel(net.eval().to(chosen), card, bf16)
+    return FinishedModel(net.eval().to(place), card, bf16)
+
+
+def load_safetensors(
+    exported: ExportedModel, device: str = "cpu", bf16: bool = False, trusted: Collection[str] = ()
+) -> FinishedModel:
+    """An exported model in PyTorch, from its ``model.safetensors``.
+
+    Args:
+        exported: the folder.
+        device: ``cpu``, ``cuda``, or ``auto``: CUDA where there is one.
+        bf16: compute in bfloat16.
+        trusted: dotted names of networks beside this package's own that the folder may be of.
+
+    Raises:
+        ExportedModelError: if the file is damaged, or is not of the network that ``config.json`` describes.
+        UntrustedTargetError: if that is a network which is neither ours nor trusted.
+        DeviceError: if the device is unknown or absent.
+        PrecisionError: if it has no instructions for bfloat16.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load
+
+    place = _place(device, bf16)
+    file = exported.folder / SAFETENSORS
+    content = exported.read(SAFETENSORS)
+    net = exported.card.build_network(trusted, where=str(exported.folder / CONFIG), most_parameters=len(content))
+    try:
+        net.load_state_dict(load(content))
+    except (SafetensorError, RuntimeError) as error:
+        raise ExportedModelError(f"{file}: not the weights of the network in {CONFIG} ({error})") from error
+    return FinishedModel(net.eval().to(place), exported.card, bf16)
+
+
+def _place(device: str, bf16: bool) -> str:
+    if device not in ("cpu", "cuda", "auto"):
+        raise DeviceError(f"device is {device!r}, expected cpu, cuda or auto")
+    if device == "cuda" and not torch.cuda.is_available():
+        raise DeviceError("device is cuda, but torch finds no CUDA device here; use cpu or auto")
+    place = "cuda" if device != "cpu" and torch.cuda.is_available() else "cpu"
+    if bf16:
+        require_bfloat16(place, "--bf16")
+    return place
 
 
 def save_model(model: FinishedModel, path: Path) -> None:
@@ -121,22 +166,3 @@ def save_model(model: FinishedModel, path: Path) -> None:
     """
     state = {key: value.detach().cpu() for key, value in model.net.state_dict().items()}
     write_checkpoint({"state_dict": state, CARD_KEY: model.card.to_dict()}, path)
-
-
-def _card_in(content: Any, file: Path) -> ModelCard:
-    """The record in a file, whole and in itself consistent."""
-    try:
-        card = ModelCard.from_dict(content)
-        codes = list(card.label_map.codes)
-        if card.calibration is not None:
-            calibrated = Calibration.from_dict(card.calibration)
-            if calibrated.codes != codes or calibrated.task != card.task.name:
-                raise ValueError(f"calibration is of the {calibrated.task} conditions {', '.join(calibrated.codes)}")
-        if card.thresholds is not None and sorted(card.thresholds) != sorted(codes):
-            raise ValueError(f"thresholds are of the conditions {', '.join(card.thresholds)}")
-    except (ValueError, RecursionError) as error:
-        raise ModelFileError(
-            f"{file}: its record of label map and preprocessing is not one of this version ({first_line(error)}). "
-            "Was it edited, or written by another version?"
-        ) from error
-    return card

@@ -1,50 +1,145 @@
 """Predictions of a finished model on recordings as stored, through the preprocessing that it was trained with."""
 
-from collections.abc import Sequence
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 from rich.progress import track
-from torch.utils.data import DataLoader, Dataset
 
-from ecgfounder_ft.ecg.formats import read_recording
-from ecgfounder_ft.ecg.preprocessing import Preprocessing
-from ecgfounder_ft.ecg.recording import UnreadableRecordingError, displayable
-from ecgfounder_ft.inference.finished_model import FinishedModel
+from ecgfounder_ft.ecg.recording import Recording, displayable
+from ecgfounder_ft.inference.inputs import Input, Reading, prepare_all
+from ecgfounder_ft.inference.predictor import Predictor
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 NO_NUMBER = "the model gives no number"
 """Why a recording is skipped whose probabilities are not finite."""
 
 
-class _Inputs(Dataset["NDArray[np.float32] | tuple[str, str]"]):
-    """Recordings read and preprocessed one by one; of one that cannot be used, reason and detail."""
+@dataclass(frozen=True)
+class Prediction:
+    """What a model says of one recording, or of one window of it."""
 
-    def __init__(self, paths: Sequence[Path], preprocessing: Preprocessing) -> None:
-        self.paths = paths
-        self.preprocessing = preprocessing
+    input: Input
+    """Without its signals."""
+    start: float | None = None
+    """s from the recording's start to the window's; None where windows were combined or there is none."""
+    windows: int = 0
+    """How many the answer rests on; 0 where there is no answer."""
+    uncalibrated: NDArray[np.float64] | None = None
+    """(conditions,) probabilities as the network gives them."""
+    probabilities: NDArray[np.float64] | None = None
+    """(conditions,) calibrated, or the same where the model has no calibration."""
+    decisions: NDArray[np.bool_] | None = None
+    """(conditions,)."""
+    embedding: NDArray[np.float32] | None = None
+    """(width,) what the network's last layer reads, the mean over combined windows; None unless asked for."""
 
-    def __len__(self) -> int:
-        return len(self.paths)
 
-    def __getitem__(self, row: int) -> NDArray[np.float32] | tuple[str, str]:
-        try:
-            return self.preprocessing(read_recording(self.paths[row], leads=self.preprocessing.leads)).signal
-        except UnreadableRecordingError as error:
-            return error.reason, error.detail
+def predict(
+    model: Predictor,
+    recordings: Iterable[Path | Recording],
+    reading: Reading,
+    batch_size: int = 32,
+    workers: int = 0,
+    embeddings: bool = False,
+) -> Iterator[list[Prediction]]:
+    """Predict recordings, one list for each of them, in their order; memory does not grow with their number.
+
+    A list has one prediction, or one for each window where ``reading.windows`` is ``each``.
+
+    Args:
+        model: from :func:`~ecgfounder_ft.inference.loading.load_predictor`.
+        recordings: read already, or paths of them, of any format that is read (``ecg/formats``).
+        reading: how they are read and cut.
+        batch_size: windows at a time.
+        workers: processes that read and preprocess ahead of the network; 0: this one does it in between.
+        embeddings: also give what the last layer reads.
+    """
+    waiting: list[Input] = []
+    windows = 0
+    for found in prepare_all(recordings, reading, workers):
+        waiting.append(found)
+        windows += len(found.signals)
+        if windows >= batch_size or len(waiting) >= 4 * batch_size:  # a stretch of skipped ones is told as well
+            yield from _answers(model, waiting, reading.windows, batch_size, embeddings)
+            waiting, windows = [], 0
+    yield from _answers(model, waiting, reading.windows, batch_size, embeddings)
+
+
+def _answers(
+    model: Predictor, inputs: Sequence[Input], rule: str, batch_size: int, embeddings: bool
+) -> Iterator[list[Prediction]]:
+    usable = [found.signals for found in inputs if len(found.signals)]
+    if usable:
+        signals = np.concatenate(usable)
+        parts = [signals[start : start + batch_size] for start in range(0, len(signals), batch_size)]
+        outputs = [model.outputs(part) for part in parts]
+        raw = np.concatenate([output.uncalibrated for output in outputs])
+        calibrated = model.calibrated(raw)
+        vectors = np.concatenate([output.embedding for output in outputs]) if embeddings else None
+    at = 0
+    for found in inputs:
+        place = slice(at, at + len(found.signals))
+        at = place.stop
+        if not len(found.signals):
+            yield [Prediction(found)]
+            continue
+        yield _of_recording(
+            model, found, rule, raw[place], calibrated[place], None if vectors is None else vectors[place]
+        )
+
+
+def _of_recording(
+    model: Predictor,
+    found: Input,
+    rule: str,
+    raw: NDArray[np.float64],
+    calibrated: NDArray[np.float64],
+    vectors: NDArray[np.float32] | None,
+) -> list[Prediction]:
+    """The windows of one recording, combined by the rule."""
+    starts: Sequence[float | None] = found.starts
+    windows = 1
+    if rule in ("mean", "max"):
+        combine = np.mean if rule == "mean" else np.max
+        windows = len(raw)
+        raw, calibrated = combine(raw, axis=0)[None], combine(calibrated, axis=0)[None]
+        vectors = None if vectors is None else vectors.mean(axis=0)[None]
+        starts = [found.starts[0] if windows == 1 else None]
+    decisions = model.decisions(calibrated)
+    light = replace(found, signals=found.signals[:0])
+    embeddings: Sequence[NDArray[np.float32] | None] = [None] * len(raw) if vectors is None else list(vectors)
+    return [
+        Prediction(light, start, windows, *answer)
+        if np.isfinite(answer[1]).all()
+        else Prediction(_without_number(light, model.card.label_map.codes, answer[1]), start)
+        for start, *answer in zip(starts, raw, calibrated, decisions, embeddings, strict=True)
+    ]
+
+
+def _without_number(found: Input, codes: Sequence[str], values: NDArray[np.float64]) -> Input:
+    """A recording for which the network overflows: what is no number decides nothing."""
+    odd = [code for code, value in zip(codes, values, strict=True) if not np.isfinite(value)]
+    return replace(found, reason=NO_NUMBER, detail=f"for {', '.join(odd[:8])}")
 
 
 def predict_files(
-    model: FinishedModel, paths: Sequence[Path], batch_size: int = 32, workers: int = 0, progress: bool = False
+    model: Predictor, paths: Sequence[Path], batch_size: int = 32, workers: int = 0, progress: bool = False
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Predict recordings.
+    """Predict some recordings into tables in memory, the model's own window of each.
 
     Args:
-        model: from :func:`~ecgfounder_ft.inference.finished_model.load_model`.
+        model: from :func:`~ecgfounder_ft.inference.loading.load_predictor`.
         paths: of recordings, of any format that is read (``ecg/formats``).
         batch_size: recordings at a time.
-        workers: processes that read and preprocess ahead of the network; 0: this one does it in between.
+        workers: as for :func:`predict`.
         progress: show a progress bar.
 
     Returns:
@@ -53,35 +148,18 @@ def predict_files(
         be used: path, reason, detail. A recording for which the network overflows is one of these: what is no number
         decides nothing.
     """
+    import pandas as pd
+
     codes = model.card.label_map.codes
     rows, skipped = [], []
-    batches = DataLoader(
-        _Inputs(paths, model.card.preprocessing),
-        batch_size=batch_size,
-        num_workers=workers,
-        collate_fn=list,
-        multiprocessing_context="spawn" if workers else None,
-    )
-    for number, batch in enumerate(track(batches, "Predicting", disable=not progress)):
-        signals, read = [], []
-        for path, found in zip(paths[number * batch_size :], batch, strict=False):
-            if isinstance(found, tuple):
-                skipped.append({"path": displayable(str(path)), "reason": found[0], "detail": found[1]})
-            else:
-                signals.append(found)
-                read.append(path)
-        if not signals:
+    answers = predict(model, paths, Reading(model.card.preprocessing), batch_size, workers)
+    for (one,) in track(answers, "Predicting", total=len(paths), disable=not progress):
+        path = displayable(str(one.input.path))
+        if one.probabilities is None or one.decisions is None:
+            skipped.append({"path": path, "reason": one.input.reason, "detail": one.input.detail})
             continue
-        probabilities = model.probabilities(np.stack(signals))
-        decisions = model.decisions(probabilities)
-        for path, found, decided in zip(read, probabilities, decisions, strict=True):
-            if not np.isfinite(found).all():
-                odd = [code for code, value in zip(codes, found, strict=True) if not np.isfinite(value)]
-                skipped.append({"path": str(path), "reason": NO_NUMBER, "detail": f"for {', '.join(odd[:8])}"})
-                continue
-            row: dict[str, object] = {"path": str(path)}
-            row |= {f"probability_{code}": float(value) for code, value in zip(codes, found, strict=True)}
-            row |= {f"decision_{code}": int(choice) for code, choice in zip(codes, decided, strict=True)}
-            rows.append(row)
-    columns = ["path", *(f"{what}_{code}" for what in ("probability", "decision") for code in codes)]
-    return pd.DataFrame(rows, columns=columns), pd.DataFrame(skipped, columns=["path", "reason", "detail"])
+        row: dict[str, object] = {"path": path}
+        row |= {f"probability_{code}": float(value) for code, value in zip(codes, one.probabilities, strict=True)}
+        row |= {f"decision_{code}": int(choice) for code, choice in zip(codes, one.decisions, strict=True)}
+        rows.append(row)
+    return pd.DataFrame(rows), pd.DataFrame(skipped, columns=["path", "reason", "detail"])

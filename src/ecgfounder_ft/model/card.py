@@ -1,24 +1,26 @@
-"""What a checkpoint, an exported model and a run folder all carry about a model, as one record of plain containers."""
+"""What a checkpoint, an exported model and a run folder all carry about a model, as one record of plain containers.
+
+Reading a record imports no torch: only building its network does, and Hydra only one that is not this package's own.
+"""
+
+from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
-
-import torch
-from hydra.errors import HydraException
-from hydra.utils import instantiate
-from omegaconf.errors import OmegaConfBaseException
-from torch import nn
+from typing import TYPE_CHECKING, Any
 
 from ecgfounder_ft.ecg.preprocessing import Preprocessing
 from ecgfounder_ft.labels import LabelMap
-from ecgfounder_ft.model.ecgfounder.architecture import NET1D
-from ecgfounder_ft.model.ecgfounder.net1d import Net1D
-from ecgfounder_ft.model.network import Network, NetworkError, require_logits
-from ecgfounder_ft.model.plain import PlainNetwork
+from ecgfounder_ft.model.ecgfounder import NET1D
+from ecgfounder_ft.model.errors import NetworkError
 from ecgfounder_ft.records import check_record
 from ecgfounder_ft.targets import UntrustedTargetError, leaves_of, refuse_untrusted, targets_in
 from ecgfounder_ft.task import Task, task_named
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from ecgfounder_ft.model.network import Network
 
 CARD_KEY = "ecgfounder_ft"
 """Where the record stands in a checkpoint."""
@@ -104,7 +106,7 @@ class ModelCard:
             NetworkError: if the network is implausibly large, cannot be built, or does not give one logit for each
                 condition.
         """
-        self._refuse_implausible_shapes(where)
+        self.refuse_implausible_shapes(where)
         if "_target_" not in self.architecture:
             raise NetworkError(f"{where}: architecture has no _target_, the dotted name of the network's class")
         refuse_untrusted(self.architecture, own={NET1D}, trusted=trusted, where=where)
@@ -120,7 +122,7 @@ class ModelCard:
         return {**asdict(self), "task": self.task.name}
 
     @classmethod
-    def from_dict(cls, content: Mapping[str, Any]) -> "ModelCard":
+    def from_dict(cls, content: Mapping[str, Any]) -> ModelCard:
         """Inverse of :meth:`to_dict`.
 
         Raises:
@@ -138,6 +140,36 @@ class ModelCard:
         )
 
     def _build(self, where: str) -> Network:
+        from ecgfounder_ft.model.network import Network, require_logits
+        from ecgfounder_ft.model.plain import PlainNetwork
+
+        if (
+            self.architecture["_target_"] == NET1D
+        ):  # shapes follow from arguments, and to try it full-size takes a while
+            return self._build_net1d(where)
+        module = self._instantiate(where)
+        try:
+            net = module if isinstance(module, Network) else PlainNetwork(module)
+            require_logits(net, len(self.preprocessing.leads), self.preprocessing.samples, len(self.label_map))
+        except NetworkError as error:
+            raise NetworkError(f"{where}: {error}") from error
+        return net
+
+    def _build_net1d(self, where: str) -> Network:
+        from ecgfounder_ft.model.ecgfounder.net1d import Net1D
+
+        arguments = {name: value for name, value in self.architecture.items() if name != "_target_"}
+        try:
+            return Net1D(**arguments)
+        except Exception as error:  # whatever a layer raises at a size that it cannot have
+            raise NetworkError(f"{where}: {NET1D} cannot be built. {type(error).__name__}: {error}") from error
+
+    def _instantiate(self, where: str) -> nn.Module:
+        from hydra.errors import HydraException
+        from hydra.utils import instantiate
+        from omegaconf.errors import OmegaConfBaseException
+        from torch import nn
+
         target = self.architecture["_target_"]
         try:
             module = instantiate(self.architecture, _convert_="all")
@@ -149,16 +181,14 @@ class ModelCard:
             raise NetworkError(f"{where}: {target} cannot be built. {error}{told}") from error
         if not isinstance(module, nn.Module):
             raise NetworkError(f"{where}: {target} gives a {type(module).__name__}, expected a torch.nn.Module")
-        if isinstance(module, Net1D):  # its shapes follow from its arguments, and to try it full-size takes a while
-            return module
-        try:
-            net = module if isinstance(module, Network) else PlainNetwork(module)
-            require_logits(net, len(self.preprocessing.leads), self.preprocessing.samples, len(self.label_map))
-        except NetworkError as error:
-            raise NetworkError(f"{where}: {error}") from error
-        return net
+        return module
 
-    def _refuse_implausible_shapes(self, where: str) -> None:
+    def refuse_implausible_shapes(self, where: str) -> None:
+        """Refuse numbers of leads, samples and conditions, and filters, that no recording has.
+
+        Raises:
+            NetworkError: that says what was found and what was expected.
+        """
         found = {
             "leads": (len(self.preprocessing.leads), MOST_LEADS),
             "samples of a recording": (
@@ -204,6 +234,10 @@ class ModelCard:
         layers = sum(1 for _ in targets_in(self.architecture))
         if layers > MOST_LAYERS:
             raise NetworkError(f"{where}: {layers:,} layers, expected {MOST_LAYERS:,} at most")
+        import torch
+
+        from ecgfounder_ft.model.network import require_logits
+
         with torch.device("meta"):
             net = self._build(where)
             try:

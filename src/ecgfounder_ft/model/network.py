@@ -12,11 +12,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from ecgfounder_ft.errors import ExplainedError
-
-
-class NetworkError(ExplainedError):
-    """A network that cannot be built, or does not give one logit for each condition."""
+from ecgfounder_ft.model.errors import NetworkError
 
 
 class Network(nn.Module, ABC):
@@ -73,6 +69,10 @@ class Network(nn.Module, ABC):
             return key
 
         return {stripped(key): value for key, value in state.items()}
+
+    def published_tensors(self) -> dict[str, Tensor]:
+        """The tensors as the network's own publication names them, for programs that load its checkpoints."""
+        return dict(self.state_dict())
 
     def head_tensors(self) -> list[str]:
         """Names of the head's parameters, as in :meth:`state_dict`."""

@@ -16,6 +16,7 @@ from ecgfounder_ft.data.near_copies import find_copies
 from ecgfounder_ft.data.sources.source import NoDataError, source_named
 from ecgfounder_ft.data.splits import EXCLUDED, TEST, TRAIN, VALIDATION
 from ecgfounder_ft.data.store.reading import StoredSignals, build_store, is_store
+from ecgfounder_ft.ecg.description import SignalDescription
 from ecgfounder_ft.errors import ExplainedError
 from ecgfounder_ft.evaluation.predictions import predictions_table
 from ecgfounder_ft.evaluation.run_evaluation import RunEvaluation, evaluate_predictions, fitted
@@ -77,7 +78,7 @@ def evaluate_elsewhere(
     splits = run.read_splits()
     learnt = splits[splits["split"].isin([TRAIN, VALIDATION])]
     seen = table["patient"].isin(learnt["patient"]) | table["signal_hash"].isin(learnt["signal_hash"])
-    seen |= _near_copies(gathered.signals, learnt, _store_of(run, model, Path(source.store)), model)
+    seen |= _near_copies(gathered.signals, learnt, _store_of(run, model, Path(source.store)), model, _stated(run))
     table.loc[seen, ["split", "exclusion"]] = [EXCLUDED, "the run learnt from this patient or signal"]
     if seen.any():
         log.warning("%d recordings left out: the run trained or validated on their patient or signal", seen.sum())
@@ -123,13 +124,20 @@ class _Joined:
 def _store_of(run: RunFolder, model: FinishedModel, otherwise: Path) -> Path:
     """The run's store where it is still there; a run folder of somebody else does not choose where one is made."""
     store = Path(str(run.plain_configuration()["data"].get("store")))
-    return store if is_store(store, model.card.preprocessing) else otherwise
+    return store if is_store(store, model.card.preprocessing, _stated(run)) else otherwise
 
 
-def _near_copies(signals: StoredSignals, learnt: pd.DataFrame, store: Path, model: FinishedModel) -> NDArray[np.bool_]:
+def _stated(run: RunFolder) -> SignalDescription:
+    """What the run was told of files that do not say it."""
+    return SignalDescription.from_dict(run.plain_configuration()["data"])
+
+
+def _near_copies(
+    signals: StoredSignals, learnt: pd.DataFrame, store: Path, model: FinishedModel, stated: SignalDescription
+) -> NDArray[np.bool_]:
     """Which signals are near copies of what the run learnt from, by the signals that a store holds of that."""
     preprocessing = model.card.preprocessing
-    known = build_store(learnt, preprocessing, store, progress=False)
+    known = build_store(learnt, preprocessing, store, progress=False, stated=stated)
     if lost := len(learnt) - len(known):
         log.warning(
             "%d recordings that the run learnt from cannot be read any more, so near copies of them are not found", lost

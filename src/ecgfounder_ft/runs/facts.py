@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from ecgfounder_ft.data.sources.source import data_sources
 from ecgfounder_ft.data.splits import TEST, TRAIN, VALIDATION, source_of
+from ecgfounder_ft.ecg.preprocessing import Preprocessing
 from ecgfounder_ft.evaluation.run_evaluation import RunEvaluation
 from ecgfounder_ft.evaluation.subgroups import NOT_STATED, SubgroupEvaluation
 from ecgfounder_ft.inference.finished_model import FinishedModel
@@ -78,9 +79,9 @@ def facts_of(
         leads=tuple(preprocessing.leads),
         weights=str((card.pretrained or {}).get("name") or "").removesuffix(".pth"),
         head=card.head,
-        strategy=_name_of(config.get("finetune")),
+        strategy=file_name_of(config.get("finetune")),
         seed=card.seed,
-        preprocessing=_preprocessing(preprocessing),
+        preprocessing=preprocessing_in_words(preprocessing),
         missing_samples=preprocessing.missing,
         exclusive=card.task.exclusive,
         source=str(config["data"]["source"]),
@@ -91,7 +92,7 @@ def facts_of(
         natural_prevalence=known is None or known.natural_prevalence,
         label_origin="" if known is None else known.label_origin,
         unlisted=str(config["data"].get("unlisted") or ""),
-        split=_split(split),
+        split=split_in_words(split),
         external=f"{', '.join(foreign)} not trained on" if by_design and foreign and not elsewhere else "",
         side=evaluated.side,
         sides=sides,
@@ -100,7 +101,7 @@ def facts_of(
         skipped=dict(skipped),
         excluded=_excluded(recordings),
         repairs=counts.get("repairs", {}),
-        loss=_name_of(config.get("task", {}).get("loss")).replace("_", " "),
+        loss=file_name_of(config.get("task", {}).get("loss")).replace("_", " "),
         imbalance=str(config["data"].get("imbalance", "none")),
         epochs=len(history),
         best_epoch=best_epoch(history, str(monitor.get("name", "")), str(monitor.get("mode", "min"))),
@@ -193,7 +194,8 @@ def _excluded(recordings: pd.DataFrame) -> dict[str, int]:
     return {str(reason): int(n) for reason, n in reasons.items()}
 
 
-def _split(split: Mapping[str, Any]) -> str:
+def split_in_words(split: Mapping[str, Any]) -> str:
+    """How recordings were divided, from the configuration's ``split``."""
     kind = str(split.get("kind", ""))
     words = _SPLITS.get(kind, kind)
     if kind == "leave_one_source_out":
@@ -209,7 +211,8 @@ def _split(split: Mapping[str, Any]) -> str:
     return f"{words}; a known patient stands on one side"
 
 
-def _preprocessing(settings: Any) -> str:
+def preprocessing_in_words(settings: Preprocessing) -> str:
+    """Sampling rate, window, filters and scale in one sentence part."""
     parts = [f"{settings.sampling_rate:g} Hz", f"{settings.window.seconds:g} s from the {settings.window.position}"]
     if settings.notch is not None:
         parts.append(f"notch at {settings.notch.frequency:g} Hz")
@@ -221,7 +224,7 @@ def _preprocessing(settings: Any) -> str:
     return ", ".join([*parts, scales.get(settings.scale, f"scaled by {settings.scale}")])
 
 
-def _name_of(node: Any) -> str:
+def file_name_of(node: Any) -> str:
     """The last module of a ``_target_`` within this package, which is the name of its file in ``configs/``."""
     if not isinstance(node, Mapping) or "_target_" not in node:
         return "not stated"

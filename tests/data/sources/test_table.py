@@ -2,10 +2,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from ecgfounder_ft.config.compose import compose_config, typed
 from ecgfounder_ft.data.catalog import CatalogError, catalog_columns, targets
+from ecgfounder_ft.data.sources.source import source_named
 from ecgfounder_ft.data.sources.table.reading import read_table
+from ecgfounder_ft.data.store.reading import build_store
+from ecgfounder_ft.ecg.description import SignalDescription
 from ecgfounder_ft.ecg.formats.wfdb import write_recording
 from ecgfounder_ft.ecg.leads import STANDARD_LEADS
+from ecgfounder_ft.ecg.preprocessing import Preprocessing
+from ecgfounder_ft.ecg.preprocessing_settings import Window
+from ecgfounder_ft.ecg.recording import Recording
 from ecgfounder_ft.labels import PRESENT
 
 
@@ -211,3 +218,35 @@ def test_real_recordings_without_codes_in_their_headers(shared, label_map, tmp_p
     for name, states in zip(catalog.table["recording"], targets(catalog.table, label_map), strict=True):
         named = {code for code, state in zip(label_map.codes, states, strict=True) if state == PRESENT}
         assert named == set(filter(None, expected[name].split("|")))
+
+
+def test_a_table_may_name_recordings_in_any_format(root, label_map):
+    millivolts = np.random.default_rng(0).normal(size=(12, 300))
+    np.save(root / "ecgs" / "a.npy", millivolts * 1000)
+    np.savez(root / "ecgs" / "b.npz", signal=millivolts, sampling_rate=250, unit="mV", leads=STANDARD_LEADS)
+    paths = ["ecgs/r0.hea", "ecgs/a.npy", "ecgs/b.npz", "ecgs/r1"]
+    file = table(root, {"path": paths, "NORM": ["1"] * 4})
+    catalog = read_table(file, label_map)
+    assert catalog.table["recording"].tolist() == ["mine/ecgs/b.npz", "mine/ecgs/r0", "mine/ecgs/r1"]
+    assert catalog.skipped["reason"].tolist() == ["no sampling rate"]
+    stated = SignalDescription(500.0, "uV", STANDARD_LEADS)
+    catalog = read_table(file, label_map, stated=stated)
+    assert catalog.table["sampling_rate"].tolist() == [500, 250, 250, 250]
+    assert catalog.table["samples"].tolist() == [300, 300, 100, 100]
+    preprocessing = Preprocessing(window=Window(seconds=0.4, min_seconds=0.1))
+    stored = build_store(catalog.table, preprocessing, root / "store", progress=False, stated=stated)
+    assert len(stored) == 4
+    plain = build_store(catalog.table, preprocessing, root / "store", progress=False)
+    assert plain.skipped["path"].tolist() == [str(root / "ecgs" / "a.npy")]
+    own = preprocessing(Recording("a", STANDARD_LEADS, millivolts, 500)).signal
+    np.testing.assert_allclose(stored.read([0])[0], own, atol=1e-5)
+
+
+def test_the_settings_of_a_table_state_what_its_files_do_not_say(root, label_map):
+    np.save(root / "ecgs" / "a.npy", np.random.default_rng(0).normal(size=(12, 300)))
+    file = table(root, {"path": ["ecgs/a.npy"], "NORM": ["1"]})
+    said = ["data.sampling_rate=500", "data.unit=uV", f"data.leads=[{','.join(STANDARD_LEADS)}]"]
+    config = compose_config(["data=table", f"data.path={file}", *said])
+    source = typed(source_named("table"), config.data)
+    assert source.read(label_map).table["sampling_rate"].tolist() == [500]
+    assert source.stated == SignalDescription(500.0, "uV", STANDARD_LEADS)

@@ -12,6 +12,7 @@ from ecgfounder_ft.labels import LabelMap
 
 if TYPE_CHECKING:
     from ecgfounder_ft.data.catalog import Catalog
+    from ecgfounder_ft.ecg.description import SignalDescription
 
 
 IMBALANCE = ("none", "balanced_sampler", "pos_weight")
@@ -75,6 +76,13 @@ class DataSource(ABC):
             FileNotFoundError: if there is nothing where the settings say.
             ExplainedError: if what is there is not what it should be.
         """
+
+    @property
+    def stated(self) -> SignalDescription:
+        """Rate, unit and leads for files that do not say them; nothing, unless the source has settings of that."""
+        from ecgfounder_ft.ecg.description import NOTHING_STATED
+
+        return NOTHING_STATED
 
     @abstractmethod
     def read(self, label_map: LabelMap) -> Catalog:

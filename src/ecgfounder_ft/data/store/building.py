@@ -2,6 +2,7 @@
 
 import errno
 import hashlib
+import json
 import logging
 import multiprocessing
 import multiprocessing.connection
@@ -22,6 +23,7 @@ from numpy.typing import NDArray
 
 from ecgfounder_ft.data.near_copies import fingerprint
 from ecgfounder_ft.data.store.index import (
+    SETTINGS_FILE,
     Entry,
     checksum_of,
     flush,
@@ -34,10 +36,11 @@ from ecgfounder_ft.data.store.index import (
     write_index,
     write_shard_header,
 )
+from ecgfounder_ft.ecg.description import NOTHING_STATED, SignalDescription
 from ecgfounder_ft.ecg.formats import other_files, read_recording
 from ecgfounder_ft.ecg.leads import STANDARD_LEADS
 from ecgfounder_ft.ecg.preprocessing import Preprocessing
-from ecgfounder_ft.ecg.recording import Recording, UnreadableRecordingError
+from ecgfounder_ft.ecg.recording import MissingReaderError, Recording, UnreadableRecordingError
 from ecgfounder_ft.ecg.regular_file import is_regular
 from ecgfounder_ft.errors import ExplainedError
 from ecgfounder_ft.memory import keep_freed_memory
@@ -178,11 +181,12 @@ def _build_shard(store: Path, paths: Sequence[str], known: frozenset[str], prepr
     """
     entries: list[Entry] = []
     rows: set[str] = set()
+    stated = _stated_in(store)
     try:
         with temporary_file(store) as (stream, temporary):
             write_shard_header(stream, (0, *shape_of(preprocessing)))
             for path in paths:
-                entry, signal = _preprocess(path, (known, rows), preprocessing)
+                entry, signal = _preprocess(path, (known, rows), preprocessing, stated)
                 if signal is not None:
                     block = np.ascontiguousarray(signal, dtype="<f4").data
                     entry = entry._replace(row=len(rows), checksum=checksum_of(block))
@@ -201,8 +205,14 @@ def _build_shard(store: Path, paths: Sequence[str], known: frozenset[str], prepr
     return [entry._replace(shard=shard) if entry.row >= 0 else entry for entry in entries]
 
 
+def _stated_in(store: Path) -> SignalDescription:
+    """What the user states of files that do not say it, as the store's settings have it."""
+    settings = json.loads((store / SETTINGS_FILE).read_text(encoding="utf-8"))
+    return SignalDescription.from_dict(settings["stated"]) if "stated" in settings else NOTHING_STATED
+
+
 def _preprocess(
-    path: str, known: Iterable[Container[str]], preprocessing: Preprocessing
+    path: str, known: Iterable[Container[str]], preprocessing: Preprocessing, stated: SignalDescription
 ) -> tuple[Entry, NDArray[np.float32] | None]:
     """Read and preprocess one recording, unless its content is known."""
     entry = Entry(path)
@@ -210,8 +220,10 @@ def _preprocess(
         entry = _identify(path)
         if any(entry.content in contents for contents in known):
             return entry, None
-        recording = read_recording(Path(path), leads=preprocessing.leads)
+        recording = read_recording(Path(path), leads=preprocessing.leads, stated=stated)
         prepared = preprocessing(recording)
+    except MissingReaderError as error:  # nothing is wrong with the file: the next build tries again
+        return Entry(path, reason=error.reason, detail=error.detail), None
     except UnreadableRecordingError as error:
         return entry._replace(reason=error.reason, detail=error.detail), None
     except OSError as error:  # a disk or network that fails: not remembered, so that the next build tries again

@@ -2,7 +2,7 @@
 
 There is one folder per preprocessing, named by the hash of its settings::
 
-    <folder>/<hash>/settings.json         the preprocessing, to read
+    <folder>/<hash>/settings.json         the preprocessing, and what the user states of files that do not say it
     <folder>/<hash>/shard-<hash>.npy      float32 (recordings, leads, samples)
     <folder>/<hash>/index-<hash>.parquet  which recording lies where, what was repaired, what was skipped and why
 
@@ -38,6 +38,7 @@ from ecgfounder_ft.data.store.index import (
     read_shard_header,
     unchanged,
 )
+from ecgfounder_ft.ecg.description import NOTHING_STATED, SignalDescription
 from ecgfounder_ft.ecg.preprocessing import Preprocessing
 from ecgfounder_ft.files import whole_file
 
@@ -187,6 +188,7 @@ def build_store(
     progress: bool = True,
     executor: Any = None,
     jobs: int = 1,
+    stated: SignalDescription = NOTHING_STATED,
 ) -> StoredSignals:
     """Preprocess the recordings of a table that are not yet in the store, and open all of them.
 
@@ -200,17 +202,18 @@ def build_store(
         executor: a submitit executor; the work is then done by ``jobs`` of its jobs, ``workers`` processes each, on
             machines that see the recordings and the folder under the same paths.
         jobs: number of jobs of the executor.
+        stated: rate, unit and leads for files that do not say them. What is stated otherwise lies in another folder.
 
     Raises:
         StoreFullError: before the work if the disk has no room for what is missing, or during it when it runs full;
             what was built until then stays usable.
         StoreBuildError: if a process or job dies.
     """
-    store = folder.absolute() / store_name(preprocessing)
+    store = folder.absolute() / store_name(preprocessing, stated)
     store.mkdir(parents=True, exist_ok=True)
     if not (store / SETTINGS_FILE).is_file():
         with whole_file(store / SETTINGS_FILE, durable=True) as unfinished:
-            unfinished.write_text(_settings(preprocessing), encoding="utf-8")
+            unfinished.write_text(_settings(preprocessing, stated), encoding="utf-8")
     paths = [os.path.abspath(path) for path in table["path"]]  # noqa: PTH100 - a million Path objects take seconds
     size = row_bytes(preprocessing)
     index = read_index(store, size)
@@ -229,18 +232,20 @@ def build_store(
     return _open(store, table, paths, contents, located(index), unreadable, shape_of(preprocessing))
 
 
-def is_store(folder: Path, preprocessing: Preprocessing) -> bool:
+def is_store(folder: Path, preprocessing: Preprocessing, stated: SignalDescription = NOTHING_STATED) -> bool:
     """Whether a folder of stores has one of a preprocessing."""
-    return (folder / store_name(preprocessing) / SETTINGS_FILE).is_file()
+    return (folder / store_name(preprocessing, stated) / SETTINGS_FILE).is_file()
 
 
-def store_name(preprocessing: Preprocessing) -> str:
-    """Name of a preprocessing's folder: a hash of its settings and the format's version."""
-    return hash_of(_settings(preprocessing).encode())[:16]
+def store_name(preprocessing: Preprocessing, stated: SignalDescription = NOTHING_STATED) -> str:
+    """Name of a preprocessing's folder: a hash of its settings, of what the user states, and the format's version."""
+    return hash_of(_settings(preprocessing, stated).encode())[:16]
 
 
-def _settings(preprocessing: Preprocessing) -> str:
-    content = {"format": FORMAT_VERSION, "preprocessing": preprocessing.to_dict()}
+def _settings(preprocessing: Preprocessing, stated: SignalDescription) -> str:
+    content: dict[str, Any] = {"format": FORMAT_VERSION, "preprocessing": preprocessing.to_dict()}
+    if not stated.is_empty:
+        content["stated"] = stated.to_dict()
     return json.dumps(content, indent=2, sort_keys=True)
 
 

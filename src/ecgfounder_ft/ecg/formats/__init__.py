@@ -1,43 +1,81 @@
 """Files that recordings are stored in, one reader per format.
 
-Each module of this package is one format, and has what :class:`Format` names; a further format is one more module.
-A recording is known by one of its files, whose suffix tells the format.
+Each module of this package is one format, and has what :class:`Format` or :class:`NumbersFormat` names; a further
+format is one more module. A recording is known by one of its files, whose suffix tells the format.
 """
 
 import importlib
+import os
 import pkgutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Protocol, cast
 
+from ecgfounder_ft.ecg.description import (
+    NOTHING_STATED,
+    SignalDescription,
+    StoredNumbers,
+    completed,
+    sidecar_of,
+)
+from ecgfounder_ft.ecg.leads import canonical_lead, lead_indices
+from ecgfounder_ft.ecg.limb_leads import with_limb_leads
 from ecgfounder_ft.ecg.recording import Recording, UnreadableRecordingError
-from ecgfounder_ft.ecg.regular_file import require_utf8_name
+from ecgfounder_ft.ecg.recording_size import MOST_BYTES
+from ecgfounder_ft.ecg.regular_file import open_regular, require_utf8_name
+
+LIMB_LEADS_COMPUTED = "limb leads computed from I and II"
+"""Repair of a recording that stores I and II but not all of the other limb leads that were asked for."""
+
+_LEADS_ARE_MISSING = "leads are missing"
 
 
 class Format(Protocol):
-    """What a module of this package offers."""
+    """What a module of this package offers whose files say themselves what they hold."""
 
     SUFFIXES: tuple[str, ...]
     """Suffixes, in lower case, of the file by which a recording of this format is known."""
 
     def read_recording(self, path: Path, leads: Sequence[str] | None = None) -> Recording:
-        """As :func:`ecgfounder_ft.ecg.formats.read_recording`."""
+        """As :func:`ecgfounder_ft.ecg.formats.read_recording`, without what the user states."""
 
     def other_files(self, path: Path) -> tuple[str, ...]:
         """As :func:`ecgfounder_ft.ecg.formats.other_files`."""
 
 
+class NumbersFormat(Protocol):
+    """What a module of this package offers whose files may leave out a rate, a unit or lead names.
+
+    Such a file may have a sidecar, which needs no word of the module.
+    """
+
+    SUFFIXES: tuple[str, ...]
+    """As of :class:`Format`."""
+
+    def read_numbers(self, path: Path) -> StoredNumbers:
+        """The numbers and what the file says of them.
+
+        Raises:
+            UnreadableRecordingError: with the reason, if the file cannot be used.
+            OSError: if it cannot be opened.
+        """
+
+    # A format whose suffix other files bear too may have ``may_be_recording(path) -> bool``, by which the files of a
+    # folder are told apart. A file that is named itself is always tried.
+
+
 @cache
-def formats() -> dict[str, Format]:
+def formats() -> dict[str, Format | NumbersFormat]:
     """Suffix in lower case to the format of files that end so.
 
     Raises:
         TypeError: if two formats claim a suffix.
     """
-    found: dict[str, Format] = {}
+    found: dict[str, Format | NumbersFormat] = {}
     for module in pkgutil.iter_modules(__path__):
-        entry = cast(Format, importlib.import_module(f"{__name__}.{module.name}"))
+        entry = cast("Format | NumbersFormat", importlib.import_module(f"{__name__}.{module.name}"))
         for suffix in entry.SUFFIXES:
             if suffix in found:
                 raise TypeError(f"two recording formats claim the suffix {suffix}, one of them {module.name}")
@@ -45,17 +83,30 @@ def formats() -> dict[str, Format]:
     return found
 
 
-def read_recording(path: Path, leads: Sequence[str] | None = None) -> Recording:
+def read_recording(
+    path: Path, leads: Sequence[str] | None = None, stated: SignalDescription = NOTHING_STATED
+) -> Recording:
     """Read a recording of any format, in millivolts.
+
+    A limb lead that is asked for and not stored is computed from I and II, by which it is defined.
 
     Args:
         path: the file by which the recording is known, for WFDB the header (``.hea``).
         leads: the leads to read, by name; all of them where None.
+        stated: rate, unit and leads for files that do not say them. What a file says itself counts first.
 
     Raises:
+        MissingReaderError: if the format needs a package that is not installed.
         UnreadableRecordingError: with the reason, if the recording cannot be used or its format is not known.
     """
-    return _format_of(path).read_recording(path, leads)
+    reader = _format_of(path)
+    name = reader.__name__.rpartition(".")[2]  # type: ignore[union-attr]  # a module
+    if not hasattr(reader, "read_numbers"):
+        recording = _with_limb_leads(reader, path, leads)
+        return recording if recording.format else replace(recording, format=name)
+    numbers = _numbers(cast(NumbersFormat, reader), path)
+    recording = completed(numbers if numbers.format else replace(numbers, format=name), path, stated)
+    return recording if leads is None else with_leads(recording, leads)
 
 
 def other_files(path: Path) -> tuple[str, ...]:
@@ -64,20 +115,51 @@ def other_files(path: Path) -> tuple[str, ...]:
     Raises:
         UnreadableRecordingError: if ``path`` cannot be read, or its format is not known.
     """
-    return _format_of(path).other_files(path)
+    reader = _format_of(path)
+    if hasattr(reader, "read_numbers"):
+        sidecar = sidecar_of(path).name
+        return () if sidecar == path.name else (sidecar,)
+    return reader.other_files(path)
+
+
+def find_recordings(folder: Path) -> Iterator[Path]:
+    """The recordings of every known format below a folder, by path.
+
+    Neither hidden files count nor those of which a format says that they are something else
+    (:class:`NumbersFormat`). Links to folders are followed, unless in a circle. One folder's names at a time are in
+    memory.
+
+    Raises:
+        UnreadableRecordingError: if a folder cannot be listed.
+    """
+    yield from _find_recordings(folder, (os.path.realpath(folder),))
+
+
+def _find_recordings(folder: Path, above: tuple[str, ...]) -> Iterator[Path]:
+    known = formats()
+    try:
+        with os.scandir(folder) as listing:
+            entries = sorted((entry.name, entry.is_dir(), entry.is_symlink(), entry.is_file()) for entry in listing)
+    except OSError as error:
+        raise UnreadableRecordingError("folder cannot be listed", str(error.strerror or error), folder) from error
+    for name, is_folder, is_link, is_file in entries:
+        path = folder / name
+        if is_folder:
+            real = os.path.realpath(path) if is_link else os.path.join(above[-1], name)  # noqa: PTH118
+            if real not in above:
+                yield from _find_recordings(path, (*above, real))
+        elif is_file and not name.startswith(".") and path.suffix.casefold() in known:
+            judge = getattr(known[path.suffix.casefold()], "may_be_recording", None)
+            if judge is None or judge(path):
+                yield path
 
 
 def recordings_in(folder: Path) -> list[Path]:
-    """The recordings of every known format below a folder, by path; hidden files do not count."""
-    known = formats()
-    return sorted(
-        path
-        for path in folder.rglob("*")
-        if path.suffix.casefold() in known and not path.name.startswith(".") and path.is_file()
-    )
+    """As :func:`find_recordings`, in a list."""
+    return list(find_recordings(folder))
 
 
-def _format_of(path: Path) -> Format:
+def _format_of(path: Path) -> Format | NumbersFormat:
     known = formats()
     require_utf8_name(path)
     suffix = path.suffix.casefold()
@@ -86,3 +168,43 @@ def _format_of(path: Path) -> Format:
             "unknown recording format", f"the suffix is {path.suffix!r}, expected one of: {', '.join(known)}", path
         )
     return known[suffix]
+
+
+def _numbers(reader: NumbersFormat, path: Path) -> StoredNumbers:
+    with open_regular(path, "file", MOST_BYTES) as (_, size):
+        if not size:
+            raise UnreadableRecordingError("file is empty", "it has 0 bytes", path)
+    try:
+        return reader.read_numbers(path)
+    except OSError as error:
+        raise UnreadableRecordingError("file cannot be read", str(error.strerror or error), path) from error
+
+
+def _with_limb_leads(reader: Format, path: Path, leads: Sequence[str] | None) -> Recording:
+    try:
+        return reader.read_recording(path, leads)
+    except UnreadableRecordingError as missing:
+        if leads is None or missing.reason != _LEADS_ARE_MISSING:
+            raise
+        try:
+            whole = reader.read_recording(path)
+        except UnreadableRecordingError:
+            raise missing from None  # a lead that was not asked for is at fault
+        return with_leads(whole, leads)
+
+
+def with_leads(recording: Recording, leads: Sequence[str]) -> Recording:
+    """The leads that were asked for, in that order, limb leads computed where they are absent."""
+    names, signal = with_limb_leads(recording.leads, recording.signal, leads)
+    try:
+        rows = lead_indices(names, leads)
+    except KeyError as error:
+        missing = error.args[0].partition(" among ")[0]
+        detail = f"{missing} among {', '.join(recording.leads)}"  # as stored
+        raise UnreadableRecordingError(_LEADS_ARE_MISSING, detail, recording.path) from error
+    return replace(
+        recording,
+        leads=tuple(canonical_lead(names[row]) for row in rows),
+        signal=signal[rows],
+        repairs=(*recording.repairs, *([LIMB_LEADS_COMPUTED] if max(rows, default=0) >= len(recording.leads) else [])),
+    )

@@ -7,8 +7,7 @@ from typing import Any
 import yaml
 from omegaconf import MISSING
 
-NET1D = "ecgfounder_ft.model.ecgfounder.net1d.Net1D"
-"""Dotted name of the class, as configurations and records name it."""
+from ecgfounder_ft.model.ecgfounder import NET1D
 
 
 @dataclass

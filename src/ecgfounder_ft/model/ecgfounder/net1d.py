@@ -207,6 +207,22 @@ class Net1D(Network):
         tensors = super().own_tensors(state)
         return {key: value for key, value in tensors.items() if not _UNUSED_BATCH_NORM.search(key)}
 
+    def published_tensors(self) -> dict[str, Tensor]:
+        """With the batch-norm tensors that the published network owns and, with ``use_bn=False``, never uses.
+
+        Its code refuses a file without them. They are those of a fresh batch norm, which is the identity.
+        """
+        tensors = dict(self.state_dict())
+        norms = {"first_bn": self.first_conv.conv.out_channels}
+        for name, block in self.named_modules():
+            if isinstance(block, BottleneckBlock):
+                widths = (block.conv1.conv.in_channels, block.conv2.conv.in_channels, block.conv3.conv.in_channels)
+                norms |= {f"{name}.bn{number}": width for number, width in enumerate(widths, 1)}
+        for name, width in norms.items():
+            fresh = nn.BatchNorm1d(width).state_dict()
+            tensors |= {f"{name}.{key}": value for key, value in fresh.items()}
+        return tensors
+
     def leads_of(self, tensors: Mapping[str, Tensor]) -> int | None:
         """Input channels of the stem."""
         stem = tensors.get("first_conv.conv.weight")

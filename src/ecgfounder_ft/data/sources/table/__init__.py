@@ -10,6 +10,7 @@ from ecgfounder_ft.labels import LabelMap
 
 if TYPE_CHECKING:
     from ecgfounder_ft.data.catalog import Catalog
+    from ecgfounder_ft.ecg.description import SignalDescription
 
 
 @dataclass(kw_only=True)
@@ -22,6 +23,23 @@ class Table(DataSource):
     """The table."""
     root: str | None
     """Folder that relative paths start from and that no path may leave; None: the table's own folder."""
+    sampling_rate: float | None
+    """Hz, of files that do not say it; None: such files are skipped."""
+    unit: str | None
+    """Of the numbers in files that do not say it: mV, uV, V or nV; None: such files are skipped."""
+    leads: list[str] | None
+    """Names, in order, in files that do not say them; None: such files are skipped."""
+
+    @property
+    def stated(self) -> SignalDescription:
+        """The three settings above.
+
+        Raises:
+            DescriptionError: if one of them is impossible.
+        """
+        from ecgfounder_ft.ecg.description import SignalDescription
+
+        return SignalDescription(self.sampling_rate, self.unit, None if self.leads is None else tuple(self.leads))
 
     def require(self, label_map: LabelMap, minimum: int) -> None:
         """Look at the names of the columns.
@@ -34,7 +52,7 @@ class Table(DataSource):
         require_columns(self.path, label_map, minimum)
 
     def read(self, label_map: LabelMap) -> Catalog:
-        """Read the table and the headers that it names."""
+        """Read the table and what the files that it names say of themselves."""
         from ecgfounder_ft.data.sources.table.reading import read_table
 
-        return read_table(self.path, label_map, root=self.root)
+        return read_table(self.path, label_map, root=self.root, stated=self.stated)

@@ -1,8 +1,9 @@
 """Reading a user's own table: which of its columns mean what, and which of its rows can be used.
 
-It needs ``path`` (the header of each recording) and at least one condition of the label map, with ``present``,
-``absent``, ``unknown``, ``1``, ``0`` or nothing. The other columns of :mod:`ecgfounder_ft.data.catalog` are optional.
-Apart from the settings, so that these are known without importing pandas.
+It needs ``path`` (the file by which each recording is known) and at least one condition of the label map, with
+``present``, ``absent``, ``unknown``, ``1``, ``0`` or nothing. The other columns of
+:mod:`ecgfounder_ft.data.catalog` are optional. Apart from the settings, so that these are known without importing
+pandas.
 """
 
 import difflib
@@ -22,7 +23,10 @@ from ecgfounder_ft.data.catalog import (
     build_table,
     skipped_table,
 )
-from ecgfounder_ft.data.wfdb_headers import HeaderFacts, parse_sex, read_headers
+from ecgfounder_ft.data.recording_facts import read_facts_of
+from ecgfounder_ft.data.wfdb_headers import HeaderFacts, parse_sex
+from ecgfounder_ft.ecg.description import NOTHING_STATED, SignalDescription
+from ecgfounder_ft.ecg.formats import formats
 from ecgfounder_ft.ecg.recording import UnreadableRecordingError
 from ecgfounder_ft.labels import ABSENT, PRESENT, UNKNOWN, LabelMap
 
@@ -48,14 +52,18 @@ _STATES = {
 
 
 def read_table(
-    path: Path | str, label_map: LabelMap, root: Path | str | None = None, header_cache: Path | None = None
+    path: Path | str,
+    label_map: LabelMap,
+    root: Path | str | None = None,
+    header_cache: Path | None = None,
+    stated: SignalDescription = NOTHING_STATED,
 ) -> Catalog:
     """Catalog of a user's own table.
 
     Rows without a usable path, with one outside the root, listed twice, or whose recording cannot be read are
     skipped with their reason. Ages, sexes and folds that cannot be read become unknown, and recordings without a
     patient their own patient; both are counted in the notes. Sampling rate and length are read from the
-    headers, and age and sex too where the table has no such column.
+    recordings, and age and sex too where the table has no such column.
 
     Args:
         path: a CSV or Parquet file.
@@ -63,6 +71,7 @@ def read_table(
         root: the folder that relative paths start from and that no path may leave. Without it, they start
             from the table's own folder, and absolute paths may lie anywhere.
         header_cache: where to remember headers; see :func:`ecgfounder_ft.data.wfdb_headers.read_headers`.
+        stated: rate, unit and leads for files that do not say them.
 
     Raises:
         CatalogError: if the file cannot be read, has no ``path`` or no condition, a column looks like a
@@ -93,7 +102,7 @@ def read_table(
     ]
     rows = rows[~repeated]
 
-    reading = read_headers([Path(header) for header in rows["path"]], header_cache)
+    reading = read_facts_of([Path(file) for file in rows["path"]], header_cache, stated)
     facts = {entry.path: entry for entry in reading.facts}
     rows = rows[rows["path"].isin(facts.keys())]
     headers = [facts[header] for header in rows["path"]]
@@ -217,7 +226,10 @@ def _states(given: pd.DataFrame, code: str, file: Path) -> pd.Series:
 def _headers(
     paths: pd.Series, folder: Path, *, allow_absolute: bool
 ) -> tuple[pd.Series, pd.Series, list[UnreadableRecordingError]]:
-    """The absolute header of each row (empty where there is none), its name below the folder, and what is wrong."""
+    """The absolute file of each row (empty where there is none), its name below the folder, and what is wrong.
+
+    For WFDB that is the header, whatever of the recording is named, and the name is without suffix.
+    """
     headers, names, skipped = [], [], []
     top = os.path.normpath(folder)
     for text in paths:
@@ -229,8 +241,9 @@ def _headers(
             inside = full.startswith(os.path.join(top, ""))  # noqa: PTH118
             if inside or (allow_absolute and Path(text).is_absolute()):
                 stem, suffix = os.path.splitext(full)  # noqa: PTH122
+                wfdb = suffix in {".hea", ".dat", ".mat"} or suffix.casefold() not in formats()
                 stem = stem if suffix in {".hea", ".dat", ".mat"} else full
-                header = f"{stem}.hea"
+                header = f"{stem}.hea" if wfdb else full
                 name = os.path.relpath(stem, top) if inside else stem.lstrip(os.sep)
             else:
                 skipped.append(UnreadableRecordingError("path outside its root", f"the root is {top}", full))

@@ -15,16 +15,16 @@ import numpy as np
 
 from ecgfounder_ft.ecg.formats.wfdb.header import Header, SignalSpec, read_header
 from ecgfounder_ft.ecg.formats.wfdb.signals import (
-    MILLIVOLTS_PER_UNIT,
     count_samples,
     millivolts,
     read_digital,
-    require_modest_length,
     signal_file,
 )
 from ecgfounder_ft.ecg.formats.wfdb.writing import write_recording
 from ecgfounder_ft.ecg.recording import Recording, UnreadableRecordingError
+from ecgfounder_ft.ecg.recording_size import require_modest_length
 from ecgfounder_ft.ecg.regular_file import is_regular
+from ecgfounder_ft.ecg.units import millivolts_per
 
 __all__ = [
     "SUFFIXES",
@@ -82,7 +82,7 @@ def read_recording(path: Path, leads: Sequence[str] | None = None) -> Recording:
         chosen = [position[lead.casefold()] for lead in leads]
     specs = [header.signals[index] for index in chosen]
     for spec in specs:
-        if spec.units.casefold() not in MILLIVOLTS_PER_UNIT:
+        if millivolts_per(spec.units) is None:
             raise UnreadableRecordingError("unknown unit", f"lead {spec.lead} in {spec.units!r}", path)
     if any(spec.units.casefold() != "mv" for spec in specs):
         repairs.append("unit converted to mV")

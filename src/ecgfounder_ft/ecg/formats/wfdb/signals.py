@@ -9,19 +9,13 @@ from numpy.typing import NDArray
 
 from ecgfounder_ft.ecg.formats.wfdb.header import Header, SignalSpec
 from ecgfounder_ft.ecg.formats.wfdb.mat import HEADER_BYTES, is_v5, read_v5, require_v4
-from ecgfounder_ft.ecg.recording import UnreadableRecordingError
+from ecgfounder_ft.ecg.recording import MissingReaderError, UnreadableRecordingError
+from ecgfounder_ft.ecg.recording_size import MOST_BYTES, MOST_SAMPLES, require_modest_length
 from ecgfounder_ft.ecg.regular_file import is_regular, open_regular
+from ecgfounder_ft.ecg.units import millivolts_per
 
 MISSING_SAMPLE = -32768
 """The value by which format 16 marks a missing sample."""
-
-MILLIVOLTS_PER_UNIT: dict[str, float] = {"mv": 1.0, "uv": 1e-3, "µv": 1e-3, "μv": 1e-3, "v": 1e3}
-"""Physical units (lower case) in which a recording may be stored."""
-
-MOST_SAMPLES = 100_000_000
-"""In all leads of a recording together: a day of two leads at 500 Hz. In memory that is 0.8 GB of millivolts."""
-MOST_BYTES = 4 * MOST_SAMPLES
-"""Of a signal file; the widest format of WFDB takes four bytes a sample."""
 
 _COMPRESSED_FORMATS = ("508", "516", "524")
 """Of FLAC. A sample in any other format takes a byte at the least."""
@@ -115,22 +109,6 @@ def count_samples(header: Header) -> int:
     return samples
 
 
-def require_modest_length(samples: int, path: Path) -> None:
-    """Refuse a recording that fills the memory.
-
-    Args:
-        samples: in all leads together.
-        path: for messages.
-
-    Raises:
-        UnreadableRecordingError: if they are more than :data:`MOST_SAMPLES`.
-    """
-    if samples > MOST_SAMPLES:
-        raise UnreadableRecordingError(
-            "too long", f"{samples:,} samples in all leads, expected {MOST_SAMPLES:,} at most; cut it into parts", path
-        )
-
-
 def millivolts(header: Header, index: int, digital: NDArray[np.floating] | NDArray[np.int16]) -> NDArray[np.float64]:
     """One signal in millivolts, NaN where a sample is missing.
 
@@ -146,7 +124,8 @@ def millivolts(header: Header, index: int, digital: NDArray[np.floating] | NDArr
     spec = header.signals[index]
     row = [other for other, signal in enumerate(header.signals) if signal.file == spec.file].index(index)
     values = digital[row]
-    factor = MILLIVOLTS_PER_UNIT[spec.units.casefold()]
+    factor = millivolts_per(spec.units)
+    assert factor is not None, spec.units  # read_recording refuses others
     if values.dtype != np.int16:  # physical values already, from wfdb
         if np.isinf(values).any():
             raise _implausible_gain(header, spec)
@@ -221,8 +200,14 @@ def _require_int16_format(specs: list[SignalSpec], path: Path) -> None:
 
 def _read_through_wfdb(header: Header, specs: list[SignalSpec], size: int, path: Path) -> NDArray[np.float64]:
     """Physical values of the signals of one file, (signals, samples)."""
-    import wfdb
-
+    try:
+        import wfdb
+    except ModuleNotFoundError as error:
+        raise MissingReaderError(
+            "this WFDB storage format needs a package",
+            f"{error.name} is not installed: pip install 'ecgfounder-ft[wfdb]'",
+            path,
+        ) from error
     _require_bounded(header, specs, size, path)
     rows = [index for index, spec in enumerate(header.signals) if spec.file == specs[0].file]
     record = str(header.path.with_suffix(""))

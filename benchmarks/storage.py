@@ -1,0 +1,104 @@
+"""How far an answer moves when a recording is stored otherwise.
+
+    python -m benchmarks.storage FOLDER                     # of recordings, twelve leads at 500 Hz or more
+    python -m benchmarks.storage FOLDER --model outputs/... # by a model of your own; by default the demo's, zero-shot
+
+Each recording is stored again in other ways, and both are predicted. The table has the largest difference of a
+probability in the median recording and in the worst, and how many recordings have one above 0.01; then the same for the
+first five seconds of each.
+"""
+
+import argparse
+import tempfile
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks import machine
+from benchmarks.predict import make_model
+from ecgfounder_ft.ecg.formats import read_recording, recordings_in
+from ecgfounder_ft.ecg.formats.wfdb import write_recording
+from ecgfounder_ft.ecg.leads import STANDARD_LEADS
+from ecgfounder_ft.ecg.preprocessing import resample
+from ecgfounder_ft.ecg.recording import Recording, UnreadableRecordingError
+from ecgfounder_ft.inference.finished_model import FinishedModel, load_model
+from ecgfounder_ft.inference.inputs import Reading, prepare
+
+RATES = (100, 200, 250, 360, 400, 1000)
+INDEPENDENT = [STANDARD_LEADS.index(lead) for lead in ("I", "II", "V1", "V2", "V3", "V4", "V5", "V6")]
+FINE = 1000
+"""Digital units per mV."""
+
+
+def recordings(folder: Path, seconds: float) -> Iterator[Recording]:
+    """The first seconds of each whole one, at 500 Hz."""
+    for path in recordings_in(folder):
+        try:
+            found = read_recording(path, STANDARD_LEADS)
+        except UnreadableRecordingError:
+            continue
+        samples = round(seconds * 500)
+        if found.sampling_rate == 500 and found.signal.shape[1] >= samples:
+            signal = found.signal[:, :samples]
+            if np.isfinite(signal).all() and np.ptp(signal, axis=1).max() > 0:
+                yield replace(found, signal=signal)
+
+
+def stored(signal: NDArray[np.floating], folder: Path) -> dict[str, Path]:
+    """The same recording in several ways, the one to compare with first."""
+
+    def write(name: str, rows: list[int], rate: float, gain: float = FINE, storage: str = "dat") -> Path:
+        leads = [STANDARD_LEADS[row] for row in rows]
+        content = signal[rows] if rate == 500 else resample(signal[rows], 500, rate)
+        return write_recording(folder, name, content, leads, rate, storage=storage, gain=gain)
+
+    whole = list(range(12))
+    np.savez(folder / "volts.npz", signal=signal / 1000, sampling_rate=500, unit="V", leads=STANDARD_LEADS)
+    return {
+        "as it is": write("whole", whole, 500),
+        "leads in reverse order": write("reverse", whole[::-1], 500),
+        "an archive of NumPy, in volts": folder / "volts.npz",
+        "gain 2000/mV, in a .mat file": write("fine", whole, 500, 2 * FINE, "mat"),
+        "gain 200/mV, rounded to 5 µV": write("coarse", whole, 500, 200),
+        "eight leads, the others computed": write("eight", INDEPENDENT, 500),
+        **{f"{rate} Hz": write(f"rate{rate}", whole, rate) for rate in RATES},
+    }
+
+
+def differences(model: FinishedModel, folder: Path, seconds: float) -> dict[str, list[float]]:
+    """Way to the largest difference of a probability of each recording."""
+    reading = Reading(model.card.preprocessing)
+    found: dict[str, list[float]] = {}
+    for recording in recordings(folder, seconds):
+        with tempfile.TemporaryDirectory() as name:
+            inputs = {way: prepare(path, reading) for way, path in stored(recording.signal, Path(name)).items()}
+        answers = model.probabilities(np.concatenate([one.signals for one in inputs.values()]))
+        for way, answer in zip(inputs, answers, strict=True):
+            found.setdefault(way, []).append(float(np.abs(answer - answers[0]).max()))
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--model", type=Path)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        model = load_model(options.model or make_model("demo", Path(name)))
+    tables = [differences(model, options.folder, seconds) for seconds in (10, 5)]
+    print(f"{machine.describe()}\n{' and '.join(str(len(table['as it is'])) for table in tables)} recordings\n")
+    print("| stored as | 10 s: median | worst | above 0.01 | 5 s: median | worst | above 0.01 |")
+    print("| --- | --- | --- | --- | --- | --- | --- |")
+    for way in list(tables[0])[1:]:
+        cells = []
+        for table in tables:
+            values = np.array(table[way])
+            cells += [f"{np.median(values):.1e}", f"{values.max():.1e}", f"{(values > 0.01).sum()}"]
+        print(f"| {way} | {' | '.join(cells)} |")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,133 @@
+"""Tables of numbers as text, ``.csv`` and ``.tsv``: one column per lead, one line per sample.
+
+Columns are parted by commas, semicolons or tabs; beside semicolons and tabs a decimal comma is understood. Lines
+before the table that begin with ``#`` may say ``# sampling_rate: 500`` and ``# unit: mV``. The first line of the table
+may name the leads, with units in brackets: ``I (mV)``, ``V1 [uV]``. A column ``time (s)`` or ``time (ms)`` gives the
+sampling rate where its steps are even; a column ``time`` without a unit is not used, since it may be either. An empty
+field is a missing sample.
+"""
+
+import re
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ecgfounder_ft.ecg.description import StoredNumbers
+from ecgfounder_ft.ecg.recording import UnreadableRecordingError
+
+SUFFIXES = (".csv", ".tsv")
+
+_NAME_AND_UNIT = re.compile(r"^(?P<name>.*?)\s*(?:\((?P<round>[^()]*)\)|\[(?P<square>[^\[\]]*)\])?$")
+_SECONDS = {"s": 1.0, "sec": 1.0, "seconds": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6}
+_TIME_NAMES = ("time", "t", "timestamp", "elapsed time")
+_MISSING = ("", "nan", "na", "n/a", "null")
+"""Fields, in lower case, that stand for a missing sample."""
+_UNEVENNESS = 0.01
+"""Of the median step between two times, how far another may be from it: times are often written with few digits."""
+
+
+def read_numbers(path: Path) -> StoredNumbers:
+    """Read a table; columns are leads."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UnreadableRecordingError("not a table of numbers", f"no UTF-8 text: {error.reason}", path) from error
+    said, lines = _comments(text.splitlines())
+    if not lines:
+        raise UnreadableRecordingError("not a table of numbers", "it has no lines", path)
+    separator = max(";\t,", key=lines[0].count)
+    header = [field.strip().strip('"').strip() for field in lines[0].split(separator)]
+    decimal = "," if separator in ";\t" and any("," in line for line in lines[1:3]) else "."
+    named = not all(_is_number(field.replace(decimal, ".")) for field in header)
+    columns = _columns(lines[named:], separator, decimal, len(header), path)
+    rate = _said_rate(said, path)
+    unit = said.get("unit", said.get("units"))
+    if not named:
+        return StoredNumbers(columns, rate, None if unit is None else (unit,))
+    names, units = zip(*map(_name_and_unit, header), strict=True)
+    times = [place for place, name in enumerate(names) if name.casefold() in _TIME_NAMES]
+    if times and rate is None and (scale := _SECONDS.get(units[times[0]].casefold())) is not None:
+        rate = _rate_of(columns[times[0]] * scale, path)
+    leads = [place for place in range(len(names)) if place not in times]
+    stated = tuple(units[place] or unit or "" for place in leads)
+    return StoredNumbers(columns[leads], rate, stated, tuple(names[place] for place in leads))
+
+
+def _comments(lines: list[str]) -> tuple[dict[str, str], list[str]]:
+    """What the lines before the table say, by lower-case name, and the lines of the table."""
+    said: dict[str, str] = {}
+    for number, line in enumerate(lines):
+        if line.strip() and not line.startswith("#"):
+            return said, [other for other in lines[number:] if other.strip()]
+        name, colon, value = line.removeprefix("#").partition(":")
+        if colon:
+            said.setdefault(name.strip().casefold().replace(" ", "_"), value.strip())
+    return said, []
+
+
+def _is_number(field: str) -> bool:
+    try:
+        float(field)
+    except ValueError:
+        return False
+    return True
+
+
+def _columns(lines: list[str], separator: str, decimal: str, n_columns: int, path: Path) -> NDArray[np.float64]:
+    """(columns, lines)."""
+    rows = []
+    for number, line in enumerate(lines, start=1):
+        fields = line.split(separator)
+        if len(fields) != n_columns:
+            found = f"{len(fields)} fields in line {number} of the numbers, expected {n_columns}"
+            raise UnreadableRecordingError("not a table of numbers", found, path)
+        try:
+            rows.append([_number(field, decimal) for field in fields])
+        except ValueError as error:
+            raise UnreadableRecordingError("not a table of numbers", f"line {number} of them: {error}", path) from error
+    return np.array(rows, dtype=np.float64).reshape(len(rows), n_columns).T
+
+
+def _number(field: str, decimal: str) -> float:
+    text = field.strip().strip('"').strip()
+    if text.casefold() in _MISSING:
+        return np.nan
+    if "_" in text:  # which Python takes in numbers
+        raise ValueError(f"{text!r} is no number")
+    return float(text if decimal == "." else text.replace(decimal, "."))
+
+
+def _said_rate(said: dict[str, str], path: Path) -> float | None:
+    text = said.get("sampling_rate", said.get("sampling_frequency"))
+    if text is None:
+        return None
+    number = re.match(r"^([\d.eE+-]+)\s*(hz)?$", text, flags=re.IGNORECASE)
+    if number is None or not _is_number(number[1]):
+        raise UnreadableRecordingError("no sampling rate", f"found {text!r}, expected a number of Hz", path)
+    return float(number[1])
+
+
+def _name_and_unit(field: str) -> tuple[str, str]:
+    match = _NAME_AND_UNIT.match(field)
+    assert match is not None  # the pattern takes any line
+    return match["name"].strip(), (match["round"] or match["square"] or "").strip()
+
+
+def _rate_of(seconds: NDArray[np.float64], path: Path) -> float:
+    steps = np.diff(seconds)
+    if not len(steps) or not np.isfinite(steps).all() or not (step := float(np.median(steps))) > 0:
+        raise UnreadableRecordingError("no sampling rate", "the times do not rise", path)
+    if np.abs(steps - step).max() > max(_UNEVENNESS * step, _last_digit(seconds)):
+        raise UnreadableRecordingError(
+            "uneven sampling", f"steps of {steps.min():g} to {steps.max():g} s between samples", path
+        )
+    return round(len(steps) / float(seconds[-1] - seconds[0]), 6)
+
+
+def _last_digit(seconds: NDArray[np.float64]) -> float:
+    """The step of the last digit that the times are written with."""
+    for digits in range(1, 10):
+        if np.abs(seconds - seconds.round(digits)).max() < 1e-12:
+            return 1.01 * 10.0**-digits
+    return 0.0

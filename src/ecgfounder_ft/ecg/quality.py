@@ -1,0 +1,94 @@
+"""What is wrong with a recording as a signal, in fixed phrases that stand beside its result.
+
+None of them keeps a recording from being used: whoever reads the result decides. The limits are wide, so that a flag
+means a fault of the recording and no unusual heart.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ecgfounder_ft.ecg.recording import Recording
+
+DEAD_LEAD = "dead lead"
+MISSING_SAMPLES = "missing samples"
+SHORT = "short"
+SHORT_WINDOW = "short window"
+LOW_SAMPLING_RATE = "low sampling rate"
+CLIPPED = "clipped"
+IMPLAUSIBLE_AMPLITUDE = "implausible amplitude"
+
+STEADY_SECONDS = 10.0
+"""s of the model's input, beneath which answers depend more on how a recording is stored: docs/prediction.md."""
+STEADY_RATE = 250.0
+"""Hz, beneath which the same holds."""
+
+SHORTEST_CLIP = 0.02
+"""s at one and the same extreme value: the top of an R wave is a few milliseconds wide."""
+LEAST_CLIPPED = 0.1
+"""s at such values in all, from which a lead counts as clipped."""
+CLIPPED_FROM_MIDDLE = 0.25
+"""Of the lead's range: how far off its median such a value is. A noiseless baseline is steady too, at the median."""
+LONGEST_STEADY = 2.0
+"""s at one extreme value that no heart and no baseline explains, wherever the median is."""
+LARGEST_RANGE = 10.0
+"""mV of a lead from top to bottom. QRS complexes of 5 mV exist; 10 mV are a wrong gain or unit, or no heart."""
+LONGEST_SPIKE = 0.02
+"""s at the top and at the bottom that do not count towards that: a pacemaker's pulse is no wrong gain."""
+SMALLEST_RANGE = 0.05
+"""mV between the extremes of every lead, beneath which it is no ECG of any heart: low voltage is 0.5 mV."""
+
+
+def quality_flags(recording: Recording, window_seconds: float) -> tuple[str, ...]:
+    """Phrases for what is wrong with the leads of a recording.
+
+    Args:
+        recording: the leads that are used, in millivolts.
+        window_seconds: length of the model's input; a recording that does not fill it is short. Shorter windows and
+            lower rates than the ones above are told, since the answer then moves more with how a recording is stored.
+    """
+    signal, rate = recording.signal, recording.sampling_rate
+    missing = ~np.isfinite(signal)
+    complete = not missing.any()
+    lowest = (signal if complete else np.where(missing, np.inf, signal)).min(axis=1)
+    highest = (signal if complete else np.where(missing, -np.inf, signal)).max(axis=1)
+    dead = ~(highest > lowest)
+    alive = signal[~dead]
+    flags = {
+        DEAD_LEAD: bool(dead.any()),
+        MISSING_SAMPLES: not complete,
+        SHORT: recording.duration < window_seconds - 0.5 / rate,
+        SHORT_WINDOW: window_seconds < STEADY_SECONDS,
+        LOW_SAMPLING_RATE: rate < STEADY_RATE,
+        CLIPPED: any(_is_clipped(lead, rate) for lead in alive),
+        IMPLAUSIBLE_AMPLITUDE: len(alive) > 0
+        and (bool((highest - lowest)[~dead].max() < SMALLEST_RANGE) or _largest_range(alive, rate) > LARGEST_RANGE),
+    }
+    return tuple(phrase for phrase, holds in flags.items() if holds)
+
+
+def _largest_range(signal: NDArray[np.floating], rate: float) -> float:
+    """mV of the leads, spikes aside."""
+    reach = np.nanmax(signal, axis=1) - np.nanmin(signal, axis=1)
+    wide = signal[reach > LARGEST_RANGE]  # percentiles take long, and are within the extremes
+    if not len(wide):
+        return 0.0
+    spike = min(100 * LONGEST_SPIKE * rate / signal.shape[1], 50.0)
+    low, high = np.nanpercentile(wide, [spike, 100 - spike], axis=1)
+    return float((high - low).max())
+
+
+def _is_clipped(lead: NDArray[np.floating], rate: float) -> bool:
+    shortest = max(3, round(SHORTEST_CLIP * rate))
+    highest, lowest = np.nanmax(lead), np.nanmin(lead)
+    held = 0
+    for extreme in (highest, lowest):
+        at = lead == extreme
+        if np.count_nonzero(at) < shortest:
+            continue
+        edges = np.flatnonzero(np.diff(np.concatenate([[False], at, [False]]).astype(np.int8)))
+        runs = edges[1::2] - edges[::2]
+        if runs.max() >= LONGEST_STEADY * rate:
+            return True
+        if abs(extreme - np.nanmedian(lead)) >= CLIPPED_FROM_MIDDLE * (highest - lowest):
+            held += int(runs[runs >= shortest].sum())
+    return held >= LEAST_CLIPPED * rate

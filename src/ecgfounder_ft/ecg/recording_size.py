@@ -1,0 +1,26 @@
+"""How large a recording may be, in any format: files of strangers must not fill the memory."""
+
+from pathlib import Path
+
+from ecgfounder_ft.ecg.recording import UnreadableRecordingError
+
+MOST_SAMPLES = 100_000_000
+"""In all leads of a recording together: a day of two leads at 500 Hz. In memory that is 0.8 GB of millivolts."""
+MOST_BYTES = 4 * MOST_SAMPLES
+"""Of a file; the widest format of WFDB takes four bytes a sample."""
+
+
+def require_modest_length(samples: int, path: Path) -> None:
+    """Refuse a recording that fills the memory.
+
+    Args:
+        samples: in all leads together.
+        path: for messages.
+
+    Raises:
+        UnreadableRecordingError: if they are more than :data:`MOST_SAMPLES`.
+    """
+    if samples > MOST_SAMPLES:
+        raise UnreadableRecordingError(
+            "too long", f"{samples:,} samples in all leads, expected {MOST_SAMPLES:,} at most; cut it into parts", path
+        )

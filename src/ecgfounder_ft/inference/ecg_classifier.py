@@ -1,0 +1,278 @@
+"""A finished model in Python: loaded by name, asked about files and arrays.
+
+>>> from ecgfounder_ft import ECGClassifier
+>>> classifier = ECGClassifier.from_pretrained("my-group/ecg-six-conditions")  # doctest: +SKIP
+>>> classifier.predict("recordings/00001.hea").probabilities["AFIB"]  # doctest: +SKIP
+0.93
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ecgfounder_ft.ecg.description import SignalDescription
+from ecgfounder_ft.ecg.formats import find_recordings
+from ecgfounder_ft.ecg.leads import lead_of_label
+from ecgfounder_ft.ecg.recording import Recording, UnreadableRecordingError
+from ecgfounder_ft.ecg.units import millivolts_per
+from ecgfounder_ft.inference.inputs import PredictionError, Reading
+from ecgfounder_ft.inference.loading import load_predictor
+from ecgfounder_ft.inference.notice import NO_MEDICAL_DEVICE
+from ecgfounder_ft.inference.predict import Prediction, predict
+from ecgfounder_ft.inference.predictor import Predictor
+from ecgfounder_ft.model.card import ModelCard
+
+Recordings: TypeAlias = "str | Path | ArrayLike | Sequence[str | Path | ArrayLike]"
+"""A file, a folder, an array (leads, samples), a list of any of these, or an array (recordings, leads, samples)."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a model says of one recording, or of one window of it. Research only: no medical device."""
+
+    name: str
+    """Path of the file, or ``array 0``, ``array 1`` ... in the order in which arrays were given."""
+    probabilities: dict[str, float]
+    """Condition to calibrated probability; empty where the recording was skipped."""
+    uncalibrated: dict[str, float]
+    """Condition to probability as the network gives it."""
+    decisions: dict[str, bool]
+    """Condition to whether its probability reaches the threshold; in a single-label task, whether it is the highest."""
+    quality: tuple[str, ...]
+    """What is wrong with the signal: dead lead, missing samples, short, clipped, implausible amplitude."""
+    repairs: tuple[str, ...]
+    """What was mended or computed on the way."""
+    windows: int
+    """How many windows the answer rests on; 0 where there is none."""
+    start: float | None
+    """s from the recording's start to the window's; None where windows were combined."""
+    reader: str
+    """The format that a file was read as."""
+    seconds: float | None
+    """Length of the recording."""
+    sampling_rate: float | None
+    """Hz, as stored."""
+    skipped: str
+    """Why there is no answer; empty where there is one."""
+    detail: str
+    """What was found, and what was expected."""
+    notice: str = NO_MEDICAL_DEVICE
+
+
+class ECGClassifier:
+    """A model that can be asked about recordings.
+
+    Args:
+        predictor: a loaded model; :meth:`from_pretrained` loads one.
+    """
+
+    def __init__(self, predictor: Predictor) -> None:
+        self.predictor = predictor
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        source: str | Path,
+        *,
+        revision: str | None = None,
+        device: str = "auto",
+        backend: str = "auto",
+        trusted: Collection[str] = (),
+    ) -> ECGClassifier:
+        """Load a model. No code from its files is run.
+
+        Args:
+            source: name of a repository on the Hugging Face Hub (``group/name``), the folder of an exported model, or
+                that of a run, which needs the extra ``train``.
+            revision: branch, tag or commit of a repository on the Hub.
+            device: ``cpu``, ``cuda``, or ``auto``: CUDA where torch finds it.
+            backend: ``onnxruntime``, ``torch`` or ``auto``; the answers are the same.
+            trusted: dotted names of networks of your own that torch may build.
+
+        Raises:
+            ExplainedError: as :func:`~ecgfounder_ft.inference.loading.load_predictor`.
+        """
+        return cls(
+            load_predictor(source, device=device, backend=backend, trusted=trusted, revision=revision),
+        )
+
+    @property
+    def card(self) -> ModelCard:
+        """The record of the model: label map, preprocessing, thresholds, calibration, versions."""
+        return self.predictor.card
+
+    @property
+    def conditions(self) -> dict[str, str]:
+        """Condition code to name, in the order of the network's outputs."""
+        return {code: condition.name for code, condition in self.card.label_map.conditions.items()}
+
+    def predict(
+        self,
+        recordings: Recordings,
+        *,
+        sampling_rate: float | None = None,
+        leads: Sequence[str] | None = None,
+        unit: str | None = None,
+        windows: str = "one",
+        batch_size: int = 32,
+    ) -> Result | list[Result]:
+        """Answers for recordings of any format, or for arrays.
+
+        Args:
+            recordings: a file; a folder, of which all recordings are taken; an array (leads, samples), NaN where a
+                sample is missing; a list of these; or an array (recordings, leads, samples).
+            sampling_rate: Hz, of arrays, and of files that do not say it.
+            leads: names in the order of an array's rows, likewise. Leads are picked by name: any order will do, and
+                further leads do not matter.
+            unit: mV, uV, V or nV, likewise; an array without one is in millivolts.
+            windows: of recordings longer than the model's input. ``one``: the window that it was trained on; ``mean``
+                or ``max`` over all consecutive windows, for each condition; ``each``: one result for each window.
+            batch_size: windows at a time.
+
+        Returns:
+            For one file or one (leads, samples) array its result, or with ``windows="each"`` a list. Else one result
+            for each recording, in order, among them those that were skipped, with the reason.
+
+        Raises:
+            UnreadableRecordingError: if the one recording that was given cannot be used.
+            PredictionError: if an array comes without its rate or leads, or is none of recordings.
+        """
+        given, alone = self._given(recordings, sampling_rate, leads, unit)
+        answers = self._answers(given, sampling_rate, leads, unit, windows, batch_size, embeddings=False)
+        codes = self.card.label_map.codes
+        results = [_result(one, codes) for answer in answers for one in answer]
+        if not alone:
+            return results
+        if results[0].skipped:
+            raise UnreadableRecordingError(results[0].skipped, results[0].detail, results[0].name)
+        return results if windows == "each" else results[0]
+
+    def embed(
+        self,
+        recordings: Recordings,
+        *,
+        sampling_rate: float | None = None,
+        leads: Sequence[str] | None = None,
+        unit: str | None = None,
+        windows: str = "one",
+        batch_size: int = 32,
+    ) -> NDArray[np.float32]:
+        """What the network's last layer reads: numbers that describe a recording, for models of your own.
+
+        Args:
+            recordings: as for :meth:`predict`.
+            sampling_rate: likewise.
+            leads: likewise.
+            unit: likewise.
+            windows: ``one``, or ``mean`` over all windows.
+            batch_size: windows at a time.
+
+        Returns:
+            (width,) for one file or one (leads, samples) array, else (recordings, width), NaN where one was skipped.
+
+        Raises:
+            UnreadableRecordingError: if the one recording that was given cannot be used.
+            PredictionError: as :meth:`predict`, and if windows is another word.
+        """
+        if windows not in ("one", "mean"):
+            raise PredictionError(f"windows is {windows!r}, expected one or mean: an embedding has no maximum")
+        given, alone = self._given(recordings, sampling_rate, leads, unit)
+        answers = self._answers(given, sampling_rate, leads, unit, windows, batch_size, embeddings=True)
+        found = [answer[0] for answer in answers]
+        if alone and found[0].embedding is None:
+            raise UnreadableRecordingError(found[0].input.reason, found[0].input.detail, found[0].input.path)
+        width = next((len(one.embedding) for one in found if one.embedding is not None), 0)
+        blank = np.full(width, np.nan, np.float32)
+        rows = [blank if one.embedding is None else one.embedding for one in found]
+        return rows[0] if alone else np.array(rows, np.float32).reshape(len(rows), width)
+
+    def _answers(
+        self,
+        given: Iterable[Path | Recording],
+        sampling_rate: float | None,
+        leads: Sequence[str] | None,
+        unit: str | None,
+        windows: str,
+        batch_size: int,
+        *,
+        embeddings: bool,
+    ) -> list[list[Prediction]]:
+        stated = SignalDescription(sampling_rate, unit, None if leads is None else tuple(leads))
+        reading = Reading(self.card.preprocessing, stated, windows)
+        return list(predict(self.predictor, given, reading, batch_size, embeddings=embeddings))
+
+    def _given(
+        self, recordings: Any, sampling_rate: float | None, leads: Sequence[str] | None, unit: str | None
+    ) -> tuple[list[Path | Recording], bool]:
+        """The recordings one by one, and whether a single one was meant."""
+        if isinstance(recordings, str | os.PathLike):
+            path = Path(recordings)
+            return (list(find_recordings(path)), False) if path.is_dir() else ([path], True)
+        array = recordings if hasattr(recordings, "shape") else None
+        if array is not None and array.ndim == 2:
+            return [_of_array(array, 0, sampling_rate, leads, unit)], True
+        found: list[Path | Recording] = []
+        for number, entry in enumerate(recordings):
+            if isinstance(entry, str | os.PathLike):
+                path = Path(entry)
+                found += find_recordings(path) if path.is_dir() else [path]
+            else:
+                found.append(_of_array(entry, number, sampling_rate, leads, unit))
+        return found, False
+
+
+def _of_array(
+    array: Any, number: int, sampling_rate: float | None, leads: Sequence[str] | None, unit: str | None
+) -> Recording:
+    """An array (leads, samples) as a recording in millivolts."""
+    name = f"array {number}"
+    if sampling_rate is None or leads is None:
+        missing = "sampling_rate" if sampling_rate is None else "leads"
+        raise PredictionError(
+            f"{name}: {missing} is not stated, and an array does not say it: predict(array, sampling_rate=500, "
+            'leads=["I", "II", ...])'
+        )
+    stated = SignalDescription(sampling_rate, unit, tuple(leads))  # refuses what is impossible
+    signal = np.asarray(array)
+    if signal.dtype.kind not in "fiu" or signal.ndim != 2 or len(signal) != len(leads):
+        turned = (
+            " Is it the other way round? Give array.T" if signal.ndim == 2 and signal.shape[1] == len(leads) else ""
+        )
+        raise PredictionError(
+            f"{name}: numbers of the type {signal.dtype} and the shape {signal.shape}, expected (leads, samples) with "
+            f"{len(leads)} leads.{turned}"
+        )
+    factor = millivolts_per(unit or "mV")
+    assert factor is not None
+    values = signal.astype(np.float64) * factor
+    values[np.isinf(values)] = np.nan
+    return Recording(name, tuple(map(lead_of_label, stated.leads or ())), values, float(sampling_rate))
+
+
+def _result(one: Prediction, codes: Sequence[str]) -> Result:
+    def by_code(values: NDArray[Any] | None, kind: type) -> dict[str, Any]:
+        return {} if values is None else {code: kind(value) for code, value in zip(codes, values, strict=True)}
+
+    found = one.input
+    return Result(
+        name=str(found.path),
+        probabilities=by_code(one.probabilities, float),
+        uncalibrated=by_code(one.uncalibrated, float),
+        decisions=by_code(one.decisions, bool),
+        quality=found.flags,
+        repairs=found.repairs,
+        windows=one.windows,
+        start=one.start,
+        reader=found.reader,
+        seconds=found.seconds,
+        sampling_rate=found.sampling_rate,
+        skipped=found.reason,
+        detail=found.detail,
+    )

@@ -1,0 +1,194 @@
+"""A model as it is passed on: a folder that is read without running code, and without torch.
+
+========================  ==========================================================================================
+``config.json``           the record of the model, which output of which file is what, and a digest of every file
+``model.safetensors``     the weights
+``model.onnx``            network, softmax or sigmoid, and calibration; for any program that runs ONNX
+``preprocessing.onnx``    the filters, where the settings have an exact form in ONNX; see ``onnx_preprocessing.py``
+``model.pth``             the weights in the form of the published checkpoints, for programs that load those
+``README.md``             the model card
+========================  ==========================================================================================
+
+A digest tells a file that was damaged, edited or mixed up. It is no signature: whoever changes a file can change the
+digest with it. What protects against that is that nothing in the folder is run as code, and a revision of the Hub.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ecgfounder_ft.errors import ExplainedError
+from ecgfounder_ft.files import without_nan
+from ecgfounder_ft.inference.notice import NO_MEDICAL_DEVICE
+from ecgfounder_ft.inference.predictor import checked_card
+from ecgfounder_ft.model.card import ModelCard
+from ecgfounder_ft.records import require_bounded
+
+CONFIG = "config.json"
+SAFETENSORS = "model.safetensors"
+ONNX = "model.onnx"
+ONNX_PREPROCESSING = "preprocessing.onnx"
+PTH = "model.pth"
+README = "README.md"
+
+FILES = (CONFIG, SAFETENSORS, ONNX, ONNX_PREPROCESSING, PTH, README)
+"""Every file that a folder may hold."""
+
+FORMAT = "ecgfounder-ft/exported-model/1"
+
+_MOST_CONFIG_BYTES = 16 * 1024**2
+_MOST_VALUES = 1_000_000
+
+_HOW_TO_RESTORE = (
+    "The file was damaged or changed after the export, or is another model's: copy or download the whole folder again, "
+    "or export again"
+)
+
+
+class ExportedModelError(ExplainedError):
+    """A folder that is no exported model, or one that was damaged or edited."""
+
+
+@dataclass(frozen=True)
+class ExportedModel:
+    """The checked ``config.json`` of a folder."""
+
+    folder: Path
+    card: ModelCard
+    content: Mapping[str, Any]
+    """All of ``config.json``."""
+
+    @property
+    def onnx(self) -> dict[str, Any]:
+        """What ``config.json`` says of the ONNX files: file name to opset, inputs and outputs."""
+        found: dict[str, Any] = self.content.get("onnx", {})
+        return found
+
+    def has(self, name: str) -> bool:
+        """Whether the folder is said to hold a file, and it is there."""
+        return name in self.content["files"] and (self.folder / name).is_file()
+
+    def read(self, name: str) -> bytes:
+        """The content of a file, of which the digest has been compared.
+
+        Raises:
+            ExportedModelError: if it is not there, or its digest is not that of ``config.json``.
+        """
+        path = self.folder / name
+        expected = self.content["files"].get(name)
+        if expected is None:
+            raise ExportedModelError(f"{self.folder / CONFIG}: names no {name}; export the model again")
+        try:
+            size = path.stat().st_size
+            if size != expected["bytes"]:  # told before a file of any size is read
+                raise ExportedModelError(
+                    f"{path}: {size:,} bytes, but {CONFIG} has {expected['bytes']:,}. {_HOW_TO_RESTORE}"
+                )
+            content = path.read_bytes()
+        except OSError as error:
+            raise ExportedModelError(f"{path}: cannot be read ({error.strerror or error}); copy it again") from error
+        found = hashlib.sha256(content).hexdigest()
+        if found != expected["sha256"]:
+            raise ExportedModelError(
+                f"{path}: sha256 {found}, but {CONFIG} has {expected['sha256']}. {_HOW_TO_RESTORE}"
+            )
+        return content
+
+
+def is_exported_model(folder: Path) -> bool:
+    """Whether a folder is meant to be an exported model, by what its ``config.json`` says it is."""
+    path = folder / CONFIG
+    try:
+        if not path.is_file():
+            return False
+        with path.open("rb") as stream:
+            return b'"ecgfounder-ft/exported-model' in stream.read(_MOST_CONFIG_BYTES)
+    except OSError:
+        return False
+
+
+def read_exported_model(folder: Path) -> ExportedModel:
+    """Read and check the ``config.json`` of an exported model; the other files are checked as they are read.
+
+    Raises:
+        ExportedModelError: if it is absent, no record of a model, edited, or of a newer version.
+        NetworkError: if leads, samples, conditions or filters are implausible.
+    """
+    path = folder / CONFIG
+    if not path.is_file():
+        found = ", ".join(sorted(entry.name for entry in folder.iterdir())[:8]) if folder.is_dir() else "no such folder"
+        raise ExportedModelError(f"{path}: no such file ({found}); expected the folder of an exported model")
+    if path.stat().st_size > _MOST_CONFIG_BYTES:
+        raise ExportedModelError(f"{path}: {path.stat().st_size:,} bytes, expected {_MOST_CONFIG_BYTES:,} at most")
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        require_bounded(content, values=_MOST_VALUES, characters=_MOST_CONFIG_BYTES)
+    except (ValueError, RecursionError) as error:
+        raise ExportedModelError(f"{path}: no JSON ({error}); copy it again") from error
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        stated = content.get("format") if isinstance(content, dict) else type(content).__name__
+        raise ExportedModelError(
+            f"{path}: format is {stated!r}, expected {FORMAT!r}. Is it the folder of another program's model, or of "
+            "another version of this one?"
+        )
+    if content.get("sha256") != digest_of_config(content):
+        raise ExportedModelError(
+            f"{path}: was changed after the export: its content does not have the digest that stands in it. Labels, "
+            "preprocessing and thresholds belong to the weights; export again with what you want to change"
+        )
+    try:
+        card = checked_card(content["model"])
+        outputs = [content["id2label"][str(number)] for number in range(len(card.label_map))]
+        files = {str(name): (str(entry["sha256"]), int(entry["bytes"])) for name, entry in content["files"].items()}
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        raise ExportedModelError(f"{path}: no record of a model ({type(error).__name__}: {error})") from error
+    if tuple(outputs) != card.label_map.codes:
+        raise ExportedModelError(
+            f"{path}: id2label has {', '.join(outputs)}, the label map {', '.join(card.label_map.codes)}: "
+            "which output is which condition cannot be told"
+        )
+    card.refuse_implausible_shapes(str(path))
+    strange = sorted(name for name in files if name not in FILES)
+    if strange:
+        raise ExportedModelError(f"{path}: names the file {strange[0]!r}, which is none of {', '.join(FILES)}")
+    return ExportedModel(folder, card, content)
+
+
+def config_of(
+    card: ModelCard, files: Mapping[str, bytes], onnx: Mapping[str, Any], versions: Mapping[str, str]
+) -> dict[str, Any]:
+    """The content of ``config.json``.
+
+    Args:
+        card: record of the model.
+        files: name to content of every file that is written beside it, but for the model card, which is for people.
+        onnx: ONNX file to opset, inputs and outputs.
+        versions: package name to version that wrote the files.
+    """
+    content: dict[str, Any] = without_nan(
+        {
+            "format": FORMAT,
+            "notice": NO_MEDICAL_DEVICE,
+            "id2label": dict(enumerate(card.label_map.codes)),
+            "model": card.to_dict(),
+            "onnx": dict(onnx),
+            "versions": dict(versions),
+            "files": {
+                name: {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
+                for name, content in files.items()
+            },
+        }
+    )
+    content = json.loads(json.dumps(content))  # as it is read back: lists in place of tuples
+    return {**content, "sha256": digest_of_config(content)}
+
+
+def digest_of_config(content: Mapping[str, Any]) -> str:
+    """Digest of the content of ``config.json``, but for ``sha256`` itself; spaces and order of keys do not count."""
+    rest = {name: value for name, value in content.items() if name != "sha256"}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True, ensure_ascii=False).encode()).hexdigest()

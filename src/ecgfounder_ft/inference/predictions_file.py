@@ -1,0 +1,351 @@
+"""A file of predictions that is written as they come, and goes on after a kill.
+
+While it is written, ``<output>.partial/`` stands beside it::
+
+    settings.json    the model and the options, by which the same command is known again
+    rows.csv         a line is appended for each row as it is answered
+    embeddings.npy   likewise, where embeddings were asked for
+
+The same command goes on behind the last recording that was answered in full. When all are, the rows become the output,
+CSV or Parquet by its suffix, in one step, and the folder is removed. Rows never pass through memory as a whole.
+"""
+
+import csv
+import importlib.util
+import json
+import os
+import shutil
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from itertools import groupby
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from filelock import FileLock, Timeout
+
+from ecgfounder_ft.ecg.recording import displayable
+from ecgfounder_ft.files import whole_file, write_json
+from ecgfounder_ft.inference.inputs import PredictionError
+from ecgfounder_ft.inference.notice import NO_MEDICAL_DEVICE
+from ecgfounder_ft.inference.predict import Prediction
+
+CSV_SUFFIXES, PARQUET_SUFFIXES = (".csv",), (".parquet", ".pq")
+
+PARTIAL_SUFFIX = ".partial"
+
+_SETTINGS_FILE, _ROWS_FILE, _VECTORS_FILE = "settings.json", "rows.csv", "embeddings.npy"
+
+_DECIMALS = 6
+"""Of probabilities: two devices differ by more than the next digit."""
+_HEADER_BYTES = 128
+"""Of the array file of embeddings: as long for any number of rows, so that it can be written last."""
+_BLOCK_BYTES = 1 << 20
+"""Read at a time when the rows become Parquet."""
+
+Row = dict[str, str]
+
+
+@dataclass
+class Summary:
+    """What became of the recordings, those of earlier starts of the same command included."""
+
+    recordings: int = 0
+    rows: int = 0
+    skipped: Counter[str] = field(default_factory=Counter)
+    """Reason to number."""
+    resumed: int = 0
+    """Recordings that an earlier start had answered."""
+
+    @property
+    def answered(self) -> int:
+        """Recordings with an answer."""
+        return self.recordings - self.skipped.total()
+
+
+class PredictionsFile:
+    """Rows on their way into a table; use it as a context."""
+
+    def __init__(
+        self,
+        output: Path,
+        codes: Sequence[str],
+        settings: dict[str, Any],
+        *,
+        embeddings: Path | None = None,
+        width: int = 0,
+        restart: bool = False,
+    ) -> None:
+        """Prepare to write.
+
+        Args:
+            output: the table, ``.csv`` or ``.parquet``.
+            codes: the model's conditions.
+            settings: what the predictions depend on, in plain containers.
+            embeddings: a ``.npy`` file for them, (rows of the table, width), NaN where a recording was skipped. A
+                ``.npy.json`` beside it says of which table and model it is.
+            width: numbers of an embedding.
+            restart: throw away what an earlier start left.
+
+        Raises:
+            PredictionError: if a suffix is unknown, or an earlier start of another command left its part.
+        """
+        if output.suffix.casefold() not in CSV_SUFFIXES + PARQUET_SUFFIXES:
+            raise PredictionError(f"{output}: the suffix is {output.suffix!r}, expected .csv or .parquet")
+        if output.suffix.casefold() in PARQUET_SUFFIXES and importlib.util.find_spec("pyarrow") is None:
+            raise PredictionError(
+                f"{output}: Parquet needs pyarrow: pip install 'ecgfounder-ft[parquet]', or name a .csv"
+            )
+        if embeddings is not None and embeddings.suffix.casefold() != ".npy":
+            raise PredictionError(f"{embeddings}: the suffix is {embeddings.suffix!r}, expected .npy")
+        for file in (output, embeddings):
+            if file is not None and file.is_dir():
+                raise PredictionError(f"{file} is a folder, expected the name of a file")
+        self.output = output
+        self.embeddings = embeddings
+        self.width = width
+        self.columns = _columns(codes)
+        self.summary = Summary()
+        self.partial = output.with_name(output.name + PARTIAL_SUFFIX)
+        self._settings = json.loads(json.dumps({**settings, "embeddings": None if embeddings is None else width}))
+        self._rows_file = self.partial / _ROWS_FILE
+        self._vectors_file = self.partial / _VECTORS_FILE
+        with writing_to(self.partial):
+            self._begin(restart)
+
+    def _begin(self, restart: bool) -> None:
+        for file in (self.output, self.embeddings):
+            if file is not None:
+                file.parent.mkdir(parents=True, exist_ok=True)
+        self.partial.mkdir(exist_ok=True)
+        self._lock = FileLock(self.partial / "lock")
+        try:
+            self._lock.acquire(blocking=False)
+        except Timeout as error:
+            raise PredictionError(f"{self.partial}: another process is writing these predictions") from error
+        if restart:
+            for name in (_SETTINGS_FILE, _ROWS_FILE, _VECTORS_FILE):
+                (self.partial / name).unlink(missing_ok=True)
+        file = self.partial / _SETTINGS_FILE
+        if file.is_file():
+            try:
+                left = json.loads(file.read_text(encoding="utf-8"))
+            except ValueError:
+                left = {}
+            other = [key for key in {*left, *self._settings} if left.get(key) != self._settings.get(key)]
+            if other:
+                self._lock.release()
+                raise PredictionError(
+                    f"{self.partial} was left by a prediction with another {' and '.join(sorted(other))}; "
+                    "give --restart to throw it away, or another --output"
+                )
+        else:
+            write_json(file, self._settings)
+
+    @property
+    def own_files(self) -> tuple[Path, ...]:
+        """What is written, and may lie in a folder of recordings."""
+        others = () if self.embeddings is None else (self.embeddings,)
+        return (self.output, self._rows_file, self._vectors_file, *others)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for stream in (getattr(self, "_rows", None), getattr(self, "_vectors", None)):
+            if stream is not None:
+                with suppress(OSError):  # of a full disk, which was told; what is kept was flushed before
+                    stream.close()
+        self._lock.release()
+
+    def remaining(self, paths: Iterable[Path]) -> Iterator[Path]:
+        """The paths that no earlier start has answered; each is then to be added, in this order.
+
+        Raises:
+            PredictionError: if an earlier start answered other recordings than these, in this order.
+        """
+        distinct = (path for path, _ in groupby(paths))
+        answered = self._cut_to_whole_recordings()
+        with self._rows_file.open("rb") as stream:
+            for name, rows in groupby(_read_rows(stream), key=lambda row: row["path"]):
+                found = next(distinct, None)
+                if found is None or displayable(str(found)) != name:
+                    raise PredictionError(
+                        f"{self.partial} has an answer for {name} where {found or 'no recording'} comes now: the "
+                        "recordings have changed; give --restart to begin anew"
+                    )
+                self._count(list(rows))
+        self.summary.resumed = answered
+        self._rows = self._rows_file.open("a", encoding="utf-8", newline="")
+        self._writer = csv.DictWriter(self._rows, list(self.columns))
+        if self.embeddings is not None:
+            self._vectors = self._vectors_file.open("ab")
+        yield from distinct
+
+    def add(self, predictions: Sequence[Prediction]) -> None:
+        """Append one recording's rows. Nothing is kept in memory; a kill loses at most the last recording."""
+        rows = [_row(one, list(self.columns)) for one in predictions]
+        with writing_to(self.partial):
+            if self.embeddings is not None:
+                blank = np.full(self.width, np.nan, np.float32)
+                for one in predictions:
+                    self._vectors.write((blank if one.embedding is None else one.embedding).astype("<f4").tobytes())
+                self._vectors.flush()
+            self._writer.writerows(rows)
+            self._rows.flush()
+        self._count(rows)
+
+    def finish(self) -> Summary:
+        """Make the rows the output, whole or not at all, and remove the partial folder."""
+        self._rows.close()
+        with writing_to(self.output):
+            if self.embeddings is not None:
+                self._vectors.close()
+                self._finish_embeddings(self.embeddings)
+            if self.output.suffix.casefold() in PARQUET_SUFFIXES:
+                with whole_file(self.output) as unfinished:
+                    self._write_parquet(unfinished)
+            else:
+                self._rows_file.replace(self.output)
+        self._lock.release()
+        shutil.rmtree(self.partial, ignore_errors=True)
+        return self.summary
+
+    def _count(self, rows: Sequence[Row]) -> None:
+        self.summary.recordings += 1
+        self.summary.rows += len(rows)
+        if rows[0]["skipped"]:
+            self.summary.skipped[rows[0]["skipped"]] += 1
+
+    def _cut_to_whole_recordings(self) -> int:
+        """Cut off what a kill may have left of the last recording; returns how many recordings stay."""
+        head = (",".join(self.columns) + "\n").encode("utf-8")
+        if not self._begins_with(head):
+            if self.embeddings is not None:
+                self._vectors_file.write_bytes(b"\0" * _HEADER_BYTES)
+            self._rows_file.write_bytes(head)
+            return 0
+        vectors = None
+        if self.embeddings is not None:
+            vectors = max(self._vectors_file.stat().st_size - _HEADER_BYTES, 0) // (4 * self.width)
+        whole, rows, recordings, end = 0, 0, 0, 0
+        with self._rows_file.open("rb") as stream:
+            last = None
+            for number, line in enumerate(stream):
+                if number == 0:
+                    whole = end = len(line)
+                    continue
+                path = _path_of(line) if line.endswith(b"\n") else None
+                if path is None or (vectors is not None and number > vectors):
+                    break
+                if path != last:  # the recording before this one is complete
+                    recordings += last is not None
+                    whole, rows, last = end, number - 1, path
+                end += len(line)
+        os.truncate(self._rows_file, whole)
+        if self.embeddings is not None:
+            os.truncate(self._vectors_file, _HEADER_BYTES + 4 * self.width * rows)
+        return recordings
+
+    def _begins_with(self, head: bytes) -> bool:
+        if not self._rows_file.is_file():
+            return False
+        with self._rows_file.open("rb") as stream:
+            return stream.read(len(head)) == head
+
+    def _finish_embeddings(self, target: Path) -> None:
+        shape = (self.summary.rows, self.width)
+        header = f"{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}".ljust(_HEADER_BYTES - 11) + "\n"
+        with self._vectors_file.open("r+b") as stream:
+            stream.write(b"\x93NUMPY\x01\x00" + (_HEADER_BYTES - 10).to_bytes(2, "little") + header.encode("ascii"))
+        with whole_file(target) as unfinished:
+            try:
+                os.link(self._vectors_file, unfinished)
+            except OSError:  # another disk, or one without links
+                shutil.copyfile(self._vectors_file, unfinished)
+        described = {"rows_of": self.output.name, "model": self._settings.get("model"), "use": NO_MEDICAL_DEVICE}
+        write_json(target.with_name(target.name + ".json"), described)
+
+    def _write_parquet(self, target: Path) -> None:
+        import pyarrow as pa
+        import pyarrow.csv as pa_csv
+        import pyarrow.parquet as pq
+
+        schema = pa.schema([(name, pa.type_for_alias(kind)) for name, kind in self.columns.items()])
+        with (
+            pa_csv.open_csv(
+                self._rows_file,
+                read_options=pa_csv.ReadOptions(block_size=_BLOCK_BYTES),
+                convert_options=pa_csv.ConvertOptions(column_types=schema, strings_can_be_null=False),
+            ) as reader,
+            pq.ParquetWriter(target, schema, compression="zstd") as writer,
+        ):
+            for batch in reader:
+                writer.write_batch(batch)
+
+
+@contextmanager
+def writing_to(path: Path) -> Iterator[None]:
+    """Tell in words of a disk that is full or refuses."""
+    try:
+        yield
+    except OSError as error:
+        raise PredictionError(
+            f"{error.filename or path} cannot be written: {error.strerror or error}; once that is mended, the same "
+            "command goes on where it was"
+        ) from error
+
+
+def _columns(codes: Sequence[str]) -> dict[str, str]:
+    """Columns of the table, with their types in Parquet; docs/prediction.md says what they mean."""
+    return {
+        "path": "string",
+        "reader": "string",
+        "skipped": "string",
+        "detail": "string",
+        "quality": "string",
+        "repairs": "string",
+        "seconds": "float64",
+        "sampling_rate": "float64",
+        "windows": "int64",
+        "window_start": "float64",
+        **{f"uncalibrated_{code}": "float64" for code in codes},
+        **{f"probability_{code}": "float64" for code in codes},
+        **{f"decision_{code}": "int8" for code in codes},
+        "use": "string",
+    }
+
+
+def _row(one: Prediction, names: Sequence[str]) -> Row:
+    found = one.input
+    values: list[Any] = [
+        displayable(str(found.path)),
+        found.reader,
+        found.reason,
+        displayable(" ".join(found.detail.split())),
+        "; ".join(found.flags),
+        "; ".join(found.repairs),
+        "" if found.seconds is None else f"{found.seconds:.3f}",
+        "" if found.sampling_rate is None else f"{found.sampling_rate:g}",
+        one.windows,
+        "" if one.start is None else f"{one.start:g}",
+    ]
+    n_conditions = (len(names) - len(values) - 1) // 3
+    for numbers in (one.uncalibrated, one.probabilities):
+        values += [""] * n_conditions if numbers is None else [f"{value:.{_DECIMALS}f}" for value in numbers]
+    values += [""] * n_conditions if one.decisions is None else [int(choice) for choice in one.decisions]
+    return dict(zip(names, map(str, [*values, NO_MEDICAL_DEVICE]), strict=True))
+
+
+def _read_rows(stream: Iterable[bytes]) -> Iterator[Row]:
+    return iter(csv.DictReader(line.decode("utf-8") for line in stream))
+
+
+def _path_of(line: bytes) -> str | None:
+    """The first field of a line that was written whole; no row has a line break (:func:`displayable`)."""
+    try:
+        return next(csv.reader([line.decode("utf-8")]))[0]
+    except (UnicodeDecodeError, csv.Error, StopIteration, IndexError):
+        return None

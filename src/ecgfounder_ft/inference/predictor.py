@@ -1,0 +1,104 @@
+"""What predicts: a network with the record of what goes in and what comes out, whatever computes it.
+
+Signals go in as the preprocessing of the record leaves them, so that every way of computing gives the same answer.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ecgfounder_ft.errors import ExplainedError
+from ecgfounder_ft.evaluation.calibration import Calibration
+from ecgfounder_ft.model.card import ModelCard
+
+
+class ModelFileError(ExplainedError):
+    """A model file that is absent or carries no record of what it is."""
+
+
+class DeviceError(ExplainedError):
+    """A device, or a way of computing, that is not there."""
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """What a network gives for n recordings."""
+
+    uncalibrated: NDArray[np.float64]
+    """(n, conditions) probabilities, before calibration."""
+    embedding: NDArray[np.float32]
+    """(n, width), what the last layer reads."""
+
+
+def checked_card(content: Any) -> ModelCard:
+    """The record in a file, whole and in itself consistent.
+
+    Raises:
+        ValueError: that says what is wrong with it.
+    """
+    card = ModelCard.from_dict(content)
+    codes = list(card.label_map.codes)
+    if card.calibration is not None:
+        found = Calibration.from_dict(card.calibration)
+        if found.codes != codes or found.task != card.task.name:
+            raise ValueError(f"calibration is of the {found.task} conditions {', '.join(found.codes)}")
+        for values in (found.slopes, found.intercepts):
+            if values is not None and len(values) != len(codes):
+                raise ValueError(f"calibration has {len(values)} slopes or intercepts for {len(codes)} conditions")
+    if card.thresholds is not None and sorted(card.thresholds) != sorted(codes):
+        raise ValueError(f"thresholds are of the conditions {', '.join(card.thresholds)}")
+    return card
+
+
+class Predictor(ABC):
+    """A model that can be asked."""
+
+    card: ModelCard
+    """What goes in and what comes out."""
+    bf16: bool = False
+    """Whether it computes in bfloat16."""
+
+    @property
+    @abstractmethod
+    def on_gpu(self) -> bool:
+        """Whether a GPU computes."""
+
+    @property
+    @abstractmethod
+    def backend(self) -> str:
+        """What computes: ``torch`` or ``onnxruntime``."""
+
+    @property
+    @abstractmethod
+    def digest(self) -> str:
+        """Of the weights and the record, by which an interrupted prediction knows its model again."""
+
+    @abstractmethod
+    def outputs(self, signals: NDArray[np.float32]) -> Outputs:
+        """Preprocessed signals (n, leads, samples) to what the network gives."""
+
+    def uncalibrated(self, signals: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Preprocessed signals (n, leads, samples) to probabilities (n, conditions) as the network gives them."""
+        return self.outputs(signals).uncalibrated
+
+    def calibrated(self, uncalibrated: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Probabilities (n, conditions) as the network gives them, calibrated as the record says."""
+        if self.card.calibration is None:
+            return uncalibrated
+        return Calibration.from_dict(self.card.calibration).apply(uncalibrated)
+
+    def probabilities(self, signals: NDArray[np.float32]) -> NDArray[np.float64]:
+        """As :meth:`uncalibrated`, then calibrated as the record says."""
+        return self.calibrated(self.uncalibrated(signals))
+
+    def decisions(self, probabilities: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Calibrated probabilities (n, conditions) to decisions (n, conditions), by the record's thresholds."""
+        given = self.card.thresholds
+        codes = self.card.label_map.codes
+        thresholds = None if given is None else np.array([given[code] for code in codes])
+        return self.card.task.decisions(probabilities, thresholds)

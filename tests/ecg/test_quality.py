@@ -1,0 +1,64 @@
+"""Faults of a signal, each made by hand in a simulated heart's recording; and no fault in what is none."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from ecgfounder_ft.ecg import quality
+from ecgfounder_ft.ecg.formats import read_recording, recordings_in
+from ecgfounder_ft.ecg.leads import STANDARD_LEADS
+from ecgfounder_ft.ecg.quality import quality_flags
+from ecgfounder_ft.ecg.recording import Recording, UnreadableRecordingError
+
+RATE = 500
+TIME = np.arange(10 * RATE) / RATE
+BEAT = 1.2 * np.exp(-0.5 * ((TIME % 0.8 - 0.4) / 0.01) ** 2) + 0.2 * np.exp(-0.5 * ((TIME % 0.8 - 0.65) / 0.04) ** 2)
+WHOLE = Recording("r", STANDARD_LEADS, np.outer(np.linspace(0.3, 1, 12), BEAT).round(3), RATE)
+
+
+def changed(lead: int, begin: float, end: float, value: float) -> Recording:
+    signal = WHOLE.signal.copy()
+    signal[lead, round(begin * RATE) : round(end * RATE)] = value
+    return replace(WHOLE, signal=signal)
+
+
+@pytest.mark.parametrize(
+    ("recording", "flags"),
+    [
+        (WHOLE, ()),
+        (changed(2, 0, 10, 0.0), (quality.DEAD_LEAD,)),
+        (changed(2, 0, 10, np.nan), (quality.DEAD_LEAD, quality.MISSING_SAMPLES)),
+        (changed(2, 1, 1.002, np.nan), (quality.MISSING_SAMPLES,)),
+        (replace(WHOLE, signal=WHOLE.signal[:, :2500]), (quality.SHORT,)),
+        (replace(WHOLE, signal=WHOLE.signal[:, :4999]), (quality.SHORT,)),
+        (replace(WHOLE, signal=np.minimum(WHOLE.signal, 0.15)), (quality.CLIPPED,)),
+        (replace(WHOLE, signal=np.clip(WHOLE.signal - 0.5 * np.sin(TIME), -0.3, 0.3)), (quality.CLIPPED,)),
+        (changed(2, 1, 9, 5.0), (quality.CLIPPED,)),  # off for most of the time
+        (changed(2, 1, 2.5, -0.001), ()),  # a pause
+        (replace(WHOLE, sampling_rate=249), (quality.LOW_SAMPLING_RATE,)),
+        (replace(WHOLE, signal=WHOLE.signal * 1000), (quality.IMPLAUSIBLE_AMPLITUDE,)),
+        (replace(WHOLE, signal=WHOLE.signal / 1000), (quality.IMPLAUSIBLE_AMPLITUDE,)),
+        (changed(2, 1, 1.01, 40.0), ()),  # a single spike
+        (replace(WHOLE, signal=WHOLE.signal * 0), (quality.DEAD_LEAD,)),
+    ],
+)
+def test_a_fault_is_named(recording: Recording, flags: tuple[str, ...]) -> None:
+    assert quality_flags(recording, 10.0) == flags
+
+
+def test_a_model_of_short_windows_is_told_of_everything_it_reads() -> None:
+    assert quality_flags(WHOLE, 5.0) == (quality.SHORT_WINDOW,)
+
+
+def test_few_real_recordings_have_one(shared) -> None:
+    found = {}
+    for path in recordings_in(shared / "ecg" / "physionet2021"):
+        try:
+            found[path.stem] = quality_flags(read_recording(path, STANDARD_LEADS), 10.0)
+        except UnreadableRecordingError:
+            continue
+    dead = {name for name, flags in found.items() if quality.DEAD_LEAD in flags}
+    assert dead == {"JS11438", "JS20004", "JS45542", "JS45551"}
+    assert sum(map(bool, found.values())) < 0.1 * len(found)
+    assert quality.IMPLAUSIBLE_AMPLITUDE in found["HR00599"]  # five times too large, by the gain in its header
