@@ -1,7 +1,9 @@
 """Batches from the signal store: in which order, and from where to go on after an interruption."""
 
+import signal
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -12,6 +14,8 @@ from torch.utils.data import DataLoader, Dataset, DistributedSampler
 from ecgfounder_ft.data.store.frozen_output_views import StoredViews
 from ecgfounder_ft.data.store.frozen_outputs import StoredActivations
 from ecgfounder_ft.data.store.reading import StoredSignals
+from ecgfounder_ft.errors import worker_deaths_explained
+from ecgfounder_ft.interruption import children_left_alone
 
 Batch = dict[str, torch.Tensor]
 
@@ -136,10 +140,12 @@ class BatchLoader(DataLoader[Batch]):
 
     def __iter__(self) -> Any:
         self.given = self._order.start
-        batches = super().__iter__() if self.num_workers else self._read_ahead()
-        for batch in batches:
-            self.given += 1
-            yield batch
+        with children_left_alone(signal.SIGINT, signal.SIGTERM) if self.num_workers else nullcontext():
+            batches = super().__iter__() if self.num_workers else self._read_ahead()
+        with worker_deaths_explained():
+            for batch in batches:
+                self.given += 1
+                yield batch
 
     def _read_ahead(self) -> Iterator[Batch]:
         with ThreadPoolExecutor(1) as reader:

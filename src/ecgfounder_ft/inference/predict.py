@@ -1,7 +1,9 @@
 """Predictions of a finished model on recordings as stored, through the preprocessing that it was trained with."""
 
-from collections.abc import Sequence
+import signal
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,7 +14,9 @@ from torch.utils.data import DataLoader, Dataset
 from ecgfounder_ft.ecg.formats import read_recording
 from ecgfounder_ft.ecg.preprocessing import Preprocessing
 from ecgfounder_ft.ecg.recording import UnreadableRecordingError
+from ecgfounder_ft.errors import worker_deaths_explained
 from ecgfounder_ft.inference.finished_model import FinishedModel
+from ecgfounder_ft.interruption import children_left_alone
 
 
 class _Inputs(Dataset["NDArray[np.float32] | tuple[str, str]"]):
@@ -58,7 +62,9 @@ def predict_files(
         collate_fn=list,
         multiprocessing_context="spawn" if workers else None,
     )
-    for number, batch in enumerate(track(batches, "Predicting", disable=not progress)):
+    with children_left_alone(signal.SIGINT, signal.SIGTERM):
+        reading = iter(batches)
+    for number, batch in enumerate(track(_explained(reading), "Predicting", total=len(batches), disable=not progress)):
         signals, read = [], []
         for path, found in zip(paths[number * batch_size :], batch, strict=False):
             if isinstance(found, tuple):
@@ -76,3 +82,8 @@ def predict_files(
             row |= {f"decision_{code}": int(choice) for code, choice in zip(codes, decided, strict=True)}
             rows.append(row)
     return pd.DataFrame(rows), pd.DataFrame(skipped, columns=["path", "reason", "detail"])
+
+
+def _explained(reading: Iterator[Any]) -> Iterator[Any]:
+    with worker_deaths_explained():
+        yield from reading

@@ -7,6 +7,7 @@ import multiprocessing
 import multiprocessing.connection
 import os
 import shutil
+import signal
 import threading
 import time
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
@@ -38,6 +39,7 @@ from ecgfounder_ft.ecg.leads import STANDARD_LEADS
 from ecgfounder_ft.ecg.preprocessing import Preprocessing
 from ecgfounder_ft.ecg.recording import Recording, UnreadableRecordingError
 from ecgfounder_ft.errors import ExplainedError
+from ecgfounder_ft.interruption import Interrupted, children_left_alone
 from ecgfounder_ft.memory import keep_freed_memory
 
 _SHARD_ROWS = (32, 1024)  # fewest and most recordings per shard
@@ -266,7 +268,8 @@ def _shards(
         initargs=(store, known, preprocessing),
     )
     try:
-        futures = [executor.submit(_build_shard_in_worker, chunk) for chunk in chunks]
+        with children_left_alone(signal.SIGINT):  # whose traceback nobody needs; a broken pool is ended by SIGTERM
+            futures = [executor.submit(_build_shard_in_worker, chunk) for chunk in chunks]
         for future in as_completed(futures):
             yield future.result()
     except BrokenProcessPool as error:
@@ -274,6 +277,10 @@ def _shards(
             f"a process that was building {store} died, most likely for want of memory; "
             "start again with fewer processes: what was built is kept"
         ) from error
+    except (Interrupted, KeyboardInterrupt):
+        for process in multiprocessing.active_children():  # a shard can take a minute; what is whole stays
+            process.kill()
+        raise
     finally:
         executor.shutdown(wait=True, cancel_futures=True)
 
