@@ -9,6 +9,7 @@ too, in training after the checkpoint.
 """
 
 import multiprocessing
+import multiprocessing.connection
 import os
 import signal
 import threading
@@ -153,19 +154,48 @@ def end_if_asked(otherwise: int | None = None) -> None:
 
 
 @contextmanager
-def children_left_alone(*signals: int) -> Iterator[None]:
-    """Processes started inside never see these signals, which go to the whole group: their parent ends them."""
+def children_left_alone() -> Iterator[None]:
+    """Processes started inside never see SIGTERM and Ctrl-C, which go to the whole group: their parent ends them.
+
+    So that it can, each has to call :func:`heed_parent` as it starts.
+    """
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
     from multiprocessing import resource_tracker
 
     resource_tracker.ensure_running()  # would otherwise be started inside, and unblock the signals
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
     try:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def heed_parent(_: int = 0) -> None:
+    """Let a process started among :func:`children_left_alone` end with its parent, or by a SIGTERM of its parent's.
+
+    A worker whose parent was killed would wait forever, for work or for somebody to take its results. Takes and ignores
+    a number, as torch gives its workers one.
+    """
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
+    if hasattr(signal, "sigwaitinfo"):
+        threading.Thread(target=_end_when_told, args=(os.getppid(),), daemon=True).start()
+    elif hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+
+
+def _end_with(sentinel: int) -> None:
+    multiprocessing.connection.wait([sentinel])
+    os._exit(1)
+
+
+def _end_when_told(parent: int) -> None:
+    while signal.sigwaitinfo({signal.SIGTERM}).si_pid != parent:
+        pass
+    os._exit(128 + signal.SIGTERM)
 
 
 def _of_launcher(handler: Any) -> Callable[[int, FrameType | None], Any] | None:

@@ -1,6 +1,5 @@
 """Batches from the signal store: in which order, and from where to go on after an interruption."""
 
-import signal
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
@@ -15,7 +14,7 @@ from ecgfounder_ft.data.store.frozen_output_views import StoredViews
 from ecgfounder_ft.data.store.frozen_outputs import StoredActivations
 from ecgfounder_ft.data.store.reading import StoredSignals
 from ecgfounder_ft.errors import worker_deaths_explained
-from ecgfounder_ft.interruption import children_left_alone
+from ecgfounder_ft.interruption import children_left_alone, heed_parent
 
 Batch = dict[str, torch.Tensor]
 
@@ -140,7 +139,7 @@ class BatchLoader(DataLoader[Batch]):
 
     def __iter__(self) -> Any:
         self.given = self._order.start
-        with children_left_alone(signal.SIGINT, signal.SIGTERM) if self.num_workers else nullcontext():
+        with children_left_alone() if self.num_workers else nullcontext():
             batches = super().__iter__() if self.num_workers else self._read_ahead()
         with worker_deaths_explained():
             for batch in batches:
@@ -198,4 +197,5 @@ def batch_loader(batches: RecordingBatches, order: BatchOrder, workers: int = 0)
         persistent_workers=workers > 0,
         pin_memory=workers > 0 and torch.cuda.is_available(),
         multiprocessing_context="spawn" if workers else None,
+        worker_init_fn=heed_parent,
     )

@@ -1,9 +1,7 @@
 """Predictions of a finished model on recordings as stored, through the preprocessing that it was trained with."""
 
-import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,7 +14,7 @@ from ecgfounder_ft.ecg.preprocessing import Preprocessing
 from ecgfounder_ft.ecg.recording import UnreadableRecordingError
 from ecgfounder_ft.errors import worker_deaths_explained
 from ecgfounder_ft.inference.finished_model import FinishedModel
-from ecgfounder_ft.interruption import children_left_alone
+from ecgfounder_ft.interruption import children_left_alone, heed_parent
 
 
 class _Inputs(Dataset["NDArray[np.float32] | tuple[str, str]"]):
@@ -36,6 +34,7 @@ class _Inputs(Dataset["NDArray[np.float32] | tuple[str, str]"]):
             return error.reason, error.detail
 
 
+@worker_deaths_explained()
 def predict_files(
     model: FinishedModel, paths: Sequence[Path], batch_size: int = 32, workers: int = 0, progress: bool = False
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -52,6 +51,9 @@ def predict_files(
         One row per recording: ``path``, ``probability_<code>`` and ``decision_<code>`` (the most probable condition in
         a single-label task, else by the card's thresholds, 0.5 where it has none); and the recordings that could not
         be used: path, reason, detail.
+
+    Raises:
+        WorkerDiedError: if a process that reads was killed.
     """
     codes = model.card.label_map.codes
     rows, skipped = [], []
@@ -61,10 +63,11 @@ def predict_files(
         num_workers=workers,
         collate_fn=list,
         multiprocessing_context="spawn" if workers else None,
+        worker_init_fn=heed_parent,
     )
-    with children_left_alone(signal.SIGINT, signal.SIGTERM):
+    with children_left_alone():
         reading = iter(batches)
-    for number, batch in enumerate(track(_explained(reading), "Predicting", total=len(batches), disable=not progress)):
+    for number, batch in enumerate(track(reading, "Predicting", total=len(batches), disable=not progress)):
         signals, read = [], []
         for path, found in zip(paths[number * batch_size :], batch, strict=False):
             if isinstance(found, tuple):
@@ -82,8 +85,3 @@ def predict_files(
             row |= {f"decision_{code}": int(choice) for code, choice in zip(codes, decided, strict=True)}
             rows.append(row)
     return pd.DataFrame(rows), pd.DataFrame(skipped, columns=["path", "reason", "detail"])
-
-
-def _explained(reading: Iterator[Any]) -> Iterator[Any]:
-    with worker_deaths_explained():
-        yield from reading
