@@ -71,6 +71,15 @@ def test_a_second_run_in_the_same_folder_is_refused(tmp_path: Path) -> None:
         pass
 
 
+def test_a_new_run_does_not_begin_where_another_has_a_checkpoint(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    folder.require_unused()
+    folder.last_checkpoint.parent.mkdir()
+    folder.last_checkpoint.touch()
+    with pytest.raises(RunFolderError, match="go on with it by resume="):
+        folder.require_unused()
+
+
 def test_the_command_is_one_that_can_be_typed(tmp_path: Path) -> None:
     plain = command_that_goes_on(RunFolder(Path("/runs/2026-01-01/a_b")), {})
     assert plain == "ecgfounder-ft train resume=/runs/2026-01-01/a_b"

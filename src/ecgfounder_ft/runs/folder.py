@@ -185,6 +185,18 @@ class RunFolder(EvaluationFolder):
         """What an interrupted run goes on from."""
         return self.path / self.CHECKPOINTS / self.LAST_CHECKPOINT
 
+    def require_unused(self) -> None:
+        """Refuse a folder in which another run has come as far as a checkpoint, which could be taken for a new run's.
+
+        Raises:
+            RunFolderError: that says how to go on with that one.
+        """
+        if self.last_checkpoint.is_file():
+            raise RunFolderError(
+                f"{self.path} holds a run already: go on with it by resume={self.path}, or choose another folder "
+                "(hydra.run.dir=...)"
+            )
+
     def require(self) -> None:
         """Refuse what is no folder of a run.
 

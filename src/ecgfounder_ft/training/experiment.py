@@ -60,6 +60,8 @@ def run_experiment(config: Config, callbacks: Sequence[pl.Callback] = ()) -> flo
     folder = RunFolder(Path(config.output_dir))
     folder.create()
     main = is_main_process()
+    if main and config.resume is None:
+        folder.require_unused()
     with interruptible(), goes_on(config, folder), folder.only_run(main), folder.recorded_status(main) as status:
         if config.resume is None and main:
             folder.write_configuration(cast(DictConfig, config))
