@@ -54,6 +54,15 @@ def test_a_signal_leaves_a_checkpoint_of_that_moment_and_nothing_is_lost(
     assert not list(folder.rglob(".*.unfinished"))
 
 
+@pytest.mark.slow
+def test_a_launcher_that_lets_the_run_go_on_changes_nothing(whole: Path, small_root: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    assert run(folder, small_root, SETTINGS, kill_at="validation 0", number=signal.SIGUSR2) == 0
+    assert folder.with_suffix(".stderr").read_text().count("launcher told") == 1
+    for name in ("metrics.json", "predictions.csv", "training_history.csv"):
+        assert (folder / name).read_text() == (whole / name).read_text(), name
+
+
 def test_a_checkpoint_holds_where_random_numbers_stand(whole: Path) -> None:
     callbacks = torch.load(whole / "checkpoints" / "last.ckpt", weights_only=True)["callbacks"]
     state = next(value for key, value in callbacks.items() if key.startswith("LastCheckpoint"))

@@ -3,6 +3,7 @@
 import logging
 import signal
 from collections.abc import Mapping
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -195,15 +196,20 @@ class LastCheckpoint(Checkpoint):
         """Where a signal ends training, write a checkpoint from which this validation is made anew."""
         if trainer.state.fn != TrainerFn.FITTING or not _is_asked_for(trainer):
             return
-        for callback in trainer.callbacks:  # type: ignore[attr-defined]
-            if isinstance(callback, WeightAveraging):
-                callback.on_validation_epoch_end(trainer, pl_module)  # which puts the training weights back
+        callbacks: list[pl.Callback] = trainer.callbacks  # type: ignore[attr-defined]
+        averages = [callback for callback in callbacks if isinstance(callback, WeightAveraging)]
+        for average in averages:
+            average.on_validation_epoch_end(trainer, pl_module)  # which puts the training weights back
         progress = trainer.fit_loop.epoch_loop.val_loop.batch_progress
+        before = deepcopy(progress.state_dict())
         progress.reset()  # one batch ready and started, none done: so Lightning knows a validation to be made anew
         progress.increment_ready()
         progress.increment_started()
         trainer.save_checkpoint(self.path)
         interruption.end_if_asked(signal.SIGTERM)
+        progress.load_state_dict(before)  # a launcher lets it go on
+        for average in averages:
+            average.on_validation_epoch_start(trainer, pl_module)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Write at the end of an epoch."""
