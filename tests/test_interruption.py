@@ -79,6 +79,20 @@ def test_a_launcher_s_own_handler_is_called_behind_the_checkpoint() -> None:
     assert calls == ["requeued", "checkpoint", "requeued"]
 
 
+def test_an_error_that_a_library_makes_of_it_is_told_apart() -> None:
+    def work() -> None:
+        try:
+            _signal_myself()
+        finally:
+            raise ValueError("half-built")
+
+    with pytest.raises(SystemExit) as end:
+        run_or_explain(work)
+    assert end.value.code == 143
+    with pytest.raises(ValueError, match="alone"):
+        run_or_explain(lambda: int("alone"))
+
+
 def test_what_was_ignored_stays_ignored() -> None:
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:

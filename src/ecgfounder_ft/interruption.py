@@ -96,7 +96,8 @@ def interruptible() -> Iterator[None]:
     inside itself, it does nothing.
     """
     if _signals.before or threading.current_thread() is not threading.main_thread():
-        yield
+        with kept_apart():
+            yield
         return
     numbers: list[int] = [signal.SIGINT, signal.SIGTERM]
     numbers = [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]
@@ -104,11 +105,24 @@ def interruptible() -> Iterator[None]:
     _signals.before = {number: signal.getsignal(number) for number in numbers}
     try:
         take_signals()
-        yield
+        with kept_apart():
+            yield
     finally:
         for number, before in _signals.before.items():
             signal.signal(number, signal.SIG_DFL if before is None else before)
         _signals.__init__()  # type: ignore[misc]
+
+
+@contextmanager
+def kept_apart() -> Iterator[None]:
+    """An error inside, once a signal has come, is :class:`Interrupted`: a library has made another of it on its way
+    (omegaconf, whose clean-up fails in the middle of what it builds)."""
+    try:
+        yield
+    except Exception as error:
+        if _signals.received is None or _signals.putting_off:
+            raise
+        raise Interrupted(_signals.received) from error
 
 
 def take_signals() -> None:

@@ -18,7 +18,7 @@ from ecgfounder_ft.data.split_settings import SplitSettings
 from ecgfounder_ft.ecg.preprocessing import Preprocessing
 from ecgfounder_ft.evaluation.settings import EvaluationSettings
 from ecgfounder_ft.inference.finished_model import FinishedModel
-from ecgfounder_ft.interruption import Interrupted, interruptible
+from ecgfounder_ft.interruption import Interrupted, interruptible, kept_apart
 from ecgfounder_ft.labels import LabelMap
 from ecgfounder_ft.memory import keep_freed_memory
 from ecgfounder_ft.model.card import CARD_KEY
@@ -62,7 +62,13 @@ def run_experiment(config: Config, callbacks: Sequence[pl.Callback] = ()) -> flo
     main = is_main_process()
     if main and config.resume is None:
         folder.require_unused()
-    with interruptible(), goes_on(config, folder), folder.only_run(main), folder.recorded_status(main) as status:
+    with (
+        interruptible(),
+        goes_on(config, folder),
+        folder.only_run(main),
+        folder.recorded_status(main) as status,
+        kept_apart(),
+    ):
         if config.resume is None and main:
             folder.write_configuration(cast(DictConfig, config))
         pl.seed_everything(config.seed, verbose=False)
