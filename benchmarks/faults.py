@@ -154,7 +154,7 @@ class Campaign:
     def note(self, what: str, count: int, how: str) -> None:
         """Add a line to the table, and show it."""
         self.lines.append((what, count, how))
-        print(f"| {what} | {how} | {count} |", flush=True)
+        print(f"| {what} | {how} | {count} |{'' if not self.wrong else f' {len(self.wrong)} wrong so far'}", flush=True)
 
 
 # --- What is stopped ------------------------------------------------------------------------------------------------
