@@ -11,7 +11,7 @@ JOBS ?= 2
 SEED ?= 0
 COUNT ?=
 
-.PHONY: demo test test-slow test-gpu docs release bench bench-short fuzz lint format tensorboard clean
+.PHONY: demo test test-slow test-gpu docs release bench bench-short fuzz faults lint format tensorboard clean
 
 demo: .venv/installed
 	$(BIN)/python train.py experiment=demo
@@ -47,6 +47,10 @@ fuzz: .venv/installed
 	@failed=0; for file in benchmarks/fuzz_*.py; do echo "== $$file"; \
 	$(BIN)/python -m benchmarks.$$(basename $$file .py) --seed $(SEED) $(if $(COUNT),--count $(COUNT)) || failed=1; \
 	done; exit $$failed
+
+# more or fewer with FAULTS="--count 20 --seed 1"
+faults: .venv/installed
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.faults $(FAULTS)
 
 lint: .venv/installed
 	$(BIN)/ruff check .

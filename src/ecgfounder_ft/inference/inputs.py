@@ -22,6 +22,7 @@ from ecgfounder_ft.ecg.preprocessing import Preprocessing
 from ecgfounder_ft.ecg.quality import quality_flags
 from ecgfounder_ft.ecg.recording import Recording, UnreadableRecordingError
 from ecgfounder_ft.errors import ExplainedError
+from ecgfounder_ft.interruption import children_left_alone, heed_parent
 
 WINDOWS = ("one", "mean", "max", "each")
 """What is done with a recording that is longer than the model's input; see :class:`Reading`."""
@@ -170,7 +171,7 @@ def prepare_all(recordings: Iterable[Path | Recording], reading: Reading, worker
             yield prepare(recording, reading)
         return
     remaining = iter(recordings)
-    executor = ProcessPoolExecutor(workers, mp_context=get_context("spawn"))
+    executor = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=heed_parent)
     ahead: deque[Future[list[Input]]] = deque()
     try:
         while True:
@@ -178,7 +179,8 @@ def prepare_all(recordings: Iterable[Path | Recording], reading: Reading, worker
                 task = list(islice(remaining, _RECORDINGS_PER_TASK))
                 if not task:
                     break
-                ahead.append(executor.submit(_prepare_some, task, reading))
+                with children_left_alone():  # it starts its processes as work comes
+                    ahead.append(executor.submit(_prepare_some, task, reading))
             if not ahead:
                 return
             yield from ahead.popleft().result()

@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -16,8 +17,10 @@ from pytorch_lightning.callbacks import ModelCheckpoint, WeightAveraging
 from ecgfounder_ft.data.datamodule import ECGDataModule
 from ecgfounder_ft.data.gather_and_split import PreparedData
 from ecgfounder_ft.errors import ExplainedError
+from ecgfounder_ft.interruption import deferred
 from ecgfounder_ft.training.build import Model, build_classifier, build_data_module
-from ecgfounder_ft.training.callbacks import FollowStrategy, History
+from ecgfounder_ft.training.callbacks import FollowStrategy, History, LastCheckpoint
+from ecgfounder_ft.training.checkpoint_io import WholeCheckpoints
 from ecgfounder_ft.training.classifier import Classifier, NonFiniteLossError
 from ecgfounder_ft.training.results import Pass
 from ecgfounder_ft.training.settle import OutOfMemoryError, Settled, explain_out_of_memory
@@ -81,7 +84,9 @@ def fit(
     try:
         start = quiet_pass(trainer, classifier, datamodule)
         begun = time.monotonic()
-        trainer.fit(classifier, datamodule=datamodule, ckpt_path=resumed_from, weights_only=True)
+        writes = any(isinstance(callback, LastCheckpoint) for callback in trainer.callbacks)  # type: ignore[attr-defined]
+        with deferred() if writes else nullcontext():
+            trainer.fit(classifier, datamodule=datamodule, ckpt_path=resumed_from, weights_only=True)
         seconds = time.monotonic() - begun
     except NonFiniteLossError as error:
         raise TrainingStoppedError(_explain_not_finite(error, data.table)) from error
@@ -118,6 +123,7 @@ def build_trainer(settled: Settled, callbacks: Sequence[pl.Callback]) -> pl.Trai
             precision=settled.plan.precision,
             callbacks=[*callbacks, *configured],
             logger=loggers or False,
+            plugins=[WholeCheckpoints()],
             enable_model_summary=False,
             num_sanity_val_steps=0,
             use_distributed_sampler=False,

@@ -5,6 +5,9 @@ This module imports no torch, so that a refused resume answers at once.
 
 import json
 import logging
+import re
+import shlex
+import sys
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -17,7 +20,7 @@ from ecgfounder_ft.ecg.preprocessing import Preprocessing
 from ecgfounder_ft.errors import ExplainedError
 from ecgfounder_ft.runs.folder import RunFolder, RunFolderError
 from ecgfounder_ft.schedules.one_cycle import OneCycle
-from ecgfounder_ft.targets import refuse_untrusted
+from ecgfounder_ft.targets import refuse_untrusted, untrusted_targets
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +42,10 @@ FIXED = (
 )
 """Parts of a configuration that a run goes on with: they say what the model means, or the checkpoint holds their
 state."""
+
+
+_PLAIN = re.compile(r"[\w/.+-]+", re.ASCII)
+"""A path that Hydra's grammar takes without quotation marks."""
 
 
 class ResumeError(ExplainedError):
@@ -93,6 +100,27 @@ def configuration_of(folder: RunFolder, overrides: Sequence[str], trusted: Colle
             raise ResumeError(f"{override}: the run's configuration has no such value ({error})") from error
     config.resume = str(folder)
     return config
+
+
+def command_that_goes_on(folder: RunFolder, content: Mapping[str, Any]) -> str:
+    """What to type so that an interrupted run goes on, in whatever folder.
+
+    Args:
+        folder: of the run.
+        content: its configuration in plain containers. What of it is not trusted by itself has to be named again.
+    """
+    script = Path(sys.argv[0]).resolve()
+    own = Path(__file__).resolve().parents[1]
+    program = f"python {shlex.quote(str(script))}" if script.name == "train.py" and script.parent != own else ""
+    path = str(folder.path.resolve())
+    named = untrusted_targets(content, own_targets())
+    arguments = [f"resume={path if _PLAIN.fullmatch(path) else _quoted(path)}"]
+    arguments += [f"trusted_targets=[{','.join(named)}]"] if named else []
+    return " ".join([program or "ecgfounder-ft train", *map(shlex.quote, arguments)])
+
+
+def _quoted(value: str) -> str:
+    return "'" + value.replace("'", "\\'") + "'"
 
 
 def require_same_meaning(before: Mapping[str, Any], now: Mapping[str, Any], folder: RunFolder) -> None:
