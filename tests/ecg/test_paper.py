@@ -90,6 +90,13 @@ def test_other_sets_of_leads(leads):
     assert names[: len(leads)] == list(leads) if len(leads) < 12 else "vx" not in names
 
 
+def test_every_lead_of_a_short_recording_is_seen():
+    signal = np.random.default_rng(0).normal(size=(12, 2500))
+    texts = [text.get_text() for text in draw_recording(_recording(signal, STANDARD_LEADS, rate=500)).axes[0].texts]
+    assert set(STANDARD_LEADS) <= set(texts)
+    assert not any("no samples" in text for text in texts)
+
+
 def test_the_middle_of_a_long_recording_and_the_whole_of_a_short_one():
     long = draw_recording(_recording(np.zeros((1, 15000)), ["I"]))
     assert "10.0 to 20.0 s of 30.0 s" in long.axes[0].texts[-1].get_text()

@@ -30,7 +30,8 @@ GAIN = 10.0
 WINDOW_SECONDS = 10.0
 """Duration drawn; the middle of a longer recording."""
 
-_COLUMN_SECONDS = 2.5
+_SHORTEST_COLUMN = 0.5
+"""s, so that the names of the leads have room."""
 _RHYTHM_LEAD = "II"
 _COLUMNS = (("I", "II", "III"), ("aVR", "aVL", "aVF"), ("V1", "V2", "V3"), ("V4", "V5", "V6"))
 
@@ -71,10 +72,10 @@ def draw_recording(
 ) -> Figure:
     """Draw ten seconds of a recording on ECG paper.
 
-    The twelve standard leads are drawn in four columns of 2.5 s, one after the other in time, over a rhythm
-    strip of lead II; any other set of leads as one strip of ten seconds each. Of a longer recording the
-    middle is drawn, as the model sees it. Each lead is drawn about its own median. A trace that leaves its
-    row by more than a few centimetres is cut there, and the footnote says so; missing samples leave a gap.
+    The twelve standard leads are drawn in four columns of 2.5 s (a quarter of a shorter recording), one after the
+    other in time, over a rhythm strip of lead II; any other set of leads as one strip of ten seconds each. Of a longer
+    recording the middle is drawn, as the model sees it. Each lead is drawn about its own median. A trace that leaves
+    its row by more than a few centimetres is cut there, and the footnote says so; missing samples leave a gap.
 
     Args:
         recording: any number of leads.
@@ -96,7 +97,7 @@ def draw_recording(
             f"overlay of shape {overlay.shape} on a signal of shape {recording.signal.shape}; expected the same"
         )
     start = max(0.0, _window_start(recording, WINDOW_SECONDS, position))
-    rows = [[_trace(recording, place, start) for place in row] for row in _layout(recording.leads)]
+    rows = [[_trace(recording, place, start) for place in row] for row in _layout(recording)]
     depths = _baselines(rows)
     text = recording.name if title is None else title
     top = _TOP if text else _TOP_UNTITLED
@@ -205,15 +206,16 @@ class _Trace:
     """Whether it left its row and was cut."""
 
 
-def _layout(leads: tuple[str, ...]) -> list[list[_Place]]:
+def _layout(recording: Recording) -> list[list[_Place]]:
     """Rows from the top."""
-    if set(STANDARD_LEADS) <= set(leads):
+    if set(STANDARD_LEADS) <= set(recording.leads):
+        shown = min(recording.duration, WINDOW_SECONDS)
+        seconds = max(shown / len(_COLUMNS), _SHORTEST_COLUMN)  # so that each lead of a short one is seen
         grid = [
-            [_Place(column[row], place * _COLUMN_SECONDS, _COLUMN_SECONDS) for place, column in enumerate(_COLUMNS)]
-            for row in range(3)
+            [_Place(column[row], place * seconds, seconds) for place, column in enumerate(_COLUMNS)] for row in range(3)
         ]
         return [*grid, [_Place(_RHYTHM_LEAD, 0.0, WINDOW_SECONDS)]]
-    return [[_Place(lead, 0.0, WINDOW_SECONDS)] for lead in leads]
+    return [[_Place(lead, 0.0, WINDOW_SECONDS)] for lead in recording.leads]
 
 
 def _trace(recording: Recording, place: _Place, start: float) -> _Trace:
