@@ -6,9 +6,9 @@
 
 ``answers`` and ``speed`` take the full network with random weights, its last layer drawn wide enough for probabilities
 from 0 to 1, and a calibration for each condition. ``speed`` has three ways in turns in one process: the plain network
-(plain_net1d.py), ours in torch, and ONNX Runtime, each with as many threads as cores. The fastest round of each counts,
-since whatever else runs on a machine only slows; the probabilities have to agree to 1e-4, or it stops. ``install`` tells
-processor time, for the same reason.
+(plain_net1d.py), ours in torch, and ONNX Runtime, each with as many threads as cores. The fastest round of each
+counts, since whatever else runs on a machine only slows; the probabilities have to agree to 1e-4, or it stops.
+``install`` tells processor time, for the same reason.
 """
 
 import argparse
