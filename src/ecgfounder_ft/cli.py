@@ -179,7 +179,7 @@ def store(
             label_map,
             task_named(config.task.name),
             preprocessing,
-            config.seed,
+            config.split.seed,
             executor,
             max(jobs, 1),
             typed(SplitSettings, config.split),
