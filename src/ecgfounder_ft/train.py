@@ -5,19 +5,24 @@ imported only then: each process that preprocesses recordings imports this modul
 """
 
 import importlib.util
+import logging
 import math
 import sys
 import textwrap
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from ecgfounder_ft.errors import run_or_explain
+from ecgfounder_ft.memory import give_back
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
     from ecgfounder_ft.config.schema import Config
+
+log = logging.getLogger(__name__)
 
 
 def main() -> None:
@@ -91,8 +96,17 @@ def _train(config: "DictConfig") -> float | None:
     from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode
 
-    metric = run_or_explain(lambda: _run(config), exit_on_error=HydraConfig.get().mode is not RunMode.MULTIRUN)
-    return math.nan if metric is None else metric  # a search takes NaN for a trial that failed
+    if HydraConfig.get().mode is not RunMode.MULTIRUN:
+        return run_or_explain(lambda: _run(config))
+    try:
+        metric = run_or_explain(lambda: _run_trial(config), exit_on_error=False)
+    except Exception as error:
+        log.exception("The trial failed, and not by what a user can mend")
+        traceback.clear_frames(error.__traceback__)  # Hydra keeps the error, and with it all that the trial held
+        raise
+    finally:
+        give_back()
+    return math.nan if metric is None else metric  # a trial that failed
 
 
 def _run(config: "DictConfig") -> float | None:
@@ -106,9 +120,23 @@ def _run(config: "DictConfig") -> float | None:
     if config.resume is not None:
         overrides = HydraConfig.get().overrides.task
         config = configuration_of(RunFolder(Path(config.resume)), overrides, config.trusted_targets)
+    return _experiment(config)
+
+
+def _run_trial(config: "DictConfig") -> float | None:
+    from ecgfounder_ft.config.compose import log_own_config_folder
+    from ecgfounder_ft.sweeps.trial import run_trial
+
+    if config.resume is not None:  # several runs of one's own that go on, one after the other
+        return _run(config)
+    log_own_config_folder()
+    return run_trial(config, _experiment)
+
+
+def _experiment(config: "DictConfig", callbacks: Sequence[Any] = ()) -> float | None:
     from ecgfounder_ft.training.experiment import run_experiment  # imports torch, which a refused resume never needs
 
-    return run_experiment(cast("Config", config))
+    return run_experiment(cast("Config", config), callbacks)
 
 
 if __name__ == "__main__":

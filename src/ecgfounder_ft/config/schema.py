@@ -14,11 +14,12 @@ from typing import Any
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, OmegaConf
 
-from ecgfounder_ft import finetune, losses, schedules
+from ecgfounder_ft import designs, finetune, losses, schedules
 from ecgfounder_ft.config.third_party import MIRRORS, TrainerConfig
 from ecgfounder_ft.data.augmentation import Augmentation
 from ecgfounder_ft.data.sources.source import DataSource, data_sources
 from ecgfounder_ft.data.split_settings import SplitSettings
+from ecgfounder_ft.designs.design import Design
 from ecgfounder_ft.discovery import classes_in
 from ecgfounder_ft.ecg.preprocessing_settings import PreprocessingSettings
 from ecgfounder_ft.evaluation.settings import EvaluationSettings
@@ -95,6 +96,7 @@ class Config:
     callbacks: dict[str, Any] = MISSING
     logger: dict[str, Any] = MISSING
     optimized_metric: str = MISSING
+    sweep: Any = MISSING
     wise_ft: WiseFTConfig = field(default_factory=WiseFTConfig)
     lr_finder: LRFinderConfig = field(default_factory=LRFinderConfig)
     resume: str | None = MISSING
@@ -121,6 +123,7 @@ def schemas() -> Mapping[str, Mapping[str, type]]:
         "finetune": classes_in(finetune, Strategy),  # type: ignore[type-abstract]
         "task/loss": classes_in(losses, Loss),  # type: ignore[type-abstract]
         "scheduler": classes_in(schedules, Schedule),  # type: ignore[type-abstract]
+        "sweep": classes_in(designs, Design),  # type: ignore[type-abstract]
     }
     found: dict[str, dict[str, type]] = {
         "": {"config_schema": Config},

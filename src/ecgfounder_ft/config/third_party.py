@@ -138,6 +138,49 @@ class TensorBoardConfig:
     default_hp_metric: bool = MISSING
 
 
+@dataclass
+class TPESamplerConfig:
+    """optuna.samplers.TPESampler; the search itself gives it a seed."""
+
+    _target_: str = "optuna.samplers.TPESampler"
+    n_startup_trials: int = MISSING
+    multivariate: bool = MISSING
+    constant_liar: bool = MISSING
+
+
+@dataclass
+class RandomSamplerConfig:
+    """optuna.samplers.RandomSampler; the search itself gives it a seed."""
+
+    _target_: str = "optuna.samplers.RandomSampler"
+
+
+@dataclass
+class NoPrunerConfig:
+    """optuna.pruners.NopPruner."""
+
+    _target_: str = "optuna.pruners.NopPruner"
+
+
+@dataclass
+class MedianPrunerConfig:
+    """optuna.pruners.MedianPruner; a step is an epoch."""
+
+    _target_: str = "optuna.pruners.MedianPruner"
+    n_startup_trials: int = MISSING
+    n_warmup_steps: int = MISSING
+
+
+@dataclass
+class HyperbandPrunerConfig:
+    """optuna.pruners.HyperbandPruner; the resource is the epoch."""
+
+    _target_: str = "optuna.pruners.HyperbandPruner"
+    min_resource: int = MISSING
+    max_resource: int = MISSING
+    reduction_factor: int = MISSING
+
+
 MIRRORS: dict[str, dict[str, type]] = {
     "optimizer": {"adam_schema": AdamConfig, "adamw_schema": AdamWConfig, "sgd_schema": SGDConfig},
     "scheduler": {"plateau_schema": PlateauConfig},
@@ -150,5 +193,11 @@ MIRRORS: dict[str, dict[str, type]] = {
         "rich_progress_bar_schema": RichProgressBarConfig,
     },
     "logger": {"tensorboard_schema": TensorBoardConfig},
+    "sweep/sampler": {"tpe_schema": TPESamplerConfig, "random_sampler_schema": RandomSamplerConfig},
+    "sweep/pruner": {
+        "no_pruner_schema": NoPrunerConfig,
+        "median_pruner_schema": MedianPrunerConfig,
+        "hyperband_pruner_schema": HyperbandPrunerConfig,
+    },
 }
 """Configuration group to schemas."""

@@ -39,6 +39,19 @@ class RunFolderError(ExplainedError):
     """A run folder that lacks something or contradicts itself; the message says what and what to do."""
 
 
+class PrunedError(ExplainedError):
+    """A run that a search has given up; not a failure.
+
+    Args:
+        message: why.
+        metric: what it had come to: ``name``, ``mode`` and ``value``, as ``optimized_metric`` of a finished run.
+    """
+
+    def __init__(self, message: str, metric: Mapping[str, Any]) -> None:
+        super().__init__(message)
+        self.metric = dict(metric)
+
+
 class EvaluationFolder:
     """What an evaluation leaves: metrics, pictures, the report, and what it was fitted to.
 
@@ -248,7 +261,7 @@ class RunFolder(EvaluationFolder):
 
     @contextmanager
     def recorded_status(self, write: bool = True) -> Iterator[dict[str, Any]]:
-        """Keep ``status.json``: running, finished or failed, so that a sweep's failures show without reading logs.
+        """Keep ``status.json``: running, finished, pruned or failed, so that a sweep's failures show without reading logs.
 
         Args:
             write: False in all but one process of a run on several devices.
@@ -266,6 +279,9 @@ class RunFolder(EvaluationFolder):
         save()
         try:
             yield status
+        except PrunedError as error:
+            status |= {"state": "pruned", "error": str(error), "optimized_metric": error.metric}
+            raise
         except BaseException as error:
             status |= {"state": "failed", "error": f"{type(error).__name__}: {error}"}
             raise

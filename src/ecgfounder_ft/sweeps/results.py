@@ -1,0 +1,172 @@
+"""What the trials of a sweep came to: one record for each, read from its folder."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ecgfounder_ft.designs.design import Value
+from ecgfounder_ft.evaluation.evaluate import Evaluation
+from ecgfounder_ft.evaluation.metrics import Estimate
+from ecgfounder_ft.evaluation.run_evaluation import evaluate_predictions
+from ecgfounder_ft.evaluation.settings import EvaluationSettings
+from ecgfounder_ft.files import write_json
+from ecgfounder_ft.runs.folder import RunFolder, RunFolderError
+from ecgfounder_ft.sweeps.folder import SweepFolder, Trial
+from ecgfounder_ft.sweeps.trial import state_of
+
+FINISHED = "finished"
+
+
+@dataclass(frozen=True)
+class TrialResult:
+    """A trial and what it came to."""
+
+    trial: Trial
+    run: RunFolder
+    state: str
+    """As :func:`~ecgfounder_ft.sweeps.trial.state_of` says."""
+    parameters: Mapping[str, str]
+    """Key to value, as typed, of what varies in the sweep; what the design varies is among them."""
+    metric: str | None
+    """Validation metric that trials are ranked by; None before there is one."""
+    mode: str
+    """``min`` or ``max``: which way it is better."""
+    value: float | None
+    """Of the best epoch; of a pruned trial, of its last."""
+    validation: Evaluation | None
+    """Of the recordings that the best epoch, calibration and thresholds were chosen by, so flattering."""
+    test: Evaluation | None
+    started: str
+    seconds: float | None
+    """Of its last process."""
+    error: str
+    """What stopped it, in one line."""
+
+    @property
+    def finished(self) -> bool:
+        """Trained to its end, and evaluated."""
+        return self.state == FINISHED
+
+    @property
+    def label(self) -> str:
+        """What varies, as typed; the folder's name where nothing does."""
+        return " ".join(f"{key}={value}" for key, value in self.parameters.items()) or self.trial.name
+
+
+@dataclass(frozen=True)
+class SweepResults:
+    """The trials of a sweep, best first."""
+
+    folder: SweepFolder
+    trials: Sequence[TrialResult]
+    """Finished ones by their validation metric, then pruned ones, then those without one."""
+
+    @property
+    def parameters(self) -> list[str]:
+        """Keys of what varies, in the order of the trials."""
+        return list(dict.fromkeys(key for result in self.trials for key in result.parameters))
+
+    @property
+    def metric(self) -> str:
+        """Validation metric that the trials are ranked by."""
+        return next((result.metric for result in self.trials if result.metric), "metric")
+
+    def of_design(self, design: str) -> list[TrialResult]:
+        """The trials that a design laid out."""
+        return [result for result in self.trials if result.trial.design == design]
+
+
+def read_results(folder: SweepFolder) -> SweepResults:
+    """Read every trial of a sweep."""
+    trials = folder.trials()
+    varying = varying_parameters(trials)
+    results = [read_trial(folder, trial, varying[trial.name]) for trial in trials]
+    return SweepResults(folder, best_first(results))
+
+
+def read_trial(folder: SweepFolder, trial: Trial, parameters: Mapping[str, str]) -> TrialResult:
+    """Read one trial."""
+    run = folder.run(trial)
+    status = run.read_status()
+    metric = status.get("optimized_metric", {})
+    state = state_of(folder, trial)
+    return TrialResult(
+        trial=trial,
+        run=run,
+        state=state,
+        parameters=parameters,
+        metric=metric.get("name"),
+        mode=metric.get("mode", "max"),
+        value=metric.get("value"),
+        validation=validation_of(folder, trial) if state == FINISHED else None,
+        test=_evaluation(run.read_metrics().get("test")) if state == FINISHED else None,
+        started=status.get("started", ""),
+        seconds=status.get("seconds"),
+        error=str(status.get("error", "")).strip().split("\n")[0],
+    )
+
+
+def validation_of(folder: SweepFolder, trial: Trial) -> Evaluation | None:
+    """A finished trial on its validation recordings, with intervals; worked out once. None where it has none."""
+    kept = folder.path / ".validation" / f"{trial.name}.json"
+    if not kept.is_file():
+        run = folder.run(trial)
+        try:
+            predictions = run.predictions()
+        except RunFolderError:
+            return None
+        if predictions.rows("validation").empty:
+            return None
+        own = EvaluationSettings(**run.plain_configuration()["evaluation"])
+        evaluated = evaluate_predictions(predictions, replace(own, by=[]), side="validation")
+        kept.parent.mkdir(exist_ok=True)
+        write_json(kept, evaluated.evaluation.to_dict())
+    import json
+
+    return _evaluation(json.loads(kept.read_text(encoding="utf-8")))
+
+
+def best_first(results: Sequence[TrialResult]) -> list[TrialResult]:
+    """By the metric, in the direction in which it is better: finished trials, pruned ones, then those without it."""
+
+    def key(result: TrialResult) -> tuple[int, float]:
+        if result.value is None or result.state not in (FINISHED, "pruned"):
+            return 2, 0.0
+        return int(not result.finished), result.value if result.mode == "min" else -result.value
+
+    return sorted(results, key=key)
+
+
+def varying_parameters(trials: Sequence[Trial]) -> dict[str, dict[str, str]]:
+    """Name of a trial to those of its overrides that not all trials have: key to value, as typed."""
+    typed = {
+        trial.name: dict(override.lstrip("+").partition("=")[::2] for override in trial.overrides) for trial in trials
+    }
+    keys = list(dict.fromkeys(key for overrides in typed.values() for key in overrides))
+    varying = [key for key in keys if len({overrides.get(key) for overrides in typed.values()}) > 1]
+    return {
+        name: {key: _shown(overrides[key]) for key in varying if key in overrides} for name, overrides in typed.items()
+    }
+
+
+def places(results: Sequence[TrialResult], name: str) -> list[Value]:
+    """The values that trials have at an axis of their design, in order."""
+    return list(dict.fromkeys(result.trial.place.get(name) for result in results))
+
+
+def macro(evaluation: Evaluation | None, metric: str) -> Estimate:
+    """A macro metric; one without a value where there is no evaluation."""
+    return Estimate(None) if evaluation is None else evaluation.macro[metric]
+
+
+def _shown(value: str) -> str:
+    """A number as short as it stays the same to four digits; anything else as it is."""
+    try:
+        number = float(value)
+    except ValueError:
+        return value.strip("'")
+    return value if len(value) <= 6 else f"{number:.4g}"
+
+
+def _evaluation(content: Any) -> Evaluation | None:
+    return None if not content else Evaluation.from_dict(content)
