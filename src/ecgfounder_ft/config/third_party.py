@@ -121,21 +121,57 @@ class EMAConfig:
 
 @dataclass
 class RichProgressBarConfig:
-    """pytorch_lightning.callbacks.RichProgressBar."""
+    """pytorch_lightning.callbacks.RichProgressBar, narrower."""
 
-    _target_: str = "pytorch_lightning.callbacks.RichProgressBar"
+    _target_: str = "ecgfounder_ft.training.progress_bar.ProgressBar"
     leave: bool = MISSING
 
 
 @dataclass
 class TensorBoardConfig:
-    """pytorch_lightning.loggers.TensorBoardLogger."""
+    """pytorch_lightning.loggers.TensorBoardLogger, with tags in the order that its page shows them in."""
 
-    _target_: str = "pytorch_lightning.loggers.TensorBoardLogger"
+    _target_: str = "ecgfounder_ft.training.loggers.TensorBoard"
     save_dir: str = MISSING
     name: str = MISSING
     version: str = MISSING
     default_hp_metric: bool = MISSING
+
+
+@dataclass
+class CSVConfig:
+    """pytorch_lightning.loggers.CSVLogger."""
+
+    _target_: str = "pytorch_lightning.loggers.CSVLogger"
+    save_dir: str = MISSING
+    name: str = MISSING
+    version: str | None = MISSING
+    flush_logs_every_n_steps: int = MISSING
+
+
+@dataclass
+class WandbConfig:
+    """pytorch_lightning.loggers.WandbLogger, with the arguments of ``wandb.init`` that it hands on."""
+
+    _target_: str = "pytorch_lightning.loggers.WandbLogger"
+    project: str = MISSING
+    entity: str | None = MISSING
+    group: str | None = MISSING
+    name: str | None = MISSING
+    save_dir: str = MISSING
+    offline: bool = MISSING
+    log_model: bool = MISSING
+
+
+@dataclass
+class MLFlowConfig:
+    """pytorch_lightning.loggers.MLFlowLogger."""
+
+    _target_: str = "pytorch_lightning.loggers.MLFlowLogger"
+    experiment_name: str = MISSING
+    run_name: str | None = MISSING
+    tracking_uri: str = MISSING
+    log_model: bool = MISSING
 
 
 MIRRORS: dict[str, dict[str, type]] = {
@@ -149,6 +185,11 @@ MIRRORS: dict[str, dict[str, type]] = {
         "ema_schema": EMAConfig,
         "rich_progress_bar_schema": RichProgressBarConfig,
     },
-    "logger": {"tensorboard_schema": TensorBoardConfig},
+    "logger": {
+        "tensorboard_schema": TensorBoardConfig,
+        "csv_schema": CSVConfig,
+        "wandb_schema": WandbConfig,
+        "mlflow_schema": MLFlowConfig,
+    },
 }
 """Configuration group to schemas."""
