@@ -69,11 +69,16 @@ def choices() -> dict[str, list[str]]:
                 found.setdefault(group, set()).add(file.stem)
     return {
         group: sorted(
-            (f"{name}*" if defaults.get(group) == name else name for name in found[group]),
+            (f"{name}*" if name in _as_list(defaults.get(group)) else name for name in found[group]),
             key=lambda name: (not name.endswith("*"), name),
         )
         for group in sorted(found)
     }
+
+
+def _as_list(chosen: Any) -> list[str]:
+    """Names that a default chooses; a group such as ``logger`` takes several."""
+    return chosen if isinstance(chosen, list) else [chosen]
 
 
 def _is_part(file: Path) -> bool:

@@ -94,7 +94,7 @@ class Config:
     monitor: MonitorConfig = field(default_factory=MonitorConfig)
     evaluation: EvaluationSettings = MISSING
     callbacks: dict[str, Any] = MISSING
-    logger: dict[str, Any] = MISSING
+    logger: dict[str, Any] = field(default_factory=dict)  # as logger=[] leaves it
     optimized_metric: str = MISSING
     wise_ft: WiseFTConfig = field(default_factory=WiseFTConfig)
     lr_finder: LRFinderConfig = field(default_factory=LRFinderConfig)

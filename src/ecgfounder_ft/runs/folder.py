@@ -156,6 +156,7 @@ class RunFolder(EvaluationFolder):
     CONFIGURATION = "config.yaml"
     PLAN = "plan.json"
     STATUS = "status.json"
+    LOGGER_RUNS = "logger_runs.json"
     LEAKAGE = "leakage.csv"
     START_PREDICTIONS = "start_predictions.csv"
     START = "start.json"
@@ -280,6 +281,15 @@ class RunFolder(EvaluationFolder):
         return _read_json(self.path / self.STATUS, dict) or {}
 
     # -------------------------------------------------------------------------------------- training
+
+    def write_logger_runs(self, runs: Mapping[str, str]) -> None:
+        """Write which run of its own each logger keeps for this one, by the logger's name; nothing where none does."""
+        if runs:
+            write_json(self.path / self.LOGGER_RUNS, runs)
+
+    def read_logger_runs(self) -> dict[str, str]:
+        """As :meth:`write_logger_runs` wrote it; empty where there are none."""
+        return _read_json(self.path / self.LOGGER_RUNS, dict) or {}
 
     def write_leakage(self, by_source: pd.DataFrame) -> None:
         """Write the patients and signals on two sides, one row per source."""
