@@ -47,9 +47,9 @@ class EpochLog(pl.Callback):
         """Say what the lines will mean."""
         order = "lowest" if self.mode == "min" else "highest"
         stopping = _early_stopping(trainer)
-        patience = "" if stopping is None else f"; it stops after {stopping.patience} epoch(s) without a better one"
+        patience = "" if stopping is None else f", and it stops after {stopping.patience} without a better one"
         log.info(
-            "Training for up to %d epoch(s), counted from 0; the best has the %s %s%s",
+            "Training for up to %d epoch(s), counted from 0; the best has the %s %s%s. AUROC: macro, of validation",
             trainer.max_epochs,
             order,
             self.monitor,

@@ -162,7 +162,7 @@ def report(settled: Settled, model: Model, data: PreparedData, trained: Trained,
         typed(EvaluationSettings, settled.config.evaluation),
     )
     for logger in trained.trainer.loggers:
-        log_results(logger, evaluated.evaluation, pictures, folder)
+        log_results(logger, evaluated.evaluation, trained.end.metrics["validation"], pictures, folder)
     shown = f"report: {folder.report_file}" if settled.config.evaluation.report else f"results: {folder}"
     print_summary(evaluated.evaluation, trained.start, shown)
 

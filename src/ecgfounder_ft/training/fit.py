@@ -106,7 +106,7 @@ def fit(
             config.monitor.mode,
             lambda: quiet_pass(trainer, classifier, datamodule, sides=("validation",)).metrics["validation"],
         )
-    end = _pass(trainer, classifier, datamodule, ("validation", "test"))
+    end = quiet_pass(trainer, classifier, datamodule)
     return Trained(trainer, start, end, history.epochs, interpolation, seconds)
 
 
@@ -142,15 +142,11 @@ def quiet_pass(
     """A pass whose metrics do not stand in the curves of training."""
     loggers, trainer.loggers = trainer.loggers, []
     try:
-        return _pass(trainer, classifier, datamodule, sides)
+        for side in sides:
+            run = trainer.validate if side == "validation" else trainer.test
+            run(classifier, datamodule=datamodule, verbose=False)
     finally:
         trainer.loggers = loggers
-
-
-def _pass(trainer: pl.Trainer, classifier: Classifier, datamodule: ECGDataModule, sides: Sequence[str]) -> Pass:
-    for side in sides:
-        run = trainer.validate if side == "validation" else trainer.test
-        run(classifier, datamodule=datamodule, verbose=False)
     metrics = {side: {name: float(value) for name, value in classifier.metrics[side].items()} for side in sides}
     return Pass(metrics, dict(classifier.collected))
 

@@ -33,7 +33,7 @@ class TensorBoard(TensorBoardLogger):
     """Lightning's, with tags in the order in which people look.
 
     TensorBoard sorts the groups of its page by name and opens the first two: ``loss`` and ``metrics``. The metrics of
-    each condition, learning rates and the number of the epoch come behind them.
+    each condition, learning rates, the loss of single steps and the results come behind them.
     """
 
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
@@ -48,12 +48,12 @@ def tag_of(name: str) -> str:
         metric, _, condition = rest.partition("/")
         if condition:
             return f"metrics_by_condition/{metric}/{condition}"
-        if metric in ("loss", "loss_step"):
-            return f"loss/{group}{metric.removeprefix('loss')}"
-        return f"metrics/{metric}/{group}"
+        if metric == "loss_step":
+            return f"steps/{group}_loss"
+        return f"loss/{group}" if metric == "loss" else f"metrics/{metric}/{group}"
     if group == "learning_rate":
         return f"optimizer/{name}"
-    return "progress/epoch" if name == "epoch" else name
+    return "steps/epoch" if name == "epoch" else name
 
 
 def require_installed(config: Config) -> None:
@@ -106,11 +106,26 @@ def opened_loggers(config: Config, folder: RunFolder) -> Iterator[list[Logger]]:
                     logger.experiment.finish(exit_code=int(failed))
 
 
-def log_results(logger: Logger, evaluation: Evaluation, pictures: Mapping[str, Figure], run: RunFolder) -> None:
-    """Test metrics and pictures to a logger; to TensorBoard also what sets this run apart from others."""
-    headline = {f"macro_{name}": evaluation.macro[name].value for name in ("auroc", "auprc", "f1")}
-    headline["accuracy"] = evaluation.overall["accuracy"].value
-    metrics = {f"test/{name}": value for name, value in headline.items() if value is not None}
+def log_results(
+    logger: Logger,
+    evaluation: Evaluation,
+    validation: Mapping[str, float],
+    pictures: Mapping[str, Figure],
+    run: RunFolder,
+) -> None:
+    """The results to a logger; to TensorBoard also what sets this run apart from others, for its table.
+
+    Args:
+        logger: one of the run's.
+        evaluation: of the test recordings.
+        validation: metrics of the model that was chosen, by their logged names.
+        pictures: name to figure.
+        run: whose results they are.
+    """
+    found = {f"test/macro_{name}": evaluation.macro[name].value for name in ("auroc", "auprc", "f1")}
+    found["test/accuracy"] = evaluation.overall["accuracy"].value
+    chosen = {name: value for name, value in validation.items() if "/auroc/" not in name}
+    metrics = {f"results/{name}": value for name, value in (chosen | found).items() if value is not None}
     if isinstance(logger, TensorBoardLogger):
         logger.log_hyperparams(varied_values(run), metrics)
     else:
