@@ -24,12 +24,15 @@ def varied_values(run: RunFolder) -> dict[str, str | int | float | bool]:
     """
     typed = _parsed(run.overrides())
     fixed = {
-        override.get_key_element() for override in _parsed(_sweep_overrides(run)) if not override.is_sweep_override()
+        override.get_key_element().lstrip("+")
+        for override in _parsed(_sweep_overrides(run))
+        if not override.is_sweep_override()
     }
     return {
         key: _plain(override.value())
         for override in typed
-        if (key := override.get_key_element()) not in fixed
+        if not override.is_delete()
+        and (key := override.get_key_element().lstrip("+")) not in fixed
         and not any(key == name or key.startswith(f"{name}.") for name in _WITHOUT_INFLUENCE)
     }
 
