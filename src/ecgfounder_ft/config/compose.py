@@ -112,10 +112,15 @@ class OwnConfigFolder(SearchPathPlugin):
 
 def register_configurations() -> None:
     """Make schemas and the user's folder known to Hydra; called before a configuration is composed."""
+    from hydra.core.config_store import ConfigStore
     from hydra.core.plugins import Plugins
 
     register_schemas()
     Plugins.instance().register(OwnConfigFolder)
+    # The name by which Hydra's users know it. The plugin has registered a choice of its own by now, which stops at the
+    # first lost trial; a file of this name would be merged into that
+    launcher = {"defaults": ["slurm", "_self_"]}
+    ConfigStore.instance().store(group="hydra/launcher", name="submitit_slurm", node=launcher, provider="ecgfounder_ft")
 
 
 def compose_config(overrides: Sequence[str] = ()) -> DictConfig:

@@ -174,6 +174,38 @@ class MLFlowConfig:
     log_model: bool = MISSING
 
 
+@dataclass
+class SlurmLauncherConfig:
+    """hydra_plugins.hydra_submitit_launcher.config.SlurmQueueConf."""
+
+    _target_: str = "hydra_plugins.ecgfounder_ft_slurm.SlurmLauncher"
+    partition: str | None = MISSING
+    account: str | None = MISSING
+    qos: str | None = MISSING
+    constraint: str | None = MISSING
+    exclude: str | None = MISSING
+    comment: str | None = MISSING
+    name: str = MISSING
+    array_parallelism: int = MISSING
+    timeout_min: int = MISSING
+    signal_delay_s: int = MISSING
+    max_num_timeout: int = MISSING
+    nodes: int = MISSING
+    tasks_per_node: int = MISSING
+    cpus_per_task: int | None = MISSING
+    gpus_per_node: int | None = MISSING
+    gres: str | None = MISSING
+    mem_gb: int | None = MISSING
+    gpus_per_task: int | None = MISSING
+    cpus_per_gpu: int | None = MISSING
+    mem_per_gpu: str | None = MISSING
+    mem_per_cpu: str | None = MISSING
+    additional_parameters: dict[str, Any] = MISSING
+    setup: list[str] | None = MISSING
+    stderr_to_stdout: bool = MISSING
+    submitit_folder: str = MISSING
+
+
 MIRRORS: dict[str, dict[str, type]] = {
     "optimizer": {"adam_schema": AdamConfig, "adamw_schema": AdamWConfig, "sgd_schema": SGDConfig},
     "scheduler": {"plateau_schema": PlateauConfig},
@@ -191,5 +223,6 @@ MIRRORS: dict[str, dict[str, type]] = {
         "wandb_schema": WandbConfig,
         "mlflow_schema": MLFlowConfig,
     },
+    "hydra/launcher": {"slurm_schema": SlurmLauncherConfig},
 }
 """Configuration group to schemas."""

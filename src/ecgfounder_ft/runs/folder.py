@@ -276,6 +276,20 @@ class RunFolder(EvaluationFolder):
             status["seconds"] = round(time.monotonic() - begun, 1)
             save()
 
+    def write_lost(self, reason: str, overrides: Sequence[str]) -> None:
+        """Write that the run came to an end that it could not write down itself; it may never have begun.
+
+        Args:
+            reason: what is known of it.
+            overrides: what was typed for it.
+        """
+        file = self.path / self.OVERRIDES
+        file.parent.mkdir(parents=True, exist_ok=True)
+        if not file.is_file():
+            write_text(file, yaml.safe_dump(list(overrides)))
+        status = {"started": None, "seconds": None, **self.read_status(), "state": "failed", "error": reason}
+        write_json(self.path / self.STATUS, status)
+
     def read_status(self) -> dict[str, Any]:
         """The status as last written; empty where there is none."""
         return _read_json(self.path / self.STATUS, dict) or {}
