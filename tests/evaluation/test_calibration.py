@@ -73,7 +73,7 @@ def test_a_condition_too_rare_to_fit_is_left_alone_and_named():
     probabilities = np.clip(generator.random((100, 2)) * 0.6 + 0.1 * targets, 0, 1)
     calibration = fit_calibration(targets, probabilities, ("A", "B"), task=MULTI_LABEL, method="platt")
     assert (calibration.slopes[1], calibration.intercepts[1]) == (1.0, 0.0)
-    assert calibration.notes == {"B": "3 with and 97 without in validation, fewer than 5"}
+    assert calibration.notes == {"B": "left as it is, for 3 with and 97 without in validation are fewer than 5"}
     np.testing.assert_allclose(calibration.apply(probabilities)[:, 1], probabilities[:, 1], atol=1e-6)
 
 
@@ -81,13 +81,13 @@ def test_a_ranking_is_never_turned_round():
     generator = np.random.default_rng(0)
     targets = (generator.random((200, 1)) < 0.5).astype(np.int8)
     calibration = fit_calibration(targets, np.where(targets == 1, 0.2, 0.8), ("A",), task=MULTI_LABEL, method="platt")
-    assert calibration.notes == {"A": "probabilities do not rise with the condition"}
+    assert calibration.notes == {"A": "left as it is, for the probabilities do not rise with the condition"}
 
 
 def test_nothing_to_fit_on_leaves_everything():
     calibration = fit_calibration(np.full((4, 1), -1), np.full((4, 1), 0.3), ("A",), task=MULTI_LABEL)
     assert calibration.method == "none"
-    assert calibration.notes == {"A": "0 with and 0 without in validation, fewer than 5"}
+    assert calibration.notes == {"A": "left as it is, for 0 with and 0 without in validation are fewer than 5"}
     one = fit_calibration(np.full((4, 1), -1), np.full((4, 1), 0.3), ("A",), task=MULTI_LABEL, method="temperature")
     assert "all" in one.notes
     assert calibration.ece_before == {"A": None}

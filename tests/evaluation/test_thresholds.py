@@ -56,7 +56,7 @@ def test_one_sided_labels_keep_the_default_and_say_so():
     thresholds = choose_thresholds(targets, np.full((2, 2), 0.3), ("A", "B"), method="youden")
     assert thresholds.values == {"A": 0.5, "B": 0.5}
     assert thresholds.notes["A"] == "0 positives of 2 in validation, so the default is kept"
-    assert "0 of 0" not in thresholds.notes["B"] or thresholds.notes["B"]
+    assert thresholds.notes["B"] == "0 positives of 0 in validation, so the default is kept"
 
 
 def test_survives_json():
@@ -92,6 +92,14 @@ def test_a_threshold_that_few_patients_decide_says_so_with_an_interval():
     # forty recordings of eight patients are the threshold of eight patients
     of_few = choose_thresholds(targets, probabilities, ("A", "B"), groups=np.append(np.arange(40) // 5, np.arange(60)))
     assert "chosen from 8 patients" in of_few.notes["B"]
+    # resamples of four patients are all alike, and an interval from them would be too narrow
+    targets[:3, 0] = 0
+    of_four = choose_thresholds(targets, probabilities, ("A", "B"))
+    assert of_four.notes == {
+        "A": "chosen from 4 patients with the condition in validation, too few to tell how far off it is"
+    }
+    assert not of_four.intervals
+    targets[:3, 0] = 1
     again = choose_thresholds(targets, probabilities, ("A", "B"))
     assert again == chosen
     assert Thresholds.from_dict(json.loads(json.dumps(chosen.to_dict()))) == chosen

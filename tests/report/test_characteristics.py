@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from ecgfounder_ft.report.characteristics import characteristics
+from ecgfounder_ft.report.characteristics import characteristics, dataset_and_constituent
 
 CODES = ("A", "B", "C")
 TABLE = pd.DataFrame(
@@ -42,6 +42,11 @@ def test_conditions_are_counted_where_they_are_known_and_in_pairs() -> None:
     assert (train.none_present, train.several_present) == (2, 2)
     assert train.together.tolist() == [[3, 2, 1], [2, 2, 1], [1, 1, 1]]
     assert test.several_present == 0
+
+
+def test_a_source_is_named_with_its_constituent_where_it_has_one() -> None:
+    assert dataset_and_constituent(TABLE).tolist() == ["x", "x", "x: p", "x: p", "y", "y", "y"]
+    assert dataset_and_constituent(TABLE[["dataset"]]).tolist() == ["x"] * 4 + ["y"] * 3
 
 
 def test_what_a_table_does_not_have_is_not_stated() -> None:

@@ -110,6 +110,8 @@ def full():
         flow=flow_rows(["train"] * 20 + ["test"] * 40, ["x", "y"] * 30, range(60), data.targets, CODES),
         label_origin="SNOMED codes.",
         skipped={"signal file is truncated": 1234},
+        left_out={"not exactly one condition": 3333},
+        left_out_labels={"PTB-XL": {"NORM + RBBB": 2222, "none present": 1111}},
         thresholds=thresholds,
         calibration=fit_calibration(data.targets, data.probabilities, CODES, task=MULTI_LABEL, method="platt"),
         uncalibrated=data.probabilities**2,
@@ -152,6 +154,9 @@ def test_the_report_says_what_the_numbers_say(full, text):
         slope = full.calibration_check[side]["AFIB"]["slope"]
         assert f"{slope.low:.3f} to {slope.high:.3f}" in page.text
     assert "1,234: signal file is truncated" in page.text
+    assert "3,333: not exactly one condition" in page.text
+    left_out = page.text[page.text.index("left out on purpose, by source") :]
+    assert re.search(r"PTB-XL\s*NORM \+ RBBB\s*2,222\s*none present\s*1,111", left_out)
     assert "the best sensitivity + specificity − 1 (Youden)" in page.text
     assert "Not drawn: signal file is truncated" in page.text
     assert "Not drawn: the recording was not at hand" in page.text

@@ -14,8 +14,9 @@ from ecgfounder_ft.evaluation.evaluate import evaluate
 from ecgfounder_ft.evaluation.run_evaluation import RunEvaluation, evaluate_predictions
 from ecgfounder_ft.evaluation.subgroups import SubgroupEvaluation
 from ecgfounder_ft.inference.finished_model import FinishedModel, load_model
+from ecgfounder_ft.report.characteristics import characteristics
 from ecgfounder_ft.report.facts import RunFacts
-from ecgfounder_ft.runs.facts import best_epoch, compared, facts_of, with_those_learnt_from
+from ecgfounder_ft.runs.facts import best_epoch, compared, facts_of, states_of, with_those_learnt_from
 from ecgfounder_ft.runs.folder import RunFolder
 from ecgfounder_ft.runs.report import settings_of
 from ecgfounder_ft.task import MULTI_LABEL
@@ -51,7 +52,11 @@ def facts(finished_run: Path, tmp_path: Path, evaluated: tuple[RunEvaluation, Fi
         table = change(run.read_splits())
         result, model = evaluated
         given = run.read_data_counts() | (counts or {})
-        return facts_of(run, result, model, table, given, source, {"flat": 2}, elsewhere=elsewhere, cases=3)
+        label_map = model.card.label_map
+        described = characteristics(
+            table, states_of(table, label_map), label_map.codes, ("train", "validation", result.side)
+        )
+        return facts_of(run, result, model, table, described, given, source, {"flat": 2}, elsewhere=elsewhere, cases=3)
 
     return build
 

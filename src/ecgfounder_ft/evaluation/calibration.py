@@ -31,9 +31,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import minimize, minimize_scalar
-from scipy.special import expit, logit, softmax
+from scipy.special import expit, softmax
 
 from ecgfounder_ft.evaluation.metrics import expected_calibration_error
+from ecgfounder_ft.evaluation.probabilities import EPSILON, log_losses, log_odds, off_the_ends
 from ecgfounder_ft.evaluation.settings import CALIBRATIONS
 from ecgfounder_ft.labels import PRESENT, UNKNOWN
 from ecgfounder_ft.task import TASKS, Task, task_named
@@ -55,9 +56,6 @@ FOLDS = 5
 
 MAX_TEMPERATURE = 20.0
 """Temperatures are sought between this and its inverse."""
-
-_EPSILON = 1e-7
-"""Probabilities are kept this far from 0 and 1, where log-odds are infinite."""
 
 
 @dataclass(frozen=True)
@@ -119,7 +117,7 @@ class Calibration:
             return _tempered(given, self.temperature, task_named(self.task))
         assert self.slopes is not None
         assert self.intercepts is not None
-        calibrated = expit(_log_odds(given) * self.slopes + self.intercepts)
+        calibrated = expit(log_odds(given) * self.slopes + self.intercepts)
         if task_named(self.task).exclusive:
             calibrated /= calibrated.sum(axis=1, keepdims=True)
         return calibrated
@@ -191,7 +189,7 @@ def _unless_worse(
     for number in range(FOLDS):
         held = fold == number
         calibrated[held] = fit(labels[~held], given[~held], known[~held], fitted.codes, task).apply(given[held])
-    before, after = _log_losses(labels, given, known, task), _log_losses(labels, calibrated, known, task)
+    before, after = log_losses(labels, given, task), log_losses(labels, calibrated, task)
     if fitted.slopes is None or fitted.intercepts is None or task.exclusive:
         pair = [float(np.nanmean(before)), float(np.nanmean(after))]
         losses = {"all": pair}
@@ -206,6 +204,7 @@ def _unless_worse(
         if by_code[code][1] >= by_code[code][0]:
             slopes[column], intercepts[column] = 1.0, 0.0
             notes[code] = _worse(by_code[code])
+    notes = {code: notes[code] for code in fitted.codes if code in notes}
     if len(notes) == len(fitted.codes):
         return Calibration("none", task.name, fitted.codes, notes=notes, held_out_log_loss=by_code)
     return replace(fitted, slopes=slopes, intercepts=intercepts, notes=notes, held_out_log_loss=by_code)
@@ -213,16 +212,6 @@ def _unless_worse(
 
 def _worse(pair: Sequence[float]) -> str:
     return f"left as it is, for the log loss of held-out validation patients goes from {pair[0]:.4f} to {pair[1]:.4f}"
-
-
-def _log_losses(
-    labels: NDArray[np.integer], probabilities: NDArray[np.float64], known: NDArray[np.bool_], task: Task
-) -> NDArray[np.float64]:
-    """(n, k), NaN where unknown; (n, 1) in a single-label task, of the condition that is present."""
-    clipped = np.clip(probabilities, _EPSILON, 1 - _EPSILON)
-    if task.exclusive:
-        return -np.log(np.where(labels == PRESENT, clipped, 0).sum(axis=1, keepdims=True))
-    return np.where(known, -np.where(labels == PRESENT, np.log(clipped), np.log1p(-clipped)), np.nan)
 
 
 def _identity(
@@ -236,11 +225,13 @@ def _fit_temperature(
 ) -> Calibration:
     present = labels == PRESENT
     if not (known & present).any() or not (known & ~present).any():
-        return Calibration("none", task.name, codes, notes={"all": "validation lacks recordings to fit on"})
+        return Calibration(
+            "none", task.name, codes, notes={"all": "left as they are, for validation lacks recordings to fit on"}
+        )
     goal = _smoothed(present, known, task)
 
     def loss(log_temperature: float) -> float:
-        clipped = np.clip(_tempered(given, float(np.exp(log_temperature)), task), _EPSILON, 1 - _EPSILON)
+        clipped = off_the_ends(_tempered(given, float(np.exp(log_temperature)), task))
         surprise = goal * np.log(clipped)
         if not task.exclusive:
             surprise += (1 - goal) * np.log1p(-clipped)
@@ -267,7 +258,7 @@ def _smoothed(present: NDArray[np.bool_], known: NDArray[np.bool_], task: Task) 
 def _fit_platt(
     labels: NDArray[np.integer], given: NDArray[np.float64], known: NDArray[np.bool_], codes: list[str], task: Task
 ) -> Calibration:
-    scores = _log_odds(given)
+    scores = log_odds(given)
     slopes, intercepts, notes = [], [], {}
     for column, code in enumerate(codes):
         rows = known[:, column]
@@ -275,9 +266,12 @@ def _fit_platt(
         positives, negatives = int(present.sum()), int((~present).sum())
         slope, intercept = 1.0, 0.0
         if min(positives, negatives) < MIN_OF_EACH:
-            notes[code] = f"{positives} with and {negatives} without in validation, fewer than {MIN_OF_EACH}"
+            notes[code] = (
+                f"left as it is, for {positives} with and {negatives} without in validation "
+                f"are fewer than {MIN_OF_EACH}"
+            )
         elif score[present].mean() <= score[~present].mean():
-            notes[code] = "probabilities do not rise with the condition"
+            notes[code] = "left as it is, for the probabilities do not rise with the condition"
         else:
             slope, intercept = _shrunken_logistic(score, present)
         slopes.append(slope)
@@ -313,12 +307,8 @@ def _shrunken_logistic(score: NDArray[np.float64], present: NDArray[np.bool_]) -
 
 def _tempered(probabilities: NDArray[np.float64], temperature: float, task: Task) -> NDArray[np.float64]:
     if task.exclusive:
-        return softmax(np.log(np.clip(probabilities, _EPSILON, 1.0)) / temperature, axis=1)
-    return expit(_log_odds(probabilities) / temperature)
-
-
-def _log_odds(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
-    return logit(np.clip(probabilities, _EPSILON, 1 - _EPSILON))
+        return softmax(np.log(np.clip(probabilities, EPSILON, 1.0)) / temperature, axis=1)
+    return expit(log_odds(probabilities) / temperature)
 
 
 def _errors(

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import brentq
-from scipy.special import expit, logit
+from scipy.special import expit
 from scipy.stats import t
 
 from ecgfounder_ft.evaluation.bootstrap import MIN_PATIENTS
@@ -27,13 +27,12 @@ from ecgfounder_ft.evaluation.metrics import (
     count_patients,
     expected_calibration_error,
 )
+from ecgfounder_ft.evaluation.probabilities import log_losses, log_odds
 from ecgfounder_ft.labels import PRESENT
+from ecgfounder_ft.task import MULTI_LABEL
 
 CHECKS = ("slope", "intercept", "log_loss", "brier", "ece")
 """What is looked at; the last three without intervals."""
-
-_EPSILON = 1e-7
-"""Probabilities are kept this far from 0 and 1, where log-odds are infinite."""
 
 _MAX_STEPS = 100
 
@@ -68,16 +67,16 @@ def _check(
 ) -> dict[str, Estimate]:
     if not len(label):
         return dict.fromkeys(CHECKS, Estimate(None, reason=NO_RECORDINGS))
-    clipped = np.clip(probability, _EPSILON, 1 - _EPSILON)
+    states = label.astype(np.int8)
     checks = {
-        "log_loss": Estimate(float(-np.where(label, np.log(clipped), np.log1p(-clipped)).mean())),
+        "log_loss": Estimate(float(log_losses(states[:, None], probability[:, None], MULTI_LABEL).mean())),
         "brier": Estimate(float(((probability - label) ** 2).mean())),
-        "ece": Estimate(expected_calibration_error(label.astype(np.int8), probability)),
+        "ece": Estimate(expected_calibration_error(states, probability)),
     }
     if label.all() or not label.any():
         missing = Estimate(None, reason=NO_NEGATIVES if label.all() else NO_POSITIVES)
         return {"slope": missing, "intercept": missing, **checks}
-    score = logit(clipped)
+    score = log_odds(probability)
     rarer = min(len(np.unique(patient[label])), len(np.unique(patient[~label])))
 
     def estimate(value: float, design: NDArray[np.float64], odds: NDArray[np.float64]) -> Estimate:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.metrics import roc_curve
 
-from ecgfounder_ft.evaluation.bootstrap import FEW_PATIENTS
+from ecgfounder_ft.evaluation.bootstrap import FEW_PATIENTS, MIN_PATIENTS
 from ecgfounder_ft.evaluation.metrics import count_patients
 from ecgfounder_ft.evaluation.settings import THRESHOLD_RULES
 from ecgfounder_ft.labels import PRESENT, UNKNOWN
@@ -35,7 +35,8 @@ class Thresholds:
     """Condition code to why its threshold is the default one, or is to be taken with care."""
     intervals: dict[str, list[float]] = field(default_factory=dict)
     """Condition code to the ends of the threshold's 95% interval, where fewer than
-    :data:`~ecgfounder_ft.evaluation.bootstrap.FEW_PATIENTS` validation patients have the condition."""
+    :data:`~ecgfounder_ft.evaluation.bootstrap.FEW_PATIENTS` validation patients have the condition, but at least
+    :data:`~ecgfounder_ft.evaluation.bootstrap.MIN_PATIENTS`."""
 
     def to_dict(self) -> dict[str, Any]:
         """The content of ``thresholds.json``."""
@@ -79,7 +80,7 @@ def choose_thresholds(
     decision. Of equally good ones the nearest to 0.5 is taken. A condition without positives or negatives
     keeps 0.5, with a note. One that few patients have gets a note and an interval: 2.5th and 97.5th percentile of the
     thresholds that resamples of the patients would have chosen (those with the condition and the others drawn apart, so
-    that no resample is without either).
+    that no resample is without either). Fewer than five patients, whose resamples are all alike, get the note alone.
 
     Args:
         targets: (n, k) 1, 0 or -1 (unknown, left out).
@@ -114,7 +115,11 @@ def choose_thresholds(
         scores, patient = probabilities[known, column], patients[known]
         values[code] = _best_threshold(labels, scores, method, sensitivity)
         few = len(np.unique(patient[labels]))
-        if few < FEW_PATIENTS:
+        if few < MIN_PATIENTS:
+            notes[code] = (
+                f"chosen from {count_patients(few)} with the condition in validation, too few to tell how far off it is"
+            )
+        elif few < FEW_PATIENTS:
             low, high = _threshold_interval(labels, scores, patient, method, sensitivity, seed)
             intervals[code] = [low, high]
             notes[code] = (
@@ -137,11 +142,11 @@ def _threshold_interval(
     position = np.unique(patients, return_inverse=True)[1].reshape(-1)
     with_it = np.unique(position[labels])
     without = np.setdiff1d(position, with_it)
-    rows = [np.flatnonzero(position == number) for number in range(int(position.max()) + 1)]
     found = []
     for _ in range(_RESAMPLES):
         drawn = [part[generator.integers(0, len(part), len(part))] for part in (with_it, without) if len(part)]
-        chosen = np.concatenate([rows[number] for number in np.concatenate(drawn)])
+        times = np.bincount(np.concatenate(drawn), minlength=int(position.max()) + 1)
+        chosen = np.repeat(np.arange(len(labels)), times[position])
         if labels[chosen].all() or not labels[chosen].any():  # only where no patient is without the condition
             continue
         found.append(_best_threshold(labels[chosen], probabilities[chosen], method, sensitivity))

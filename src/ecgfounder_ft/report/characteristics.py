@@ -7,9 +7,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from ecgfounder_ft.evaluation.subgroups import NOT_STATED
 from ecgfounder_ft.labels import PRESENT, UNKNOWN
-
-NOT_STATED = "not stated"
 
 
 @dataclass(frozen=True)
@@ -78,12 +77,17 @@ def characteristics(
     return found
 
 
+def dataset_and_constituent(recordings: pd.DataFrame) -> pd.Series:
+    """(n,) ``dataset: constituent``, or the dataset alone where it has no constituents."""
+    source, part = _texts(recordings, "dataset"), _texts(recordings, "constituent")
+    return source.where(part == "", source + ": " + part)
+
+
 def _of_side(side: str, table: pd.DataFrame, states: NDArray[np.integer], codes: Sequence[str]) -> Characteristics:
     age, age_missing = _quartiles(table, "age")
     seconds, seconds_missing = _quartiles(table, "seconds")
     sex = _texts(table, "sex").replace("", NOT_STATED).value_counts()
-    source, part = _texts(table, "dataset"), _texts(table, "constituent")
-    sources = source.where(part == "", source + ": " + part).value_counts().sort_index()
+    sources = dataset_and_constituent(table).value_counts().sort_index()
     present = states == PRESENT
     number = present.sum(axis=1)
     return Characteristics(

@@ -117,6 +117,8 @@ class ReportContent:
     """Reason to number of recordings that could not be used."""
     left_out: Mapping[str, int] = field(default_factory=dict)
     """Reason to number of readable recordings that were left out on purpose."""
+    left_out_labels: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    """Source of these to the conditions present (``NORM + RBBB``, ``none present``) to number of recordings."""
     capped: Sequence[Mapping[str, Any]] = ()
     """One row per side and source of which a cap left recordings out: ``side``, ``source``, ``cap``, ``recordings`` and
     ``conditions`` (condition code to recordings that have it)."""

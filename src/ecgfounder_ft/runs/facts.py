@@ -12,7 +12,8 @@ from ecgfounder_ft.data.splits import TEST, TRAIN, VALIDATION, source_of
 from ecgfounder_ft.evaluation.run_evaluation import RunEvaluation
 from ecgfounder_ft.evaluation.subgroups import NOT_STATED, SubgroupEvaluation
 from ecgfounder_ft.inference.finished_model import FinishedModel
-from ecgfounder_ft.labels import PRESENT, STATE_NAMES, UNKNOWN, LabelMap
+from ecgfounder_ft.labels import STATE_NAMES, LabelMap
+from ecgfounder_ft.report.characteristics import Characteristics
 from ecgfounder_ft.report.facts import RunFacts, SideFacts
 from ecgfounder_ft.runs.folder import RunFolder
 
@@ -32,6 +33,7 @@ def facts_of(
     evaluated: RunEvaluation,
     model: FinishedModel,
     recordings: pd.DataFrame,
+    described: Sequence[Characteristics],
     counts: Mapping[str, Any],
     source: str,
     skipped: Mapping[str, int],
@@ -46,6 +48,7 @@ def facts_of(
         evaluated: the evaluation.
         model: the run's.
         recordings: as of :func:`with_those_learnt_from`.
+        described: these, by side.
         counts: of the evaluated recordings' preparation, as in ``data.json``.
         source: ``data.source`` of the evaluated recordings.
         skipped: reason to number of recordings that could not be used.
@@ -57,16 +60,14 @@ def facts_of(
     label_map, preprocessing = card.label_map, card.preprocessing
     learnt = recordings[recordings["split"].isin([TRAIN, VALIDATION])]
     tested = recordings[recordings["split"] == evaluated.side]
-    sides = {side: recordings[recordings["split"] == side] for side in (TRAIN, VALIDATION, evaluated.side)}
+    sides = {of.side: _side(of) for of in described}
     history, plan = run.read_history(), run.read_plan() or {}
     thresholds, groups, notes = evaluated.thresholds, evaluated.subgroups, evaluated.calibration.notes
     known = data_sources().get(source)
     split, monitor = config.get("split", {}), config.get("monitor", {})
     foreign = sorted(set(source_of(tested)) - set(source_of(learnt)))
-    by_design = split.get("kind") in (
-        "external",
-        "leave_one_source_out",
-    )  # else a rare source fell on one side by chance
+    # with any other kind a rare source fell on one side by chance
+    by_design = split.get("kind") in ("external", "leave_one_source_out")
     capped = _capped(run.read_data_counts() if elsewhere else counts)
     if elsewhere:
         capped |= {f"{side} elsewhere": n for side, n in _capped(counts).items()}
@@ -92,7 +93,7 @@ def facts_of(
         split=_split(split),
         external=f"{', '.join(foreign)} not trained on" if by_design and foreign and not elsewhere else "",
         side=evaluated.side,
-        sides={side: _side(rows, label_map) for side, rows in sides.items() if len(rows)},
+        sides=sides,
         left_out=counts.get("left out", {}),
         capped=capped,
         skipped=dict(skipped),
@@ -106,7 +107,7 @@ def facts_of(
         interpolation=run.read_wise_ft().get("chosen"),
         found=plan.get("found", {}),
         calibration=evaluated.calibration.method,
-        calibrated_on=len(sides[VALIDATION]),
+        calibrated_on=sides[VALIDATION].recordings if VALIDATION in sides else 0,
         calibration_notes=len(label_map.codes) if "all" in notes else len(notes),
         thresholds="" if thresholds is None else thresholds.method,
         threshold_notes=0 if thresholds is None else len(thresholds.notes),
@@ -158,15 +159,9 @@ def best_epoch(history: Sequence[Mapping[str, Any]], metric: str, mode: str) -> 
     return min(values, key=lambda entry: (sign * entry[0], entry[1]))[1]
 
 
-def _side(rows: pd.DataFrame, label_map: LabelMap) -> SideFacts:
-    states = states_of(rows, label_map)
-    return SideFacts(
-        len(rows),
-        rows["patient"].nunique(),
-        {code: int((states[:, column] == PRESENT).sum()) for column, code in enumerate(label_map.codes)},
-        {code: int((states[:, column] == UNKNOWN).sum()) for column, code in enumerate(label_map.codes)},
-        int((~rows["patient_known"].astype(bool)).sum()) if "patient_known" in rows else 0,
-    )
+def _side(of: Characteristics) -> SideFacts:
+    unknown = {code: of.recordings - known for code, known in of.known.items()}
+    return SideFacts(of.recordings, of.patients, of.present, unknown, of.patient_unknown)
 
 
 def _capped(counts: Mapping[str, Any]) -> dict[str, int]:

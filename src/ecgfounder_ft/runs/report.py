@@ -38,7 +38,7 @@ from ecgfounder_ft.files import write_json
 from ecgfounder_ft.inference.finished_model import FinishedModel
 from ecgfounder_ft.labels import LabelMap
 from ecgfounder_ft.report import plots
-from ecgfounder_ft.report.characteristics import characteristics
+from ecgfounder_ft.report.characteristics import characteristics, dataset_and_constituent
 from ecgfounder_ft.report.facts import RunFacts
 from ecgfounder_ft.report.page import AttributionNote, CaseDrawing, content_of, flow_rows, render_report
 from ecgfounder_ft.runs.facts import facts_of, states_of, with_those_learnt_from
@@ -157,7 +157,12 @@ def write_evaluation(
     skipped = {str(reason): int(n) for reason, n in unusable["reason"].value_counts().items()}
     everyone = with_those_learnt_from(recordings, run)
     elsewhere = len(everyone) > len(recordings)
-    facts = facts_of(run, evaluated, model, everyone, counts, source, skipped, elsewhere=elsewhere, cases=len(cases))
+    described = characteristics(
+        everyone, states_of(everyone, label_map), label_map.codes, (TRAIN, VALIDATION, evaluated.side)
+    )
+    facts = facts_of(
+        run, evaluated, model, everyone, described, counts, source, skipped, elsewhere=elsewhere, cases=len(cases)
+    )
     content = content_of(
         evaluated,
         title=facts.title,
@@ -165,13 +170,12 @@ def write_evaluation(
         created=time.strftime("%Y-%m-%d %H:%M"),
         condition_names={code: condition.name for code, condition in label_map.conditions.items()},
         flow=_flow(recordings, label_map),
-        characteristics=characteristics(
-            everyone, states_of(everyone, label_map), label_map.codes, (TRAIN, VALIDATION, evaluated.side)
-        ),
+        characteristics=described,
         baseline_notes=baseline_notes(run, facts),
         label_origin=facts.label_origin,
         skipped=skipped,
         left_out=counts.get("left out", {}),
+        left_out_labels=counts.get("left out labels", {}),
         capped=counts.get("left out by a cap", []),
         data_notes=counts.get("notes", []),
         history=history,
@@ -309,7 +313,9 @@ def _flow(recordings: pd.DataFrame, label_map: LabelMap) -> list[Any]:
     place = {side: number for number, side in enumerate((*SIDES, EXCLUDED))}
     recordings = recordings.sort_values("split", key=lambda sides: sides.map(place), kind="stable")
     states = states_of(recordings, label_map)
-    return flow_rows(recordings["split"], recordings["dataset"], recordings["patient"], states, label_map.codes)
+    return flow_rows(
+        recordings["split"], dataset_and_constituent(recordings), recordings["patient"], states, label_map.codes
+    )
 
 
 def _draw_cases(

@@ -25,6 +25,7 @@ from ecgfounder_ft.data.gather_and_split import PreparedData
 from ecgfounder_ft.data.splits import TEST, TRAIN, VALIDATION
 from ecgfounder_ft.data.store.frozen_outputs import store_activations
 from ecgfounder_ft.evaluation.predictions import predictions_table
+from ecgfounder_ft.evaluation.probabilities import log_losses
 from ecgfounder_ft.labels import PRESENT, UNKNOWN
 from ecgfounder_ft.model.card import ModelCard
 from ecgfounder_ft.model.network import Network
@@ -178,13 +179,9 @@ def fit_probe(
 
 def log_loss(states: NDArray[np.int8], probabilities: NDArray[np.floating], task: Task) -> float:
     """Mean negative logarithm of the probabilities (n, k) of what is known of (n, k) states; NaN where nothing is."""
-    p = np.clip(probabilities, _EPSILON, 1 - _EPSILON)
-    if task.exclusive:
-        terms = -np.log(p[states == PRESENT])
-    else:
-        known = states != UNKNOWN
-        terms = -np.log(np.where(states == PRESENT, p, 1 - p)[known])
-    return float(terms.mean()) if terms.size else float("nan")
+    losses = log_losses(states, probabilities, task)
+    losses = losses[~np.isnan(losses)]
+    return float(losses.mean()) if losses.size else float("nan")
 
 
 def standardised(features: NDArray[np.floating], by: NDArray[np.floating]) -> NDArray[np.float32]:
