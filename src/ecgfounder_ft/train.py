@@ -114,12 +114,15 @@ def _run(config: "DictConfig") -> float | None:
 
     from ecgfounder_ft.config.compose import log_own_config_folder
     from ecgfounder_ft.runs.folder import RunFolder
-    from ecgfounder_ft.training.resume import configuration_of
+    from ecgfounder_ft.runs.slurm import is_requeued
+    from ecgfounder_ft.training.resume import configuration_of, same_command_again
 
     log_own_config_folder()
     if config.resume is not None:
         overrides = HydraConfig.get().overrides.task
         config = configuration_of(RunFolder(Path(config.resume)), overrides, config.trusted_targets)
+    elif is_requeued() and RunFolder(Path(config.output_dir)).last_checkpoint.is_file():
+        config = same_command_again(RunFolder(Path(config.output_dir)), config)
     return _experiment(config)
 
 
@@ -127,8 +130,6 @@ def _run_trial(config: "DictConfig") -> float | None:
     from ecgfounder_ft.config.compose import log_own_config_folder
     from ecgfounder_ft.sweeps.trial import run_trial
 
-    if config.resume is not None:  # several runs of one's own that go on, one after the other
-        return _run(config)
     log_own_config_folder()
     return run_trial(config, _experiment)
 

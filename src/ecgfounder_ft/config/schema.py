@@ -9,6 +9,7 @@ imports torch or numpy, so that ``--help`` and a refused configuration answer at
 import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field, make_dataclass
+from pathlib import Path
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
@@ -94,7 +95,7 @@ class Config:
     monitor: MonitorConfig = field(default_factory=MonitorConfig)
     evaluation: EvaluationSettings = MISSING
     callbacks: dict[str, Any] = MISSING
-    logger: dict[str, Any] = MISSING
+    logger: dict[str, Any] = field(default_factory=dict)  # as logger=[] leaves it
     optimized_metric: str = MISSING
     sweep: Any = MISSING
     wise_ft: WiseFTConfig = field(default_factory=WiseFTConfig)
@@ -164,6 +165,7 @@ def register_schemas() -> None:
         "if_set", lambda value, then, otherwise: otherwise if value is None else then, replace=True
     )
     OmegaConf.register_new_resolver("count", len, replace=True)
+    OmegaConf.register_new_resolver("short_path", lambda path: "/".join(Path(path).parts[-2:]), replace=True)
     store = ConfigStore.instance()
     for group, found in schemas().items():
         for name, node in found.items():

@@ -169,6 +169,7 @@ class RunFolder(EvaluationFolder):
     CONFIGURATION = "config.yaml"
     PLAN = "plan.json"
     STATUS = "status.json"
+    LOGGER_RUNS = "logger_runs.json"
     LEAKAGE = "leakage.csv"
     START_PREDICTIONS = "start_predictions.csv"
     START = "start.json"
@@ -291,11 +292,34 @@ class RunFolder(EvaluationFolder):
             status["seconds"] = round(time.monotonic() - begun, 1)
             save()
 
+    def write_lost(self, reason: str, overrides: Sequence[str]) -> None:
+        """Write that the run came to an end that it could not write down itself; it may never have begun.
+
+        Args:
+            reason: what is known of it.
+            overrides: what was typed for it.
+        """
+        file = self.path / self.OVERRIDES
+        file.parent.mkdir(parents=True, exist_ok=True)
+        if not file.is_file():
+            write_text(file, yaml.safe_dump(list(overrides)))
+        status = {"started": None, "seconds": None, **self.read_status(), "state": "failed", "error": reason}
+        write_json(self.path / self.STATUS, status)
+
     def read_status(self) -> dict[str, Any]:
         """The status as last written; empty where there is none."""
         return _read_json(self.path / self.STATUS, dict) or {}
 
     # -------------------------------------------------------------------------------------- training
+
+    def write_logger_runs(self, runs: Mapping[str, str]) -> None:
+        """Write which run of its own each logger keeps for this one, by the logger's name; nothing where none does."""
+        if runs:
+            write_json(self.path / self.LOGGER_RUNS, runs)
+
+    def read_logger_runs(self) -> dict[str, str]:
+        """As :meth:`write_logger_runs` wrote it; empty where there are none."""
+        return _read_json(self.path / self.LOGGER_RUNS, dict) or {}
 
     def write_leakage(self, by_source: pd.DataFrame) -> None:
         """Write the patients and signals on two sides, one row per source."""

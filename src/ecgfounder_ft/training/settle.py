@@ -30,6 +30,7 @@ from ecgfounder_ft.training.device import (
     lower_precision,
 )
 from ecgfounder_ft.training.inputs import Inputs, choose_inputs
+from ecgfounder_ft.training.loggers import require_installed
 from ecgfounder_ft.training.lr_finder import RangeTest, range_test
 from ecgfounder_ft.training.monitor import direction_of, require_direction
 
@@ -98,9 +99,11 @@ def refuse_contradictions(config: Config) -> None:
     Raises:
         ConfigurationError: if values contradict each other or are none.
         SeveralDevicesError: if several devices are asked for what one alone can do.
+        MissingLoggerError: if the package of a logger is not installed.
         MonitorError: if a metric does not exist, or its direction is stated the wrong way round.
     """
     chosen_batch_size(config)
+    require_installed(config)
     require_direction(config.monitor.name, config.monitor.mode)
     direction_of(config.optimized_metric)
     chosen = config.augment
