@@ -130,6 +130,8 @@ def _run_trial(config: "DictConfig") -> float | None:
     from ecgfounder_ft.config.compose import log_own_config_folder
     from ecgfounder_ft.sweeps.trial import run_trial
 
+    if config.resume is not None:  # several runs of one's own that go on, one after the other
+        return _run(config)
     log_own_config_folder()
     return run_trial(config, _experiment)
 

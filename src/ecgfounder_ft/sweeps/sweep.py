@@ -7,14 +7,11 @@ makes no difference where they ran, or how a launcher tells of a failure.
 import importlib.util
 import logging
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from hydra.core.plugins import Plugins
-from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
@@ -65,7 +62,7 @@ class Sweep:
         design = design_of(first)
         design.refuse(typed.keys)
         if isinstance(design, OptunaSearch) and importlib.util.find_spec("optuna") is None:
-            raise MissingOptunaError("sweep=optuna needs Optuna: pip install 'ecgfounder-ft[search]'")
+            raise MissingOptunaError("sweep=optuna needs Optuna: pip install 'ecgfounder-ft[sweep]'")
         name = str(first.hydra.runtime.choices.get("sweep"))
         laid_out = [] if isinstance(design, OptunaSearch) else self._lay_out(typed, design, name)
         self._open(arguments, design)
@@ -146,8 +143,7 @@ class Sweep:
         own = [f"hydra.sweep.dir={quoted(str(self.folder))}"]
         jobs = [[*trial.overrides, *own, f"hydra.sweep.subdir='{trial.name}'"] for trial in waiting]
         try:
-            with failing_alone():
-                self.launcher.launch(jobs, initial_job_idx=int(waiting[0].name))
+            self.launcher.launch(jobs, initial_job_idx=int(waiting[0].name))
         except Exception:  # what became of each trial stands in its folder
             log.exception("The launcher stopped")
 
@@ -178,41 +174,3 @@ class Sweep:
                 for _, asked, trial in running:
                     value = optimized_value(self.folder.run(trial))
                     search.tell(asked, state_of(self.folder, trial), None if value != value else value)
-
-
-@contextmanager
-def failing_alone() -> Iterator[None]:
-    """Let a job of a cluster that failed or was cancelled count as one failed trial.
-
-    The submitit launcher asks its jobs for their results one after the other, and an error of one of them would leave
-    the others unattended.
-    """
-    try:
-        import submitit
-    except ModuleNotFoundError:
-        yield
-        return
-    original = submitit.AutoExecutor.map_array
-
-    def forgiving(executor: Any, *arguments: Any) -> list[Any]:
-        return [_Job(job) for job in original(executor, *arguments)]
-
-    submitit.AutoExecutor.map_array = forgiving
-    try:
-        yield
-    finally:
-        submitit.AutoExecutor.map_array = original
-
-
-class _Job:
-    """A submitit job whose failure is a result."""
-
-    def __init__(self, job: Any) -> None:
-        self.job = job
-
-    def results(self) -> list[JobReturn]:
-        try:
-            return list(self.job.results())
-        except Exception as error:
-            log.error("Job %s did not end well: %s", self.job.job_id, str(error).strip().splitlines()[:1])
-            return [JobReturn(status=JobStatus.FAILED, _return_value=error)]

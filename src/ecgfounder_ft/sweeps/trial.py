@@ -10,7 +10,7 @@ from omegaconf import DictConfig
 
 from ecgfounder_ft.runs.folder import RunFolder
 from ecgfounder_ft.sweeps.folder import SweepFolder, Trial
-from ecgfounder_ft.training.resume import configuration_of
+from ecgfounder_ft.training.resume import same_command_again
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +48,7 @@ def run_trial(config: DictConfig, train: Train) -> float | None:
             return optimized_value(run)
         if (run.path / run.CONFIGURATION).is_file():
             log.info("Trial %s was %s; it goes on", trial.name, status.get("state", "stopped"))
-            config = configuration_of(run, (), config.trusted_targets)
+            config = same_command_again(run, config)
         from ecgfounder_ft.sweeps.pruning import pruning_callbacks  # imports Lightning
 
         return train(config, pruning_callbacks(config, sweep, trial))
