@@ -1,4 +1,4 @@
-"""Sweeps of small runs in processes of their own, so that they can be killed; torch is imported once for all of them."""
+"""Sweeps of small runs in processes of their own, which can be killed; torch is imported once for all of them."""
 
 import csv
 import multiprocessing

@@ -302,7 +302,9 @@ class TestNaturalPrevalence:
 
     def test_what_the_split_excludes_is_not_stored_but_counted(self, tmp_path: Path, label_map: LabelMap) -> None:
         source = source_of(Hospital, tmp_path, [ONE, OTHER] * 5)
-        split = split_settings(kind="published", assignment="hash", minimum=0, seed=1, whole_sides=["validation", "test"])
+        split = split_settings(
+            kind="published", assignment="hash", minimum=0, seed=1, whole_sides=["validation", "test"]
+        )
         table = source.read(label_map).table.assign(fold=[float(number) for number in range(1, 9)] + [9.0, np.nan])
         source.read = lambda _: Catalog(table)  # type: ignore[method-assign]
         found = gather_recordings(source, label_map, MULTI_LABEL, PREPROCESSING, seed=1, split=split)

@@ -262,7 +262,7 @@ class RunFolder(EvaluationFolder):
 
     @contextmanager
     def recorded_status(self, write: bool = True) -> Iterator[dict[str, Any]]:
-        """Keep ``status.json``: running, finished, pruned or failed, so that a sweep's failures show without reading logs.
+        """Keep ``status.json``: running, finished, pruned or failed, so that a failed run shows without reading logs.
 
         Args:
             write: False in all but one process of a run on several devices.

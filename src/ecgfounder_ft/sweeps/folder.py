@@ -60,6 +60,7 @@ class SweepFolder:
 
     RECORD = "sweep.json"
     TABLE = "sweep.csv"
+    PAGE = "sweep.html"
     JOURNAL = "search.journal"
     LOCKS = ".locks"
 
@@ -71,9 +72,19 @@ class SweepFolder:
         return str(self.path)
 
     @property
+    def is_sweep(self) -> bool:
+        """Whether a sweep has been started in it."""
+        return (self.path / self.RECORD).is_file()
+
+    @property
     def table_file(self) -> Path:
         """The table of all trials."""
         return self.path / self.TABLE
+
+    @property
+    def page_file(self) -> Path:
+        """Everything that the trials say, in one page."""
+        return self.path / self.PAGE
 
     @property
     def journal_file(self) -> Path:
@@ -144,7 +155,9 @@ class SweepFolder:
             content = json.loads(file.read_text(encoding="utf-8"))
             return {"commands": content["commands"], "trials": dict(content["trials"])}
         except (ValueError, KeyError, TypeError) as error:
-            raise SweepFolderError(f"{file} cannot be read ({error}): restore it, or start with another folder") from error
+            raise SweepFolderError(
+                f"{file} cannot be read ({error}): restore it, or start with another folder"
+            ) from error
 
     # --------------------------------------------------------------------------------------- locks
 

@@ -1,5 +1,6 @@
 """What the trials of a sweep came to: one record for each, read from its folder."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -49,8 +50,18 @@ class TrialResult:
 
     @property
     def label(self) -> str:
-        """What varies, as typed; the folder's name where nothing does."""
-        return " ".join(f"{key}={value}" for key, value in self.parameters.items()) or self.trial.name
+        """What varies, in short; the folder's name where nothing does."""
+        return in_short(self.parameters) or f"trial {self.trial.name}"
+
+    @property
+    def configuration(self) -> str:
+        """What varies of what was asked for, in short, without what the design adds; "all" where nothing does."""
+        typed = {override.lstrip("+~").partition("=")[0] for override in self.trial.configuration}
+        return in_short({key: value for key, value in self.parameters.items() if key in typed}) or "all"
+
+    def at(self, axis: str) -> Value:
+        """Its value at an axis of its design; None where it has none."""
+        return self.trial.place.get(axis)
 
 
 @dataclass(frozen=True)
@@ -71,9 +82,61 @@ class SweepResults:
         """Validation metric that the trials are ranked by."""
         return next((result.metric for result in self.trials if result.metric), "metric")
 
+    @property
+    def mode(self) -> str:
+        """``min`` or ``max``: which way the metric is better."""
+        return next((result.mode for result in self.trials if result.metric), "max")
+
     def of_design(self, design: str) -> list[TrialResult]:
-        """The trials that a design laid out."""
-        return [result for result in self.trials if result.trial.design == design]
+        """The trials that a design laid out, in the order in which it did."""
+        found = [result for result in self.trials if result.trial.design == design]
+        return sorted(found, key=lambda result: int(result.trial.name))
+
+
+@dataclass(frozen=True)
+class Winner:
+    """The configuration that validation chooses."""
+
+    name: str
+    trials: Sequence[TrialResult]
+    """Of it, all finished."""
+    value: float
+    """Mean of the validation metric over the trials."""
+
+
+def winner_of(results: SweepResults) -> Winner | None:
+    """The best by validation, among configurations with the most finished trials; None where none has one.
+
+    A trial alone is a configuration of its own, but where a design makes several trials of one: these count together.
+    Of learning curves it is the largest training side that counts.
+    """
+    finished = [result for result in results.trials if result.finished and result.value is not None]
+    sizes = [result.at("size") for result in finished if "size" in result.trial.place]
+    largest = None if None in sizes else max((int(size) for size in sizes if size is not None), default=None)
+    groups: dict[str, list[TrialResult]] = {}
+    for result in finished:
+        if "size" not in result.trial.place or result.at("size") == largest:
+            groups.setdefault(result.configuration, []).append(result)
+    if not groups:
+        return None
+    most = max(map(len, groups.values()))
+    means = {name: sum(float(one.value or 0) for one in group) / len(group) for name, group in groups.items()}
+    complete = {name: mean for name, mean in means.items() if len(groups[name]) == most}
+    best = (min if results.mode == "min" else max)(complete, key=lambda name: complete[name])
+    return Winner(best, groups[best], complete[best])
+
+
+def in_short(parameters: Mapping[str, str]) -> str:
+    """Keys without what stands before their last dot, and values."""
+    return " ".join(f"{key.rpartition('.')[2]}={value}" for key, value in parameters.items())
+
+
+def by_configuration(results: Sequence[TrialResult]) -> dict[str, list[TrialResult]]:
+    """Configuration to its trials, in the order of the trials."""
+    groups: dict[str, list[TrialResult]] = {}
+    for result in results:
+        groups.setdefault(result.configuration, []).append(result)
+    return groups
 
 
 def read_results(folder: SweepFolder) -> SweepResults:
@@ -121,8 +184,6 @@ def validation_of(folder: SweepFolder, trial: Trial) -> Evaluation | None:
         evaluated = evaluate_predictions(predictions, replace(own, by=[]), side="validation")
         kept.parent.mkdir(exist_ok=True)
         write_json(kept, evaluated.evaluation.to_dict())
-    import json
-
     return _evaluation(json.loads(kept.read_text(encoding="utf-8")))
 
 
@@ -147,11 +208,6 @@ def varying_parameters(trials: Sequence[Trial]) -> dict[str, dict[str, str]]:
     return {
         name: {key: _shown(overrides[key]) for key in varying if key in overrides} for name, overrides in typed.items()
     }
-
-
-def places(results: Sequence[TrialResult], name: str) -> list[Value]:
-    """The values that trials have at an axis of their design, in order."""
-    return list(dict.fromkeys(result.trial.place.get(name) for result in results))
 
 
 def macro(evaluation: Evaluation | None, metric: str) -> Estimate:

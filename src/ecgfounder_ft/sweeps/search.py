@@ -1,8 +1,8 @@
 """A search by Optuna: asked for values, and told what became of them, through a journal in the sweep's folder.
 
-Optuna's own loop would run the trials itself, in one process. Here they run as any others do, through Hydra's launcher,
-and any number of processes may search at once: the journal is what they share. hydra-optuna-sweeper 1.3.0 still asks for
-Optuna 2; when a release of Hydra supports the present Optuna, and continues a search, this file can go.
+Optuna's own loop would run the trials itself, in one process. Here they run as any others do, through Hydra's
+launcher, and any number of processes may search at once: the journal is what they share. hydra-optuna-sweeper 1.3.0
+still asks for Optuna 2; when a release of Hydra supports the present Optuna, and continues a search, this file can go.
 
 The sampler is made anew for each question, with a seed that follows from the number of trials so far. So a search that
 was stopped asks for what it would have asked for.
@@ -18,6 +18,7 @@ from hydra.utils import instantiate
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
+from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from ecgfounder_ft.designs.design import DesignError
@@ -46,14 +47,19 @@ class Search:
     """
 
     def __init__(
-        self, folder: SweepFolder, design: OptunaSearch, space: Mapping[str, BaseDistribution], direction: str, name: str
+        self,
+        folder: SweepFolder,
+        design: OptunaSearch,
+        space: Mapping[str, BaseDistribution],
+        direction: str,
+        name: str,
     ) -> None:
         self.folder, self.design, self.space = folder, design, dict(space)
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self.study = optuna.create_study(
             storage=journal(folder),
             study_name=name,
-            direction={"min": "minimize", "max": "maximize"}[direction],
+            direction=StudyDirection.MINIMIZE if direction == "min" else StudyDirection.MAXIMIZE,
             pruner=instantiate(design.pruner),
             load_if_exists=True,
         )
@@ -81,7 +87,9 @@ class Search:
     def overrides(self, trial: optuna.trial.Trial) -> tuple[str, ...]:
         """The values of a trial, as typed on a command line."""
         values = {key: _suggest(trial, key, distribution) for key, distribution in self.space.items()}
-        return tuple(f"{key}={value!r}" if isinstance(value, float) else f"{key}={value}" for key, value in values.items())
+        return tuple(
+            f"{key}={value!r}" if isinstance(value, float) else f"{key}={value}" for key, value in values.items()
+        )
 
     def tell(self, trial: optuna.trial.Trial, state: str, value: float | None) -> None:
         """What became of a trial.
@@ -123,12 +131,11 @@ class Search:
 def _suggest(trial: optuna.trial.Trial, key: str, distribution: BaseDistribution) -> float | int | str:
     """The trial's value; drawn now, where the process that asked was killed before it was."""
     if isinstance(distribution, FloatDistribution):
-        options = {"step": distribution.step, "log": distribution.log}
-        return trial.suggest_float(key, distribution.low, distribution.high, **options)
-    if isinstance(distribution, IntDistribution):
-        return trial.suggest_int(
+        return trial.suggest_float(
             key, distribution.low, distribution.high, step=distribution.step, log=distribution.log
         )
+    if isinstance(distribution, IntDistribution):
+        return trial.suggest_int(key, distribution.low, distribution.high, step=distribution.step, log=distribution.log)
     assert isinstance(distribution, CategoricalDistribution)
     return str(trial.suggest_categorical(key, distribution.choices))
 
@@ -199,6 +206,27 @@ def _distribution(key: str, override: Override) -> BaseDistribution:
     return CategoricalDistribution(list(override.sweep_string_iterator()))
 
 
-def folders_of(trials: Sequence[FrozenTrial]) -> dict[int, str]:
-    """Number of a search's trial to the name of its folder."""
-    return {trial.number: trial.user_attrs[FOLDER] for trial in trials if FOLDER in trial.user_attrs}
+def importances_of(folder: SweepFolder) -> dict[str, float]:
+    """How much of the metric's variation each parameter explains, in the study with the most finished trials.
+
+    Empty where that cannot be told: it takes two finished trials and two parameters.
+    """
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    storage = journal(folder)
+    studies = [
+        optuna.load_study(study_name=summary.study_name, storage=storage)
+        for summary in optuna.get_all_study_summaries(storage)
+    ]
+    ended = [study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)) for study in studies]
+    if not ended:
+        return {}
+    place = max(range(len(ended)), key=lambda number: len(ended[number]))
+    searched = {name for trial in ended[place] for name in trial.params}
+    if len(ended[place]) < 2 or len(searched) < 2:
+        return {}
+    try:
+        found = optuna.importance.get_param_importances(studies[place])
+    except (RuntimeError, ValueError) as error:  # all trials alike, for example
+        log.warning("No importances of the parameters: %s", error)
+        return {}
+    return {name: float(value) for name, value in found.items()}

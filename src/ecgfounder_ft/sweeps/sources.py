@@ -11,7 +11,7 @@ from ecgfounder_ft.task import task_named
 
 
 def sources_of(config: DictConfig) -> list[str]:
-    """Names of the constituents, or datasets without any, of the recordings that the task can use; reads the catalog."""
+    """Constituents, or datasets without any, of the recordings that the task can use; reads the catalog."""
     label_map = typed(LabelMap, config.labels)
     table = read_catalog(typed(source_named(config.data.source), config.data), label_map).table
     usable = task_named(config.task.name).usable(targets(table, label_map))

@@ -10,13 +10,14 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from hydra.core.plugins import Plugins
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
-from ecgfounder_ft.designs.design import Design, DesignError, Point, quoted
+from ecgfounder_ft.designs.design import Design, Point, quoted
 from ecgfounder_ft.designs.optuna import OptunaSearch
 from ecgfounder_ft.errors import ExplainedError, run_or_explain
 from ecgfounder_ft.sweeps.folder import SweepFolder, Trial, choose_folder
@@ -84,8 +85,7 @@ class Sweep:
         for combination in typed.combinations():
             config = self._compose([*typed.fixed, *combination])
             points = design.points(config.seed, lambda config=config: self._sources_of(config))  # type: ignore[misc]
-            for point in points:
-                trials.append(self._trial(typed, combination, point, name, config))
+            trials += [self._trial(typed, combination, point, name, config) for point in points]
         return trials
 
     def _trial(
@@ -157,7 +157,7 @@ class Sweep:
             search = Search(self.folder, design, space, direction, study)
         fixed = replace(typed, axes={}, ranges={})
         while True:
-            running = []
+            running: list[tuple[int, Any, Trial]] = []
             with self.folder.locked():
                 for _ in range(design.n_jobs):
                     asked = search.ask([number for number, _, _ in running])
