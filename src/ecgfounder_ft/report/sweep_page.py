@@ -1,11 +1,14 @@
 """The page of a sweep: one HTML file that opens anywhere."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from ecgfounder_ft.report.page import environment
 from ecgfounder_ft.report.plots import data_uri
 from ecgfounder_ft.report.sweep_section import Section
+
+_INTERVAL = re.compile(r"(.+) \(([^()]* to [^()]*)\)")
 
 
 @dataclass(frozen=True)
@@ -52,8 +55,14 @@ class SweepPage:
     warnings: Sequence[str] = field(default_factory=list)
 
 
+def parted(cell: str) -> tuple[str, str]:
+    """The value of a cell, and the interval in parentheses behind it; empty where there is none."""
+    found = _INTERVAL.fullmatch(cell)
+    return (found[1], found[2]) if found is not None else (cell, "")
+
+
 def render_sweep(page: SweepPage) -> str:
     """The page as HTML."""
     templates = environment()
-    templates.filters["data_uri"] = data_uri
+    templates.filters |= {"data_uri": data_uri, "parted": parted}
     return templates.get_template("sweep.html.j2").render(page=page)

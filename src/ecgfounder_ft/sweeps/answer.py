@@ -7,6 +7,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from rich import box
@@ -17,7 +18,7 @@ from ecgfounder_ft.errors import ExplainedError
 from ecgfounder_ft.evaluation.metrics import METRICS, Estimate
 from ecgfounder_ft.files import write_text
 from ecgfounder_ft.report.page import format_interval
-from ecgfounder_ft.report.sweep_page import SweepPage, TrialRow, WinnerShown, render_sweep
+from ecgfounder_ft.report.sweep_page import SweepPage, TrialRow, WinnerShown, parted, render_sweep
 from ecgfounder_ft.report.sweep_section import Section, SectionTable
 from ecgfounder_ft.sweeps import cross_validation, hospital_out, label_efficiency, overview, seeds
 from ecgfounder_ft.sweeps.folder import SweepFolder
@@ -37,6 +38,9 @@ DESIGNS: Mapping[str, Callable[[SweepFolder, Sequence[TrialResult], str, int | N
 }
 """Designs that have an answer of their own to what gives it."""
 
+_LONGEST_WORD = 26
+"""Letters up to which a word in a table's first column is not broken."""
+_UNLIMITED = 10_000
 _MOST_ROWS = 40
 """Trials that the terminal shows; the table on disk and the page have all."""
 
@@ -66,12 +70,11 @@ def show_answer(folder: SweepFolder, *, metric: str = "auroc", resamples: int | 
     importances = _importances(folder)
     page = page_of(results, winner, [*found, *overview.sections(results, winner, importances)])
     write_text(folder.page_file, render_sweep(page))
-    if winner is not None:
-        console.print(
-            f"Winner by validation: {winner.name} ({_trials_of(winner)}), {results.metric} {winner.value:.3f}"
-        )
-        tested = "; ".join(f"{name} {value} ({note})" for name, value, note in page.winner.test) if page.winner else ""
-        console.print(f"  on the test recordings: {tested}")
+    if page.winner is not None:
+        shown = page.winner
+        console.print(f"Winner by validation: {shown.name} ({shown.trials}), {results.metric} {shown.validation}")
+        for name, value, note in shown.test:
+            console.print(f"  test {name} {value} ({note})")
     console.print(f"{folder.page_file}\n{folder.table_file}", soft_wrap=True)
     return _report_missing(results)
 
@@ -178,7 +181,7 @@ def _winner_shown(winner: Winner) -> WinnerShown:
             note, value = f"95% interval {format_interval(found[0]) or 'not computed'}", number(found[0].value)
         test.append((f"macro {METRICS[metric].label}", value, note))
     return WinnerShown(
-        name=winner.name if winner.name != "all" else winner.trials[0].label,
+        name=winner.name if winner.name != "all" else "the one configuration",
         trials=_trials_of(winner),
         validation=number(winner.value),
         validation_note="mean of its trials" if several else "of its best epoch",
@@ -242,13 +245,30 @@ def _print_section(console: Console, section: Section) -> None:
     for paragraph in section.text:
         console.print(paragraph, markup=False, highlight=False)
     for shown in section.tables:
-        console.print(_rich_table(shown))
+        table = _rich_table(shown)
+        if console.measure(table, options=console.options.update(width=_UNLIMITED)).maximum > console.width:
+            table = _rich_table(without_intervals(shown))
+        console.print(table)
+
+
+def without_intervals(shown: SectionTable) -> SectionTable:
+    """A table for a narrow terminal: without the intervals that stand behind the values of a cell."""
+    rows = [[parted(cell)[0] for cell in row] for row in shown.rows]
+    if rows == [list(row) for row in shown.rows]:
+        return shown
+    return replace(shown, rows=rows, caption=f"{shown.caption} (intervals: see {SweepFolder.PAGE})")
 
 
 def _rich_table(shown: SectionTable) -> Table:
     table = Table(title=shown.caption, title_justify="left", box=box.SIMPLE_HEAD, collapse_padding=True)
     for place, name in enumerate(shown.columns):
-        table.add_column(name, justify="right" if place else "left", overflow="fold")
+        longest = max((len(word) for row in shown.rows for word in row[place].split()), default=0)
+        table.add_column(
+            name,
+            justify="right" if place else "left",
+            overflow="fold",
+            min_width=None if place else min(longest, _LONGEST_WORD),
+        )
     for row in shown.rows:
         table.add_row(*row)
     return table

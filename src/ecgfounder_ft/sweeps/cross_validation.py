@@ -21,7 +21,12 @@ from ecgfounder_ft.sweeps.results import TrialResult, by_configuration
 
 FOLDER = "cross_validation"
 SHOWN = ("auroc", "auprc", "f1", "sensitivity", "specificity", "brier", "ece")
-"""Macro metrics of a pooled set in the tables."""
+"""Metrics of a pooled set in the tables."""
+_HEADS = {name: METRICS[name].label for name in SHOWN} | {
+    "sensitivity": "Sens.",
+    "specificity": "Spec.",
+    "brier": "Brier",
+}
 
 
 def sections(folder: SweepFolder, trials: Sequence[TrialResult], metric: str, resamples: int | None) -> list[Section]:
@@ -126,9 +131,9 @@ def folds_table(name: str, trials: Sequence[TrialResult]) -> SectionTable:
     known = [[value for value in column if value is not None] for column in columns]
     rows.append(["mean", "", "", "", *(f"{statistics.mean(values):.3f}" if values else "–" for values in known)])
     deviations = (f"{statistics.stdev(values):.3f}" if len(values) > 1 else "–" for values in known)
-    rows.append(["standard deviation", "", "", "", *deviations])
-    heads = [f"macro {METRICS[metric].label}" for metric in metrics]
-    title = "Each fold by itself" + (f": {name}" if name != "all" else "")
+    rows.append(["deviation", "", "", "", *deviations])
+    heads = [_HEADS[metric] for metric in metrics]
+    title = "Each fold by itself, macro metrics" + (f": {name}" if name != "all" else "")
     return SectionTable(title, ["fold", "trial", "recordings", "patients", *heads], rows)
 
 
@@ -149,4 +154,4 @@ def pooled_table(name: str, seed: int, found: RunEvaluation) -> SectionTable:
     ]
     rows.append(["macro", f"{evaluation.n:,}", *cells(evaluation.macro)])
     title = "All folds as one" + (f": {name}" if name != "all" else "") + f", seed {seed}"
-    return SectionTable(title, ["condition", "recordings", *(METRICS[metric].label for metric in SHOWN)], rows)
+    return SectionTable(title, ["condition", "recordings", *(_HEADS[metric] for metric in SHOWN)], rows)

@@ -50,7 +50,7 @@ def matrix(trials: Sequence[TrialResult], draws: Draws, of: str) -> list[Section
     if not tested:
         return []
     codes = next(iter(next(iter(tested.values())).values())).predictions.codes
-    columns = ["source", "recordings", *codes, MACRO]
+    columns = ["source", "n", *codes, MACRO]
     values, drops = [], []
     for source, seeds in tested.items():
         trainings = draw_trainings(
