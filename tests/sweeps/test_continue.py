@@ -24,7 +24,7 @@ def test_a_trial_that_raises_fails_alone_and_shows(sweep: Path) -> None:
     assert [row["state"] for row in rows] == ["finished", "finished", "failed"]
     assert rows[-1]["optimizer.lr"] == "-1.0"
     assert "ValueError" in rows[-1]["error"]
-    assert "1 of 3 trials did not finish (failed: 2)" in (sweep / "output.txt").read_text()
+    assert "1 of 3 trials did not finish (failed: 2)" in (sweep / "output-0.txt").read_text()
     assert "Traceback" in (sweep / "sweep" / "2" / "train.log").read_text()
 
 
@@ -35,7 +35,7 @@ def test_a_metric_that_is_minimised_has_its_smallest_first(sweep: Path) -> None:
     assert values[0] < values[1]
 
 
-@pytest.mark.parametrize("steps", [1, 7])
+@pytest.mark.parametrize("steps", [pytest.param(1, marks=pytest.mark.slow), 7])
 def test_a_killed_sweep_ends_in_the_same_table(sweep: Path, small_root: Path, tmp_path: Path, steps: int) -> None:
     """Killed in the first trial's first epoch, and in the second trial's second."""
     assert run_sweep(tmp_path, small_root, AXES, kill_after=steps) == -9

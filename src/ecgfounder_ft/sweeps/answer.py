@@ -224,8 +224,9 @@ def terminal_table(results: SweepResults) -> Table:
     shown = results.trials[:_MOST_ROWS]
     ragged = any(result.state != "finished" for result in results.trials)
     table.add_column("trial")
-    for key in results.parameters:
-        table.add_column(key, overflow="fold")
+    short = [key.rpartition(".")[2] for key in results.parameters]
+    for key, last in zip(results.parameters, short, strict=True):
+        table.add_column(last if short.count(last) == 1 else key, overflow="fold")
     if ragged:
         table.add_column("state")
     table.add_column(results.metric.removeprefix("validation/"), justify="right", no_wrap=True)

@@ -204,7 +204,12 @@ def varying_parameters(trials: Sequence[Trial]) -> dict[str, dict[str, str]]:
         trial.name: dict(override.lstrip("+").partition("=")[::2] for override in trial.overrides) for trial in trials
     }
     keys = list(dict.fromkeys(key for overrides in typed.values() for key in overrides))
-    varying = [key for key in keys if len({overrides.get(key) for overrides in typed.values()}) > 1]
+    varying = [
+        key
+        for key in keys
+        if key.partition(".")[0].partition("/")[0] != "sweep"  # says how many trials there are, not what one does
+        and len({overrides.get(key) for overrides in typed.values()}) > 1
+    ]
     return {
         name: {key: _shown(overrides[key]) for key in varying if key in overrides} for name, overrides in typed.items()
     }
