@@ -1,0 +1,84 @@
+"""A sweep and a training on a SLURM that the test starts: jobs are cancelled, preempted, and reach their time limit."""
+
+import csv
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import REPOSITORY
+from tests.slurm_cluster import slurm, two_nodes, until, why_not
+from tests.small_run import small_run
+
+pytestmark = pytest.mark.slurm
+
+EPOCHS = 30
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    reason = why_not()
+    if reason is not None:
+        pytest.skip(f"no SLURM can be started: {reason}")
+    with two_nodes(tmp_path_factory.mktemp("slurm") / "of-the-test"):
+        yield
+
+
+def small(root: Path, *changes: str) -> list[str]:
+    return small_run(root, f"trainer.max_epochs={EPOCHS}", "callbacks.early_stopping.patience=100", *changes)
+
+
+def node_of(job: str) -> str:
+    return slurm("squeue", "--noheader", "--array", f"--jobs={job}", "--format=%N")
+
+
+def take_machine_of(job: str) -> None:
+    """Preempt a running job, by one that may."""
+    asked = ("--partition=urgent", f"--nodelist={node_of(job)}", "--output=/dev/null", "--wrap=sleep 3")
+    slurm("sbatch", *asked)
+
+
+def restarts_of(job: str) -> int:
+    shown = dict(part.partition("=")[::2] for part in slurm("scontrol", "--oneliner", "show", "job", job).split())
+    return int(shown["Restarts"])
+
+
+def test_a_sweep_of_which_trials_are_cancelled_preempted_and_out_of_time(small_root: Path, tmp_path: Path) -> None:
+    sweep = tmp_path / "sweep"
+    overrides = small(small_root, "hydra/launcher=submitit_slurm", "hydra.launcher.partition=main")
+    overrides += ["hydra.launcher.cpus_per_task=1", f"hydra.sweep.dir={sweep}"]
+    # five times the same training: what happens to one on the way must not show in its result
+    overrides += ["trainer.log_every_n_steps=10,11,12,13,14"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    with (tmp_path / "output").open("w") as output:
+        command = [sys.executable, "train.py", "-m", *overrides]
+        process = subprocess.Popen(command, cwd=REPOSITORY, env=environment, stdout=output, stderr=output)
+
+    def has_checkpoint(trial: int) -> bool:
+        assert process.poll() is None, (tmp_path / "output").read_text()
+        return (sweep / str(trial) / "checkpoints" / "last.ckpt").is_file()
+
+    until(lambda: has_checkpoint(0), seconds=120)
+    array = slurm("squeue", "--noheader", "--format=%F").splitlines()[0]
+    slurm("scancel", f"{array}_0")
+    until(lambda: has_checkpoint(1), seconds=120)
+    take_machine_of(f"{array}_1")
+    until(lambda: has_checkpoint(2), seconds=120)
+    slurm("scancel", "--signal=USR2", f"{array}_2")  # as SLURM does ahead of the time limit
+    assert process.wait(timeout=400) == 1
+    print((tmp_path / "output").read_text())
+
+    rows = {row["trial"]: row for row in csv.DictReader((sweep / "sweep.csv").open())}
+    assert sorted(rows) == ["0", "1", "2", "3", "4"]
+    assert {name for name, row in rows.items() if row["state"] == "finished"} == {"1", "2", "3", "4"}
+    assert f"SLURM job {array}_0 ended as CANCELLED" in rows["0"]["error"]
+    assert [restarts_of(f"{array}_{trial}") for trial in range(5)] == [0, 1, 1, 0, 0]
+    logs = [(sweep / str(trial) / "train.log").read_text() for trial in range(5)]
+    assert ["Going on from" in log for log in logs] == [False, True, True, False, False]
+    for name in ("training_history.csv", "predictions.csv"):
+        found = [(sweep / str(trial) / name).read_text() for trial in range(1, 5)]
+        assert found == [found[-1]] * 4, name
+    assert len((sweep / "1" / "training_history.csv").read_text().splitlines()) == EPOCHS + 1
