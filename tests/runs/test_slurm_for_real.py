@@ -46,6 +46,15 @@ def restarts_of(job: str) -> int:
     return int(shown["Restarts"])
 
 
+def start_at_once(job: str) -> bool:
+    """Whether a job that is back in the queue is told not to wait, as jobs do there for two minutes."""
+    try:
+        slurm("scontrol", "update", f"jobid={job}", "starttime=now")
+    except RuntimeError:  # its end is not settled yet
+        return False
+    return True
+
+
 def test_a_sweep_of_which_trials_are_cancelled_preempted_and_out_of_time(small_root: Path, tmp_path: Path) -> None:
     sweep = tmp_path / "sweep"
     overrides = small(small_root, "hydra/launcher=submitit_slurm", "hydra.launcher.partition=main")
@@ -68,6 +77,9 @@ def test_a_sweep_of_which_trials_are_cancelled_preempted_and_out_of_time(small_r
     take_machine_of(f"{array}_1")
     until(lambda: has_checkpoint(2), seconds=120)
     slurm("scancel", "--signal=USR2", f"{array}_2")  # as SLURM does ahead of the time limit
+    for trial in (1, 2):
+        until(lambda job=f"{array}_{trial}": restarts_of(job), seconds=60)  # type: ignore[misc]
+        until(lambda job=f"{array}_{trial}": start_at_once(job), seconds=60)  # type: ignore[misc]
     assert process.wait(timeout=400) == 1
     print((tmp_path / "output").read_text())
 
@@ -82,3 +94,41 @@ def test_a_sweep_of_which_trials_are_cancelled_preempted_and_out_of_time(small_r
         found = [(sweep / str(trial) / name).read_text() for trial in range(1, 5)]
         assert found == [found[-1]] * 4, name
     assert len((sweep / "1" / "training_history.csv").read_text().splitlines()) == EPOCHS + 1
+
+
+def test_the_documented_script_trains_on_two_nodes_and_goes_on_after_a_preemption(
+    small_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = (REPOSITORY / "docs" / "slurm.md").read_text()
+    script = text.partition("```bash\n")[2].partition("```")[0]
+    assert "--nodes=2" in script
+    typed = " ".join(f"'{one}'" for one in small(small_root, "data.batch_size=8"))
+    script = script.replace("python train.py", f"{sys.executable} train.py").replace("srun ", "srun -K ")
+    script = script.replace("outputs/slurm-$SLURM_JOB_ID", f"{tmp_path}/run {typed}")
+    (tmp_path / "train.sh").write_text(script)
+    monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")  # the names of the test's nodes are no names of machines
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    submitted = slurm(
+        "sbatch", "--parsable", f"--chdir={REPOSITORY}", f"--output={tmp_path}/log", str(tmp_path / "train.sh")
+    )
+    folder = tmp_path / "run"
+
+    def state() -> str:
+        return slurm("squeue", "--noheader", "--states=all", f"--jobs={submitted}", "--format=%T")
+
+    def has_checkpoint() -> bool:
+        assert state() in ("PENDING", "RUNNING"), (tmp_path / "log").read_text()
+        return (folder / "checkpoints" / "last.ckpt").is_file()
+
+    until(has_checkpoint, seconds=120)
+    slurm("sbatch", "--partition=urgent", "--nodelist=two", "--output=/dev/null", "--wrap=sleep 3")
+    until(lambda: restarts_of(submitted), seconds=90)
+    until(lambda: start_at_once(submitted), seconds=60)
+    until(lambda: state() not in ("PENDING", "RUNNING", "COMPLETING"), seconds=240)
+    output = (tmp_path / "log").read_text()
+    print(output)
+    assert state() == "COMPLETED", output
+    assert output.count("MEMBER: 2/2") + output.count("GLOBAL_RANK: 1") <= 4
+    assert "Going on from" in (folder / "train.log").read_text()
+    epochs = [row["epoch"] for row in csv.DictReader((folder / "training_history.csv").open())]
+    assert epochs == [str(float(epoch)) for epoch in range(EPOCHS)]

@@ -92,8 +92,8 @@ class SlurmTrials:
         Path(self.config.hydra.sweep.dir).mkdir(parents=True, exist_ok=True)
         numbers = range(initial_job_idx, initial_job_idx + len(job_overrides))
         names = [_folder_name(overrides, number) for overrides, number in zip(job_overrides, numbers, strict=True)]
-        for name, overrides in zip(names, job_overrides, strict=True):
-            log.info("Trial %s: %s", name, " ".join(filter_overrides(overrides)))
+        for name, overrides in zip(names, _without_what_all_share(job_overrides), strict=True):
+            log.info("Trial %s: %s", name, " ".join(overrides))
         jobs = self._submit(job_overrides, numbers)
         array = jobs[0].job_id.partition("_")[0]
         log.info("SLURM job %s: %d trial(s); `scancel %s` ends them", array, len(jobs), array)
@@ -202,6 +202,13 @@ def _folder_name(overrides: Sequence[str], number: int) -> str:
     """Of a trial, as a sweeper gives it, or Hydra."""
     given = [one.partition("=")[2] for one in overrides if one.startswith("hydra.sweep.subdir=")]
     return given[-1].strip("'\"") if given else str(number)
+
+
+def _without_what_all_share(job_overrides: Sequence[Sequence[str]]) -> list[list[str]]:
+    """The overrides of each trial that some other trial does not have; all of them for a single trial."""
+    own = [filter_overrides(overrides) for overrides in job_overrides]
+    shared = set.intersection(*map(set, own)) if len(own) > 1 else set()
+    return [[one for one in overrides if one not in shared] for overrides in own]
 
 
 def _failure(job: "Job[JobReturn]") -> str:
