@@ -3,21 +3,22 @@
 import math
 import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from hydra import compose, initialize_config_dir
 from hydra.core.utils import JobReturn, JobStatus
+from hydra.errors import HydraException
 from omegaconf import OmegaConf
 
+from ecgfounder_ft.config.compose import config_folder, register_configurations
 from ecgfounder_ft.files import write_json
 from ecgfounder_ft.runs import slurm
 from ecgfounder_ft.runs.folder import RunFolder
 from ecgfounder_ft.runs.slurm import SlurmTrials, TrialInJob, job_states, wait_for
-from tests.conftest import REPOSITORY
+from hydra_plugins.ecgfounder_ft_slurm import SlurmLauncher
 
 
 class FakeJob:
@@ -164,49 +165,46 @@ def test_every_trial_has_an_outcome_and_lost_ones_are_written_down(
     assert "OSError('disk')" in caplog.text
 
 
-@pytest.mark.parametrize("training", [True, False])
-def test_ahead_of_the_time_limit_training_ends_as_if_preempted_and_the_job_is_put_back(
-    training: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    told: list[str] = []
-
-    def requeue(number: int, _: Any) -> None:  # submitit's
-        told.append("requeue")
-        sys.exit(255)
-
-    def trial() -> JobReturn:
-        if training:  # Lightning's
-            signal.signal(signal.SIGTERM, lambda *_: told.append("checkpoint"))
-        signal.raise_signal(signal.SIGUSR2)
-        told.append("step")
-        sys.exit(143)
-
-    before = {number: signal.getsignal(number) for number in (signal.SIGUSR2, signal.SIGTERM)}
-    signal.signal(signal.SIGUSR2, requeue)
-    try:
-        with pytest.raises(SystemExit) as end:
-            TrialInJob(trial)()
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-    assert told == (["checkpoint", "step", "requeue"] if training else ["requeue"])
-    assert end.value.code == 255
-
-
-def test_a_trial_that_ends_by_itself_is_not_put_back(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_preemption_ends_a_trial_that_submitit_would_let_go_on(trials: SlurmTrials) -> None:
     result = returned(1.0)
-    before = signal.getsignal(signal.SIGUSR2)
+    found = []
+
+    def launcher(*arguments: Any) -> JobReturn:
+        found.append((arguments, signal.getsignal(signal.SIGTERM)))
+        return result
+
+    before = signal.getsignal(signal.SIGTERM)
+    signal.signal(signal.SIGTERM, lambda *_: None)  # submitit's
     try:
-        assert TrialInJob(lambda: result)() is result
+        trial = TrialInJob(launcher)
+        assert trial("a", 1) is result
+        again = trial.checkpoint("a", 1)
+        assert again.function(*again.args) is result
     finally:
-        signal.signal(signal.SIGUSR2, before)
+        signal.signal(signal.SIGTERM, before)
+    assert found == [(("a", 1), signal.SIG_DFL)] * 2
 
 
-def test_without_slurm_a_sweep_says_so_before_anything_runs(tmp_path: Path) -> None:
-    overrides = ["hydra/launcher=submitit_slurm", f"hydra.sweep.dir={tmp_path}", "seed=1,2"]
-    command = [sys.executable, "train.py", "-m", *overrides]
-    environment = {**os.environ, "PATH": str(tmp_path)}
-    done = subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 2
-    assert 'Submission: SLURM did not take the trials: Could not detect "srun"' in done.stderr
-    assert "Traceback" not in done.stderr
+def test_without_slurm_a_sweep_says_so_before_anything_runs(
+    trials: SlurmTrials, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    launcher = SlurmLauncher(**trials.settings)
+    launcher.setup(hydra_context=trials.context, task_function=lambda _: None, config=trials.config)
+    with pytest.raises(SystemExit) as end:
+        launcher.launch([["seed=1"], ["seed=2"]], initial_job_idx=0)
+    assert end.value.code == 2
+    assert 'Submission: SLURM did not take the trials: Could not detect "srun"' in capsys.readouterr().err
+    assert not (tmp_path / "0").exists()
+
+
+def test_the_launcher_that_hydra_calls_submitit_slurm_is_this_one_and_refuses_what_it_does_not_know() -> None:
+    register_configurations()
+    with initialize_config_dir(str(config_folder()), version_base="1.3"):
+        chosen = ["hydra/launcher=submitit_slurm", "hydra.launcher.partition=gpu"]
+        config = compose("train", overrides=chosen, return_hydra_config=True)
+        assert config.hydra.launcher._target_ == "hydra_plugins.ecgfounder_ft_slurm.SlurmLauncher"
+        assert config.hydra.launcher.partition == "gpu"
+        assert config.hydra.launcher.additional_parameters.requeue is True
+        with pytest.raises(HydraException, match="partitoin"):
+            compose("train", overrides=["hydra/launcher=submitit_slurm", "hydra.launcher.partitoin=gpu"])

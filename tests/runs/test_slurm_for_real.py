@@ -113,9 +113,7 @@ def test_the_documented_script_trains_on_two_nodes_and_goes_on_after_a_preemptio
     (tmp_path / "train.sh").write_text(script)
     monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")  # the names of the test's nodes are no names of machines
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    job = slurm(
-        "sbatch", "--parsable", f"--chdir={REPOSITORY}", f"--output={tmp_path}/log", str(tmp_path / "train.sh")
-    )
+    job = slurm("sbatch", "--parsable", f"--chdir={REPOSITORY}", f"--output={tmp_path}/log", str(tmp_path / "train.sh"))
     folder = tmp_path / "run"
 
     def has_checkpoint() -> bool:

@@ -6,10 +6,8 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from hydra.core.singleton import Singleton
@@ -148,9 +146,10 @@ class SlurmTrials:
 
 
 class TrialInJob:
-    """What a job runs: a trial that is stopped ahead of the time limit, and put back into the queue.
+    """What a job runs.
 
-    By itself, submitit puts it back in the middle of a step, and what was learnt since the last checkpoint is lost.
+    SIGTERM, by which SLURM tells of a preemption, ends the trial, and SLURM puts the job back into the queue; submitit
+    by itself would let the signal pass. Ahead of a time limit submitit is told by SIGUSR2, and puts the job back.
 
     Args:
         launcher: of hydra-submitit-launcher, which composes the trial and runs it.
@@ -161,41 +160,14 @@ class TrialInJob:
 
     def __call__(self, *arguments: Any) -> JobReturn:
         """Run the trial."""
-        with _stopped_before_time_limit():
-            return self.launcher(*arguments)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        return self.launcher(*arguments)
 
     def checkpoint(self, *arguments: Any) -> Any:
         """What submitit runs when the job starts again: the same."""
         from submitit.helpers import DelayedSubmission
 
         return DelayedSubmission(self, *arguments)
-
-
-@contextmanager
-def _stopped_before_time_limit() -> Iterator[None]:
-    """Answer the signal that SLURM sends ahead of a time limit as the one of a preemption.
-
-    Training that is told by SIGTERM leaves a checkpoint and ends by SystemExit. A job whose machine is taken away goes
-    back into the queue by itself; for one whose time is over, submitit's handler of the signal does it.
-    """
-    requeue, not_training = signal.getsignal(signal.SIGUSR2), signal.getsignal(signal.SIGTERM)
-    reached = False
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        nonlocal reached
-        if signal.getsignal(signal.SIGTERM) == not_training and callable(requeue):
-            requeue(number, frame)
-        else:
-            reached = True
-            signal.raise_signal(signal.SIGTERM)
-
-    signal.signal(signal.SIGUSR2, stop)
-    try:
-        yield
-    except SystemExit:
-        if reached and callable(requeue):
-            requeue(signal.SIGUSR2, None)
-        raise
 
 
 def _folder_name(overrides: Sequence[str], number: int) -> str:
