@@ -97,22 +97,18 @@ def _train(config: "DictConfig") -> float | None:
 
 def _run(config: "DictConfig") -> float | None:
     from hydra.core.hydra_config import HydraConfig
-    from omegaconf import OmegaConf
 
     from ecgfounder_ft.config.compose import log_own_config_folder
     from ecgfounder_ft.runs.folder import RunFolder
     from ecgfounder_ft.runs.slurm import is_requeued
-    from ecgfounder_ft.targets import targets_in
-    from ecgfounder_ft.training.resume import configuration_of
+    from ecgfounder_ft.training.resume import configuration_of, same_command_again
 
     log_own_config_folder()
     if config.resume is not None:
         overrides = HydraConfig.get().overrides.task
         config = configuration_of(RunFolder(Path(config.resume)), overrides, config.trusted_targets)
     elif is_requeued() and RunFolder(Path(config.output_dir)).last_checkpoint.is_file():
-        # the same command in the same folder: what it wants instantiated was typed by the user
-        targets = [str(target) for _, target in targets_in(OmegaConf.to_container(config, resolve=True))]
-        config = configuration_of(RunFolder(Path(config.output_dir)), (), targets)
+        config = same_command_again(RunFolder(Path(config.output_dir)), config)
     from ecgfounder_ft.training.experiment import run_experiment  # imports torch, which a refused resume never needs
 
     return run_experiment(cast("Config", config))

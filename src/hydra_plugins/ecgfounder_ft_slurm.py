@@ -29,5 +29,6 @@ class SlurmLauncher(Launcher):
         """Run one trial for each list of overrides, and wait for all of them."""
         from ecgfounder_ft.errors import run_or_explain
 
-        assert self.trials is not None  # without it, setup has ended the process
-        return run_or_explain(lambda: self.trials.launch(job_overrides, initial_job_idx)) or ()
+        trials = self.trials
+        assert trials is not None  # without them, setup has ended the process
+        return run_or_explain(lambda: trials.launch(job_overrides, initial_job_idx)) or ()

@@ -90,8 +90,8 @@ class SlurmTrials:
         Path(self.config.hydra.sweep.dir).mkdir(parents=True, exist_ok=True)
         numbers = range(initial_job_idx, initial_job_idx + len(job_overrides))
         names = [_folder_name(overrides, number) for overrides, number in zip(job_overrides, numbers, strict=True)]
-        for name, overrides in zip(names, _without_what_all_share(job_overrides), strict=True):
-            log.info("Trial %s: %s", name, " ".join(overrides))
+        for name, own in zip(names, _without_what_all_share(job_overrides), strict=True):
+            log.info("Trial %s: %s", name, " ".join(own))
         jobs = self._submit(job_overrides, numbers)
         array = jobs[0].job_id.partition("_")[0]
         log.info("SLURM job %s: %d trial(s); `scancel %s` ends them", array, len(jobs), array)

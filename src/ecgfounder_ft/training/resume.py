@@ -16,7 +16,7 @@ from ecgfounder_ft.config.schema import dotted_name, own_targets
 from ecgfounder_ft.errors import ExplainedError
 from ecgfounder_ft.runs.folder import RunFolder, RunFolderError
 from ecgfounder_ft.schedules.one_cycle import OneCycle
-from ecgfounder_ft.targets import refuse_untrusted
+from ecgfounder_ft.targets import refuse_untrusted, targets_in
 
 log = logging.getLogger(__name__)
 
@@ -92,6 +92,20 @@ def configuration_of(folder: RunFolder, overrides: Sequence[str], trusted: Colle
             raise ResumeError(f"{override}: the run's configuration has no such value ({error})") from error
     config.resume = str(folder)
     return config
+
+
+def same_command_again(folder: RunFolder, typed: DictConfig) -> DictConfig:
+    """The configuration of a run that its own command has been started for once more.
+
+    Args:
+        folder: of the run.
+        typed: composed from the command. What it wants instantiated was typed by the user, and is trusted.
+
+    Raises:
+        ResumeError: if the folder was moved.
+    """
+    targets = [str(target) for _, target in targets_in(OmegaConf.to_container(typed, resolve=True))]
+    return configuration_of(folder, (), [*targets, *typed.trusted_targets])
 
 
 def require_same_meaning(before: Mapping[str, Any], now: Mapping[str, Any], folder: RunFolder) -> None:
