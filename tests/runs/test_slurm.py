@@ -17,7 +17,7 @@ from ecgfounder_ft.config.compose import config_folder, register_configurations
 from ecgfounder_ft.files import write_json
 from ecgfounder_ft.runs import slurm
 from ecgfounder_ft.runs.folder import RunFolder
-from ecgfounder_ft.runs.slurm import SlurmTrials, TrialInJob, job_states, wait_for
+from ecgfounder_ft.runs.slurm import SlurmTrials, TrialInJob, is_requeued, job_states, wait_for
 from hydra_plugins.ecgfounder_ft_slurm import SlurmLauncher
 
 
@@ -128,6 +128,22 @@ def trials(tmp_path: Path) -> SlurmTrials:
     context: Any = SimpleNamespace(config_loader=SimpleNamespace(load_sweep_config=compose))
     settings = {"submitit_folder": str(tmp_path), "max_num_timeout": 1}
     return SlurmTrials(settings, context, lambda _: None, config)
+
+
+def test_an_option_of_sbatch_that_is_false_is_left_out(trials: SlurmTrials) -> None:
+    settings = {**trials.settings, "additional_parameters": {"requeue": False, "mail-type": "END", "exclusive": True}}
+    found = SlurmTrials(settings, trials.context, lambda _: None, trials.config)
+    assert found.settings["additional_parameters"] == {"mail-type": "END", "exclusive": True}
+
+
+@pytest.mark.parametrize(("count", "requeued"), [(None, False), ("0", False), ("2", True)])
+def test_a_process_knows_that_its_job_was_requeued(
+    count: str | None, requeued: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SLURM_RESTART_COUNT", raising=False)
+    if count is not None:
+        monkeypatch.setenv("SLURM_RESTART_COUNT", count)
+    assert is_requeued() is requeued
 
 
 def test_every_trial_has_an_outcome_and_lost_ones_are_written_down(

@@ -76,6 +76,9 @@ class SlurmTrials:
             name: OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
             for name, value in settings.items()
         }
+        # submitit would write --requeue=False, which sbatch refuses
+        options = self.settings.get("additional_parameters") or {}
+        self.settings["additional_parameters"] = {name: value for name, value in options.items() if value is not False}
         self.context, self.config = hydra_context, config
         launcher = SlurmLauncher(**settings)
         launcher.setup(hydra_context=hydra_context, task_function=task_function, config=config)
