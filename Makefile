@@ -7,7 +7,7 @@ BIN := .venv/bin
 # two test processes with one thread each are faster on small machines than one process with many
 JOBS ?= 2
 
-.PHONY: demo test test-slow test-gpu bench bench-short lint format tensorboard clean
+.PHONY: demo test test-slow test-gpu test-slurm bench bench-short lint format tensorboard clean
 
 demo: .venv/installed
 	$(BIN)/python train.py experiment=demo
@@ -20,6 +20,11 @@ test-slow: .venv/installed
 
 test-gpu: .venv/installed
 	$(BIN)/python -m pytest -m gpu
+
+# starts a SLURM of two nodes on this machine, or says why it cannot
+test-slurm: .venv/installed
+	$(BIN)/python -m tests.slurm_cluster
+	$(BIN)/python -m pytest -m slurm --timeout 900 -v
 
 # on an otherwise idle machine
 bench: .venv/installed

@@ -20,10 +20,15 @@ class SlurmLauncher(Launcher):
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Called by Hydra before :meth:`launch`."""
+        from ecgfounder_ft.errors import run_or_explain
         from ecgfounder_ft.runs.slurm import SlurmTrials
 
-        self.trials = SlurmTrials(self.settings, hydra_context, task_function, config)
+        self.trials = run_or_explain(lambda: SlurmTrials(self.settings, hydra_context, task_function, config))
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Run one trial for each list of overrides, and wait for all of them."""
-        return self.trials.launch(job_overrides, initial_job_idx)
+        from ecgfounder_ft.errors import run_or_explain
+
+        trials = self.trials
+        assert trials is not None  # without them, setup has ended the process
+        return run_or_explain(lambda: trials.launch(job_overrides, initial_job_idx)) or ()

@@ -62,7 +62,7 @@ def test_what_is_searched_is_typed_in_hydras_grammar() -> None:
     found = space(
         "finetune=full,lp_ft",
         "optimizer.lr=tag(log,interval(1e-5,1e-2))",
-        "trainer.max_epochs=interval(5,50)",
+        "trainer.max_epochs=int(interval(5,50))",
         "data.batch_size=range(16,65,16)",
         "sweep.n_trials=5",
         "seed=3",

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import EarlyStopping
 
@@ -110,3 +111,17 @@ def test_reasons_to_end() -> None:
     stopping = EarlyStopping("validation/loss")
     _, stopping.stopping_reason_message = stopping._evaluate_stopping_criteria(torch.tensor(float("nan")))
     assert "finite" in reason([1.0], 5, stopping)
+
+
+@pytest.mark.parametrize(("error", "said"), [(SystemExit(), "SystemExit"), (ValueError("no\nmore"), "no")])
+def test_what_ends_training_ahead_of_its_time_is_said(
+    error: BaseException, said: str, label_map: LabelMap, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Ends(pl.Callback):
+        def on_train_batch_end(self, *_: Any) -> None:
+            raise error
+
+    trainer = small_trainer(strategy("full"), 2, [EpochLog(History(), "validation/loss", "min"), Ends()])
+    with pytest.raises(type(error)):
+        trainer.fit(small_classifier(label_map), datamodule=small_data(label_map.codes))
+    assert f"Stopped in epoch 0: {said}" in [record.getMessage() for record in caplog.records]

@@ -62,6 +62,7 @@ class TrainerConfig:
     max_epochs: int = MISSING
     accelerator: str = MISSING
     devices: Any = MISSING
+    num_nodes: int = MISSING
     strategy: str = MISSING
     precision: str = MISSING
     gradient_clip_val: float | None = MISSING

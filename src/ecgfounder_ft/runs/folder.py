@@ -303,8 +303,10 @@ class RunFolder(EvaluationFolder):
         file.parent.mkdir(parents=True, exist_ok=True)
         if not file.is_file():
             write_text(file, yaml.safe_dump(list(overrides)))
-        status = {"started": None, "seconds": None, **self.read_status(), "state": "failed", "error": reason}
-        write_json(self.path / self.STATUS, status)
+        status = {"started": None, "seconds": None, **self.read_status()}
+        # an interrupted run has left a checkpoint; one that still says that it runs was killed
+        state = "interrupted" if status.get("state") == "interrupted" else "failed"
+        write_json(self.path / self.STATUS, {**status, "state": state, "error": reason})
 
     def read_status(self) -> dict[str, Any]:
         """The status as last written; empty where there is none."""

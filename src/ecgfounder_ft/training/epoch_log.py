@@ -83,6 +83,11 @@ class EpochLog(pl.Callback):
         if self.history.epochs:
             log.info(self.why_it_ended(trainer))
 
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        """Say what ended training ahead of its time, a signal among others."""
+        reason = (str(exception) or type(exception).__name__).splitlines()[0]
+        log.warning("Stopped in epoch %d: %s", trainer.current_epoch, reason)
+
     def best(self) -> Best | None:
         """The best epoch so far; of equal ones the first. None without one."""
         sign = 1.0 if self.mode == "min" else -1.0

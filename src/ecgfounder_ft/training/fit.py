@@ -13,6 +13,7 @@ import torch
 from hydra.utils import instantiate
 from pytorch_lightning.callbacks import ModelCheckpoint, WeightAveraging
 from pytorch_lightning.loggers import Logger
+from pytorch_lightning.plugins.environments import SLURMEnvironment
 
 from ecgfounder_ft.data.datamodule import ECGDataModule
 from ecgfounder_ft.data.gather_and_split import PreparedData
@@ -116,6 +117,8 @@ def build_trainer(
     """The Lightning trainer; the configured callbacks come between ``callbacks`` and ``after``."""
     config = settled.config
     shown = {"progress_bar"} if not config.trainer.enable_progress_bar else set()
+    # by itself, Lightning would go on from a checkpoint of its own kind, whatever it is told to go on from
+    slurm = [SLURMEnvironment(auto_requeue=False)] if SLURMEnvironment.detect() else None
     configured = [instantiate(callback) for name, callback in config.callbacks.items() if name not in shown]
     return cast(
         pl.Trainer,
@@ -124,6 +127,7 @@ def build_trainer(
             precision=settled.plan.precision,
             callbacks=[*callbacks, *configured, *after],
             logger=list(loggers) or False,
+            plugins=slurm,
             enable_model_summary=False,
             num_sanity_val_steps=0,
             use_distributed_sampler=False,

@@ -116,9 +116,9 @@ def refuse_contradictions(config: Config) -> None:
         return
     if HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN:
         raise SeveralDevicesError(
-            f"trainer.devices={config.trainer.devices} in a multirun: each further process would start the whole sweep "
-            "again, and with a searching sweeper train on values of its own. Use trainer.devices=1 in a sweep, or "
-            "start its trials one by one"
+            f"trainer.devices={config.trainer.devices} and trainer.num_nodes={config.trainer.num_nodes} in a multirun: "
+            "each further process would start the whole sweep again, and with a searching sweeper train on values of "
+            "its own. Use trainer.devices=1 trainer.num_nodes=1 in a sweep, or start its trials one by one"
         )
     if config.data.batch_size == "auto":
         raise SeveralDevicesError(
