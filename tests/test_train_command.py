@@ -169,3 +169,9 @@ def test_a_sweep_runs_all_trials_and_a_failed_one_shows(small_root: Path, tmp_pa
     assert [row["split.minimum"] for row in rows] == ["1", "1000"]
     assert "too few recordings" in rows[1]["error"]
     assert (tmp_path / "0" / "model.pth").is_file()
+
+
+def test_a_design_of_a_sweep_without_its_flag_is_refused(tmp_path: Path) -> None:
+    found = train("sweep=seeds", f"hydra.run.dir={tmp_path}")
+    assert found.returncode == 2
+    assert "add -m" in found.stderr

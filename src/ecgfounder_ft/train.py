@@ -97,7 +97,7 @@ def _train(config: "DictConfig") -> float | None:
     from hydra.types import RunMode
 
     if HydraConfig.get().mode is not RunMode.MULTIRUN:
-        return run_or_explain(lambda: _run(config))
+        return run_or_explain(lambda: _run_alone(config))
     try:
         metric = run_or_explain(lambda: _run_trial(config), exit_on_error=False)
     except Exception as error:
@@ -107,6 +107,15 @@ def _train(config: "DictConfig") -> float | None:
     finally:
         give_back()
     return math.nan if metric is None else metric  # a trial that failed
+
+
+def _run_alone(config: "DictConfig") -> float | None:
+    from ecgfounder_ft.designs.design import DesignError
+    from ecgfounder_ft.designs.grid import Grid
+
+    if not config.sweep["_target_"].endswith(f".{Grid.__name__}"):
+        raise DesignError("sweep=... lays out several trials, and without -m one would run alone: add -m")
+    return _run(config)
 
 
 def _run(config: "DictConfig") -> float | None:

@@ -3,6 +3,7 @@
 import functools
 import importlib.util
 import inspect
+import itertools
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -47,11 +48,15 @@ def rounds() -> list[list[str]]:
     """Overrides of a few configurations that have every choice of every group among them."""
     groups: dict[str, list[str]] = {}
     for group, name in CHOICES:
-        if group != "experiment":
+        if group != "experiment" and not group.startswith("sweep/"):
             groups.setdefault(group, []).append(name)
     longest = max(map(len, groups.values()))
     together = [[f"{group}={names[turn % len(names)]}" for group, names in groups.items()] for turn in range(longest)]
-    return together + [[f"experiment={name}"] for name in GROUPS["experiment"]]
+    searches = [
+        ["sweep=optuna", f"sweep/pruner={pruner}", f"sweep/sampler={sampler}"]
+        for pruner, sampler in zip(GROUPS["sweep/pruner"], itertools.cycle(GROUPS["sweep/sampler"]), strict=False)
+    ]
+    return together + searches + [[f"experiment={name}"] for name in GROUPS["experiment"]]
 
 
 def composed(overrides: Sequence[str] = ()) -> DictConfig:

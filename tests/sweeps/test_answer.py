@@ -171,3 +171,12 @@ def test_a_record_that_cannot_be_read_says_so(tmp_path: Path) -> None:
     (tmp_path / "sweep.json").write_text("{")
     with pytest.raises(SweepFolderError, match=r"sweep\.json cannot be read"):
         SweepFolder(tmp_path).trials()
+
+
+def test_a_trial_whose_metrics_cannot_be_read_is_shown_beside_the_others(tmp_path: Path) -> None:
+    sweep = write_sweep(tmp_path / "sweep", Grid(resume=True), [1.0, 3.0])
+    (sweep.path / "0" / "metrics.json").write_text('{"test": {"schema": "another"}}')
+    first, second = read_results(sweep).trials
+    assert (first.trial.name, second.trial.name) == ("1", "0")
+    assert "another" in second.error
+    assert first.error == ""

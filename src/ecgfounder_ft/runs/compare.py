@@ -48,7 +48,7 @@ def compare_runs(
 
 
 def _names(folders: Sequence[Path]) -> list[str]:
-    """What sets trials of one sweep apart; of other runs, the shortest ends of the paths that tell the folders apart."""
+    """What sets trials of one sweep apart; of other runs the shortest ends of their paths that tell them apart."""
     if len({folder.resolve().parent for folder in folders}) == 1:
         varied = [varied_values(RunFolder(folder)) for folder in folders]
         told = [key for values in varied for key in values if len({str(one.get(key)) for one in varied}) > 1]

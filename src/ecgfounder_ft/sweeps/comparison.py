@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from ecgfounder_ft.evaluation.inputs import EvaluationInput
 from ecgfounder_ft.evaluation.metrics import METRICS
 from ecgfounder_ft.evaluation.run_evaluation import RunEvaluation, evaluate_predictions
-from ecgfounder_ft.evaluation.settings import EvaluationSettings
 from ecgfounder_ft.evaluation.several_trainings import (
     Difference,
     Spread,
@@ -21,7 +20,7 @@ from ecgfounder_ft.evaluation.several_trainings import (
 from ecgfounder_ft.report.page import format_difference, format_interval, format_p_value, format_value
 from ecgfounder_ft.report.sweep_plots import ranks_figure, spreads_figure
 from ecgfounder_ft.report.sweep_section import SectionPicture, SectionTable
-from ecgfounder_ft.sweeps.results import TrialResult
+from ecgfounder_ft.sweeps.results import TrialResult, settings_of
 
 FEWEST_FOR_RANKS = 5
 """Configurations from which a picture of ranks says more than a table of pairs."""
@@ -45,20 +44,15 @@ class Draws:
 
 def draws_of(trials: Sequence[TrialResult], metric: str, resamples: int | None) -> Draws:
     """As the first trial was evaluated, where nothing else is asked for."""
-    own = settings_of(trials[0])
+    own = settings_of(trials[0].run)
     return Draws(metric, own.resamples if resamples is None else resamples, own.seed)
-
-
-def settings_of(result: TrialResult) -> EvaluationSettings:
-    """How a trial was evaluated."""
-    return EvaluationSettings(**result.run.plain_configuration()["evaluation"])
 
 
 def evaluated(result: TrialResult) -> RunEvaluation:
     """A finished trial's test recordings by their names, calibrated and decided as they were; without intervals."""
     predictions = result.run.predictions()
     ordered = predictions.table.sort_values("recording", kind="stable").reset_index(drop=True)
-    settings = replace(settings_of(result), by=[], resamples=0)
+    settings = replace(settings_of(result.run), by=[], resamples=0)
     return evaluate_predictions(replace(predictions, name=result.label, table=ordered), settings)
 
 

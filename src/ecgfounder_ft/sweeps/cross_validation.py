@@ -15,9 +15,9 @@ from ecgfounder_ft.report.page import content_of, format_interval, format_value,
 from ecgfounder_ft.report.sweep_section import Section, SectionPicture, SectionTable
 from ecgfounder_ft.runs.folder import EvaluationFolder
 from ecgfounder_ft.runs.report import classification_report, metrics_of
-from ecgfounder_ft.sweeps.comparison import compare_trainings, draws_of, evaluated, settings_of, trainings_of
+from ecgfounder_ft.sweeps.comparison import compare_trainings, draws_of, evaluated, trainings_of
 from ecgfounder_ft.sweeps.folder import SweepFolder
-from ecgfounder_ft.sweeps.results import TrialResult, by_configuration
+from ecgfounder_ft.sweeps.results import TrialResult, by_configuration, settings_of
 
 FOLDER = "cross_validation"
 SHOWN = ("auroc", "auprc", "f1", "sensitivity", "specificity", "brier", "ece")
@@ -83,7 +83,7 @@ def by_seed(trials: Sequence[TrialResult]) -> dict[int, dict[int, TrialResult]]:
 
 def pool_folds(name: str, seed: int, folds: Mapping[int, TrialResult], resamples: int) -> RunEvaluation:
     """All folds of one seed evaluated as one."""
-    settings = settings_of(next(iter(folds.values())))
+    settings = settings_of(next(iter(folds.values())).run)
     return pool(
         f"{name}, seed {seed}", [evaluated(one) for one in folds.values()], replace(settings, resamples=resamples)
     )

@@ -189,12 +189,12 @@ class SweepFolder:
 
     def is_held(self, trial: Trial) -> bool:
         """Whether a process runs the trial at this moment."""
-        lock = self._lock_of(trial)
         try:
+            lock = self._lock_of(trial)
             lock.acquire(blocking=False)
         except Timeout:
             return True
-        except (OSError, NotImplementedError):  # no locks here, and so no telling
+        except (OSError, NotImplementedError):  # no locks here, or no right to write, and so no telling
             return False
         lock.release()
         return False

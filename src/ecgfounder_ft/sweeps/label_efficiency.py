@@ -13,6 +13,9 @@ from ecgfounder_ft.sweeps.comparison import Draws, draws_of, evaluated, training
 from ecgfounder_ft.sweeps.folder import SweepFolder
 from ecgfounder_ft.sweeps.results import TrialResult, by_configuration
 
+FEW = 4
+"""Configurations up to which each is compared with each."""
+
 
 def sections(folder: SweepFolder, trials: Sequence[TrialResult], metric: str, resamples: int | None) -> list[Section]:
     """The curves with their bands, and how many times the labels one configuration is worth.
@@ -81,18 +84,24 @@ def training_recordings(result: TrialResult) -> int:
 
 
 def pairs_of(curves: Sequence[LearningCurve]) -> list[tuple[LearningCurve, LearningCurve]]:
-    """The better curve of each two that share sizes, by its mean over these; better first."""
-    found = []
-    for first, second in itertools.combinations(curves, 2):
-        shared = [size for size in first.sizes if size in second.sizes]
-        if len(shared) < 2 or len(curves) > 4:
-            continue
-        means = [
-            sum(curve.means[curve.sizes.index(size)] for size in shared) / len(shared) for curve in (first, second)
-        ]
-        swapped = (means[1] > means[0]) != METRICS[first.metric].lower_is_better
-        found.append((second, first) if swapped else (first, second))
-    return found
+    """The better curve of each two that share sizes, by its mean over these; better first.
+
+    Of more than :data:`FEW` curves only the best against each other.
+    """
+    if len(curves) < 2:
+        return []
+    lower_is_better = METRICS[curves[0].metric].lower_is_better
+    shared = [size for size in curves[0].sizes if all(size in curve.sizes for curve in curves)]
+    if len(shared) < 2:
+        return []
+
+    def badness(curve: LearningCurve) -> float:
+        mean = sum(curve.means[curve.sizes.index(size)] for size in shared) / len(shared)
+        return float(mean if lower_is_better else -mean)
+
+    ordered = sorted(curves, key=badness)
+    pairs = list(itertools.combinations(ordered, 2))
+    return pairs if len(curves) <= FEW else [pair for pair in pairs if pair[0] is ordered[0]]
 
 
 def sentence(better: LearningCurve, other: LearningCurve, worths: Sequence[Worth]) -> str:

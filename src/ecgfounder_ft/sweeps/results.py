@@ -1,11 +1,13 @@
 """What the trials of a sweep came to: one record for each, read from its folder."""
 
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from ecgfounder_ft.designs.design import Value
+from ecgfounder_ft.errors import ExplainedError
 from ecgfounder_ft.evaluation.evaluate import Evaluation
 from ecgfounder_ft.evaluation.metrics import Estimate
 from ecgfounder_ft.evaluation.run_evaluation import evaluate_predictions
@@ -14,6 +16,8 @@ from ecgfounder_ft.files import write_json
 from ecgfounder_ft.runs.folder import RunFolder, RunFolderError
 from ecgfounder_ft.sweeps.folder import SweepFolder, Trial
 from ecgfounder_ft.sweeps.trial import state_of
+
+log = logging.getLogger(__name__)
 
 FINISHED = "finished"
 
@@ -148,11 +152,20 @@ def read_results(folder: SweepFolder) -> SweepResults:
 
 
 def read_trial(folder: SweepFolder, trial: Trial, parameters: Mapping[str, str]) -> TrialResult:
-    """Read one trial."""
+    """Read one trial. What cannot be read of it is said in its ``error``, so that the others are shown all the same."""
     run = folder.run(trial)
     status = run.read_status()
     metric = status.get("optimized_metric", {})
     state = state_of(folder, trial)
+    error = str(status.get("error", "")).strip().split("\n")[0]
+    validation = test = None
+    if state == FINISHED:
+        try:
+            test = _evaluation(run.read_metrics().get("test"))
+            validation = validation_of(folder, trial)
+        except (ExplainedError, ValueError, KeyError, TypeError) as reason:
+            error = f"{run}: its metrics cannot be read ({reason})"
+            log.warning("%s", error)
     return TrialResult(
         trial=trial,
         run=run,
@@ -161,30 +174,46 @@ def read_trial(folder: SweepFolder, trial: Trial, parameters: Mapping[str, str])
         metric=metric.get("name"),
         mode=metric.get("mode", "max"),
         value=metric.get("value"),
-        validation=validation_of(folder, trial) if state == FINISHED else None,
-        test=_evaluation(run.read_metrics().get("test")) if state == FINISHED else None,
-        started=status.get("started", ""),
+        validation=validation,
+        test=test,
+        started=status.get("started") or "",
         seconds=status.get("seconds"),
-        error=str(status.get("error", "")).strip().split("\n")[0],
+        error=error,
     )
 
 
 def validation_of(folder: SweepFolder, trial: Trial) -> Evaluation | None:
-    """A finished trial on its validation recordings, with intervals; worked out once. None where it has none."""
+    """A finished trial on its validation recordings, with intervals; worked out once. None where it has none.
+
+    Raises:
+        RunFolderError: if its predictions or settings cannot be read.
+    """
     kept = folder.path / ".validation" / f"{trial.name}.json"
+    run = folder.run(trial)
     if not kept.is_file():
-        run = folder.run(trial)
-        try:
-            predictions = run.predictions()
-        except RunFolderError:
+        if not (run.path / run.PREDICTIONS).is_file():
             return None
+        predictions = run.predictions()
         if predictions.rows("validation").empty:
             return None
-        own = EvaluationSettings(**run.plain_configuration()["evaluation"])
-        evaluated = evaluate_predictions(predictions, replace(own, by=[]), side="validation")
+        evaluated = evaluate_predictions(predictions, replace(settings_of(run), by=[]), side="validation")
         kept.parent.mkdir(exist_ok=True)
         write_json(kept, evaluated.evaluation.to_dict())
     return _evaluation(json.loads(kept.read_text(encoding="utf-8")))
+
+
+def settings_of(run: RunFolder) -> EvaluationSettings:
+    """How a run was evaluated.
+
+    Raises:
+        RunFolderError: if its configuration does not say.
+    """
+    try:
+        return EvaluationSettings(**run.plain_configuration()["evaluation"])
+    except (KeyError, TypeError) as error:
+        raise RunFolderError(
+            f"{run.path / run.CONFIGURATION}: no settings of an evaluation as this version has them ({error})"
+        ) from error
 
 
 def best_first(results: Sequence[TrialResult]) -> list[TrialResult]:
