@@ -11,7 +11,7 @@ JOBS ?= 2
 SEED ?= 0
 COUNT ?=
 
-.PHONY: demo test test-slow test-gpu docs release bench bench-short fuzz faults lint format tensorboard clean
+.PHONY: demo test test-slow test-gpu test-slurm docs release bench bench-short fuzz faults lint format tensorboard clean
 
 demo: .venv/installed
 	$(BIN)/python train.py experiment=demo
@@ -34,6 +34,10 @@ docs: .venv/installed
 release: .venv/installed
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt twine
 	$(BIN)/python scripts/check_release.py
+# starts a SLURM of two nodes on this machine, or says why it cannot
+test-slurm: .venv/installed
+	$(BIN)/python -m tests.slurm_cluster
+	$(BIN)/python -m pytest -m slurm --timeout 900 -v
 
 # on an otherwise idle machine
 bench: .venv/installed

@@ -53,7 +53,9 @@ def train(folder: Path, root: Path, *changes: str) -> Path:
 
 
 _context = multiprocessing.get_context("forkserver")
-_context.set_forkserver_preload(["ecgfounder_ft.training.experiment", "tests.small_run"])
+_context.set_forkserver_preload(
+    ["ecgfounder_ft.training.experiment", "ecgfounder_ft.sweeps.answer", "tests.small_run", "tests.sweep_runs"]
+)
 
 
 def run(

@@ -113,7 +113,11 @@ def test_the_wheel_holds_every_configuration_template_and_demo_model(wheel: Path
     assert {name for name in held if "/checkpoint/" in name} == {
         f"ecgfounder_ft/checkpoint/{name}" for name in ("demo_12_lead.pth", "demo_1_lead.pth", "demo_models.md")
     }
-    assert {name.partition("/")[0] for name in held} == {"ecgfounder_ft", f"ecgfounder_ft-{__version__}.dist-info"}
+    own = {"ecgfounder_ft", "hydra_plugins", f"ecgfounder_ft-{__version__}.dist-info"}
+    assert {name.partition("/")[0] for name in held} == own
+    plugins = {f"hydra_plugins/{path.name}" for path in (ROOT / "src" / "hydra_plugins").glob("*.py")}
+    assert {name for name in held if name.startswith("hydra_plugins/")} == plugins
+    assert "hydra_plugins/__init__.py" not in held  # it would hide the plugins of other packages
 
 
 def test_the_package_in_use_is_the_installed_one(binaries: Path, folder: Path) -> None:

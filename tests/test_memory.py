@@ -3,8 +3,11 @@
 import platform
 import subprocess
 import sys
+import weakref
 
 import pytest
+
+from ecgfounder_ft.memory import give_back
 
 PROGRAM = """
 import resource, sys
@@ -30,3 +33,15 @@ def test_a_block_that_was_freed_is_taken_again_without_page_faults() -> None:
 
     assert faults("keep") < 1000
     assert faults("default") > 10_000  # 50 MB in pages of 4 KB, ten times
+
+
+def test_what_a_trial_left_in_circles_is_given_back() -> None:
+    class Held:
+        pass
+
+    held = Held()
+    held.itself = held  # type: ignore[attr-defined]
+    seen = weakref.ref(held)
+    del held
+    give_back()
+    assert seen() is None

@@ -202,9 +202,16 @@ def test_a_sweep_runs_all_trials_and_a_failed_one_shows(small_root: Path, tmp_pa
         f"hydra.sweep.dir={tmp_path}",
     )
     assert found.returncode == 1, found.stderr
-    assert "1 of 2 trials did not finish: 1" in found.stderr
+    assert "1 of 2 trials did not finish (failed: 1)" in found.stderr
     rows = list(csv.DictReader((tmp_path / "sweep.csv").open()))
     assert [row["state"] for row in rows] == ["finished", "failed"]
-    assert float(rows[0]["metric"]) > 0
+    assert float(rows[0]["validation/macro_auroc"]) > 0
+    assert [row["split.minimum"] for row in rows] == ["1", "1000"]
     assert "too few recordings" in rows[1]["error"]
     assert (tmp_path / "0" / "model.pth").is_file()
+
+
+def test_a_design_of_a_sweep_without_its_flag_is_refused(tmp_path: Path) -> None:
+    found = train("sweep=seeds", f"hydra.run.dir={tmp_path}")
+    assert found.returncode == 2
+    assert "add -m" in found.stderr

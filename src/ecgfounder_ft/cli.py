@@ -185,7 +185,7 @@ def store(
             label_map,
             task_named(config.task.name),
             preprocessing,
-            config.seed,
+            config.split.seed,
             executor,
             max(jobs, 1),
             typed(SplitSettings, config.split),
@@ -431,24 +431,35 @@ def evaluate(
 @app.command()
 def compare(
     runs: Annotated[
-        list[Path], typer.Argument(help="Folders of runs with the same test recordings, the first as reference.")
+        list[Path],
+        typer.Argument(
+            help="Folders of runs with the same test recordings, the first as reference; or the folder of one sweep."
+        ),
     ],
     sort_by: Annotated[str, typer.Option(help="The macro metric that orders the table.")] = "auroc",
     resamples: Annotated[
         int | None, typer.Option(help="Bootstrap resamples of patients; by default as many as the first run has.")
     ] = None,
-    output: Annotated[Path, typer.Option(help="The page; a CSV stands beside it.")] = Path("comparison.html"),
+    output: Annotated[
+        Path, typer.Option(help="The page; a CSV stands beside it. Those of a sweep stay in its folder.")
+    ] = Path("comparison.html"),
 ) -> None:
-    """Set runs side by side: paired differences with intervals, McNemar tests."""
+    """Set runs side by side: paired differences with intervals, McNemar tests. Of a sweep, show its answer again."""
 
     def run() -> None:
         import time
 
-        from ecgfounder_ft.evaluation.run_comparison import comparison_table
+        from ecgfounder_ft.evaluation.run_comparison import comparison_table, require_metric
         from ecgfounder_ft.files import require_place_for, write_csv, write_text
         from ecgfounder_ft.report.page import render_comparison
         from ecgfounder_ft.runs.compare import compare_runs
+        from ecgfounder_ft.sweeps.folder import SweepFolder
 
+        if len(runs) == 1 and SweepFolder(runs[0]).is_sweep:
+            from ecgfounder_ft.sweeps.answer import show_answer
+
+            show_answer(SweepFolder(runs[0]), metric=require_metric(sort_by), resamples=resamples)
+            return
         for file in (output, output.with_suffix(".csv")):
             require_place_for(file)
         comparison = compare_runs(runs, resamples=resamples, sort_by=sort_by)

@@ -1,7 +1,9 @@
-"""How the C library's allocator treats what this process frees."""
+"""What this process does with the memory that it frees, its own and the device's."""
 
 import ctypes
+import gc
 import os
+import sys
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # as in glibc's malloc.h
 _KEPT_BYTES = (1024**3, 32 * 1024**2)  # the second is the most that older versions take
@@ -20,3 +22,11 @@ def keep_freed_memory() -> None:
             for size in _KEPT_BYTES:
                 if mallopt(option, size):
                     break
+
+
+def give_back() -> None:
+    """Free what a finished run left in circles of references, and give the device's memory back to other processes."""
+    gc.collect()
+    torch = sys.modules.get("torch")  # nothing to give back where nothing has imported it
+    if torch is not None and torch.cuda.is_available():
+        torch.cuda.empty_cache()

@@ -5,20 +5,25 @@ imported only then: each process that preprocesses recordings imports this modul
 """
 
 import importlib.util
+import logging
 import math
 import sys
 import textwrap
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from ecgfounder_ft.errors import run_or_explain
+from ecgfounder_ft.memory import give_back
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
     from ecgfounder_ft.config.command_line import CommandLine
     from ecgfounder_ft.config.schema import Config
+
+log = logging.getLogger(__name__)
 
 
 def main() -> None:
@@ -100,8 +105,12 @@ def _require(config: "DictConfig", line: "CommandLine") -> None:
     if config.resume is not None:
         configuration_of(RunFolder(Path(config.resume)), line.overrides, line.trusted_targets)
     elif not line.multirun:  # a trial may run on another machine, and looks there
+        from ecgfounder_ft.designs.design import DesignError
+        from ecgfounder_ft.designs.grid import Grid
         from ecgfounder_ft.training.requirements import require_trainable
 
+        if not config.sweep["_target_"].endswith(f".{Grid.__name__}"):
+            raise DesignError("sweep=... lays out several trials, and without -m one would run alone: add -m")
         require_trainable(cast("Config", config))
 
 
@@ -109,8 +118,17 @@ def _train(config: "DictConfig") -> float | None:
     from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode
 
-    metric = run_or_explain(lambda: _run(config), exit_on_error=HydraConfig.get().mode is not RunMode.MULTIRUN)
-    return math.nan if metric is None else metric  # a search takes NaN for a trial that failed
+    if HydraConfig.get().mode is not RunMode.MULTIRUN:
+        return run_or_explain(lambda: _run(config))
+    try:
+        metric = run_or_explain(lambda: _run_trial(config), exit_on_error=False)
+    except Exception as error:
+        log.exception("The trial failed, and not by what a user can mend")
+        traceback.clear_frames(error.__traceback__)  # Hydra keeps the error, and with it all that the trial held
+        raise
+    finally:
+        give_back()
+    return math.nan if metric is None else metric  # a trial that failed
 
 
 def _run(config: "DictConfig") -> float | None:
@@ -119,15 +137,32 @@ def _run(config: "DictConfig") -> float | None:
     from ecgfounder_ft.config.command_line import trusted_in
     from ecgfounder_ft.config.compose import log_own_config_folder
     from ecgfounder_ft.runs.folder import RunFolder
-    from ecgfounder_ft.training.resume import configuration_of
+    from ecgfounder_ft.runs.slurm import is_requeued
+    from ecgfounder_ft.training.resume import configuration_of, same_command_again
 
     log_own_config_folder()
     if config.resume is not None:
         overrides = HydraConfig.get().overrides.task
         config = configuration_of(RunFolder(Path(config.resume)), overrides, trusted_in(overrides))
+    elif is_requeued() and RunFolder(Path(config.output_dir)).last_checkpoint.is_file():
+        config = same_command_again(RunFolder(Path(config.output_dir)), config)
+    return _experiment(config)
+
+
+def _run_trial(config: "DictConfig") -> float | None:
+    from ecgfounder_ft.config.compose import log_own_config_folder
+    from ecgfounder_ft.sweeps.trial import run_trial
+
+    if config.resume is not None:  # several runs of one's own that go on, one after the other
+        return _run(config)
+    log_own_config_folder()
+    return run_trial(config, _experiment)
+
+
+def _experiment(config: "DictConfig", callbacks: Sequence[Any] = ()) -> float | None:
     from ecgfounder_ft.training.experiment import run_experiment  # imports torch, which a refused resume never needs
 
-    return run_experiment(cast("Config", config))
+    return run_experiment(cast("Config", config), callbacks)
 
 
 if __name__ == "__main__":

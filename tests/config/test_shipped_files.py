@@ -1,7 +1,9 @@
 """Every shipped YAML file composes and instantiates, and a misspelt key is refused wherever it stands."""
 
 import functools
+import importlib.util
 import inspect
+import itertools
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -46,11 +48,15 @@ def rounds() -> list[list[str]]:
     """Overrides of a few configurations that have every choice of every group among them."""
     groups: dict[str, list[str]] = {}
     for group, name in CHOICES:
-        if group != "experiment":
+        if group != "experiment" and not group.startswith("sweep/"):
             groups.setdefault(group, []).append(name)
     longest = max(map(len, groups.values()))
     together = [[f"{group}={names[turn % len(names)]}" for group, names in groups.items()] for turn in range(longest)]
-    return together + [[f"experiment={name}"] for name in GROUPS["experiment"]]
+    searches = [
+        ["sweep=optuna", f"sweep/pruner={pruner}", f"sweep/sampler={sampler}"]
+        for pruner, sampler in zip(GROUPS["sweep/pruner"], itertools.cycle(GROUPS["sweep/sampler"]), strict=False)
+    ]
+    return together + searches + [[f"experiment={name}"] for name in GROUPS["experiment"]]
 
 
 def composed(overrides: Sequence[str] = ()) -> DictConfig:
@@ -108,8 +114,12 @@ def test_every_choice_becomes_its_class(overrides: list[str]) -> None:
     assert isinstance(instantiate(config.finetune), Strategy)
     assert isinstance(instantiate(config.task.loss), Loss)
     assert isinstance(instantiate(config.augment), Augmentation)
-    for node in (*config.callbacks.values(), *config.logger.values()):
+    for node in config.callbacks.values():
         assert node is None or instantiate(node) is not None
+    for node in config.logger.values():
+        package = {"WandbLogger": "wandb", "MLFlowLogger": "mlflow"}.get(node["_target_"].rpartition(".")[2])
+        if package is None or importlib.util.find_spec(package) is not None:
+            assert instantiate(node) is not None
     optimizer = instantiate(config.optimizer, _partial_=True, _convert_="all")([torch.nn.Parameter(torch.zeros(2))])
     assert optimizer.param_groups[0]["lr"] == config.optimizer.lr
     assert optimizer.param_groups[0]["weight_decay"] == config.optimizer.weight_decay

@@ -155,22 +155,22 @@ def test_the_tables_of_a_run_are_its_callers_to_write(
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
     found = gather(listed(tmp_path, [ONE] * 6, unreadable=(0,)), label_map)
-    divide_recordings(found, label_map, split_settings(), seed=1)
+    divide_recordings(found, label_map, split_settings(seed=1))
     assert not list((tmp_path / "here").iterdir())
     assert not list(tmp_path.rglob("*.csv"))
 
 
 def test_recordings_are_divided_and_tabulated(tmp_path: Path, label_map: LabelMap) -> None:
     found = gather(listed(tmp_path, [ONE, OTHER] * 10), label_map)
-    data = divide_recordings(found, label_map, split_settings(), seed=1)
+    data = divide_recordings(found, label_map, split_settings(seed=1))
     table = data.splits_table()
     assert table.columns.tolist() == [*SPLIT_COLUMNS, *label_map.codes]
     assert table["split"].value_counts().to_dict() == data.counts["sides"] == {"train": 14, "validation": 3, "test": 3}
     assert "sides" not in found.counts
     assert data.leakage.found == 0
     assert (data.targets[:, 0] == (table[label_map.codes[0]] == "present").astype(int)).all()
-    again = divide_recordings(found, label_map, split_settings(), seed=1)
-    other = divide_recordings(found, label_map, split_settings(), seed=2)
+    again = divide_recordings(found, label_map, split_settings(seed=1))
+    other = divide_recordings(found, label_map, split_settings(seed=2))
     assert data.fingerprint == again.fingerprint != other.fingerprint
 
 
@@ -178,7 +178,7 @@ def test_a_side_without_a_condition_is_refused_after_the_split_could_be_written_
     tmp_path: Path, label_map: LabelMap
 ) -> None:
     data = divide_recordings(
-        gather(listed(tmp_path, [ONE] * 8 + [OTHER]), label_map), label_map, split_settings(minimum=1), seed=1
+        gather(listed(tmp_path, [ONE] * 8 + [OTHER]), label_map), label_map, split_settings(minimum=1, seed=1)
     )
     assert len(data.splits_table()) == 9
     with pytest.raises(TooFewRecordingsError, match=rf"{label_map.codes[1]} has 0 on the"):
@@ -189,11 +189,11 @@ def test_a_test_side_of_other_sources_may_lack_a_condition(tmp_path: Path, label
     two = LabelMap(label_map.name, {code: label_map.conditions[code] for code in label_map.codes[:2]})
     found = gather(listed(tmp_path, [ONE, OTHER] * 6 + [ONE] * 3), two)
     found.table["constituent"] = ["home"] * 12 + ["abroad"] * 3
-    elsewhere = split_settings(kind="leave_one_source_out", held_out="abroad")
-    divide_recordings(found, two, elsewhere, seed=1).require_sound()
-    abroad = split_settings(kind="leave_one_source_out", held_out="home")
+    elsewhere = split_settings(kind="leave_one_source_out", held_out="abroad", seed=1)
+    divide_recordings(found, two, elsewhere).require_sound()
+    abroad = split_settings(kind="leave_one_source_out", held_out="home", seed=1)
     with pytest.raises(TooFewRecordingsError, match="train side"):
-        divide_recordings(found, two, abroad, seed=1).require_sound()
+        divide_recordings(found, two, abroad).require_sound()
 
 
 def test_leakage_is_refused(tmp_path: Path, label_map: LabelMap, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -205,7 +205,7 @@ def test_leakage_is_refused(tmp_path: Path, label_map: LabelMap, monkeypatch: py
 
     monkeypatch.setattr(gather_and_split, "split_recordings", careless)
     source = listed(tmp_path, [ONE] * 6, patients=2)
-    data = divide_recordings(gather(source, label_map), label_map, split_settings(minimum=0), seed=1)
+    data = divide_recordings(gather(source, label_map), label_map, split_settings(minimum=0, seed=1))
     assert data.leakage.by_source.loc["all", "patients_on_two_sides"] == 2
     with pytest.raises(LeakageError, match="2 patients"):
         data.require_sound()
@@ -218,11 +218,11 @@ class TestNaturalPrevalence:
 
     def prepare(self, tmp_path: Path, label_map: LabelMap, task: Task = MULTI_LABEL, **rest: Any) -> PreparedData:
         changes = rest.pop("split", {})
-        split = split_settings(**({"assignment": "hash", "minimum": 0} | changes))
+        split = split_settings(**({"assignment": "hash", "minimum": 0, "seed": 1} | changes))
         states = rest.pop("states", self.STATES)
         source = source_of(Hospital, tmp_path, states, **rest)
         found = gather_recordings(source, label_map, task, PREPROCESSING, seed=1, split=split)
-        return divide_recordings(found, label_map, split, seed=1)
+        return divide_recordings(found, label_map, split)
 
     def test_max_samples_caps_the_training_side_alone(self, tmp_path: Path, label_map: LabelMap) -> None:
         whole = self.prepare(tmp_path, label_map)
@@ -302,11 +302,13 @@ class TestNaturalPrevalence:
 
     def test_what_the_split_excludes_is_not_stored_but_counted(self, tmp_path: Path, label_map: LabelMap) -> None:
         source = source_of(Hospital, tmp_path, [ONE, OTHER] * 5)
-        split = split_settings(kind="published", assignment="hash", minimum=0, whole_sides=["validation", "test"])
+        split = split_settings(
+            kind="published", assignment="hash", minimum=0, seed=1, whole_sides=["validation", "test"]
+        )
         table = source.read(label_map).table.assign(fold=[float(number) for number in range(1, 9)] + [9.0, np.nan])
         source.read = lambda _: Catalog(table)  # type: ignore[method-assign]
         found = gather_recordings(source, label_map, MULTI_LABEL, PREPROCESSING, seed=1, split=split)
-        data = divide_recordings(found, label_map, split, seed=1)
+        data = divide_recordings(found, label_map, split)
         assert data.counts["divided"] == {"train": 8, "validation": 1, "test": 0, "excluded": 1}
         assert data.counts["stored"] == 9
         assert data.counts["left out"] == {"no published fold (split.kind=published)": 1}
@@ -316,7 +318,7 @@ class TestNaturalPrevalence:
 def test_copies_of_one_signal_are_grouped_in_a_selection(tmp_path: Path, label_map: LabelMap) -> None:
     copy_of = tuple((number, number - 20) for number in range(20, 40))
     found = gather(listed(tmp_path, [ONE] * 40, copy_of=copy_of), label_map)
-    data = divide_recordings(found, label_map, split_settings(minimum=0), seed=1)
+    data = divide_recordings(found, label_map, split_settings(minimum=0, seed=1))
     assert (data.table["split"] != "excluded").all()
     assert data.table.groupby("signal")["split"].nunique().max() == 1
     assert data.table["signal"].nunique() == 20
@@ -341,7 +343,7 @@ def test_what_a_copy_states_holds_and_contradictions_are_unknown_and_counted(
 
 def test_a_recording_of_which_contradiction_leaves_nothing_is_excluded(tmp_path: Path, label_map: LabelMap) -> None:
     source = listed(tmp_path, [ONE, OTHER, *[ONE, OTHER] * 9], copy_of=((1, 0),))
-    data = divide_recordings(gather(source, label_map), label_map, split_settings(), seed=1)
+    data = divide_recordings(gather(source, label_map), label_map, split_settings(seed=1))
     useless = data.table.set_index("recording").loc[["x/000", "x/001"]]
     assert useless["split"].tolist() == ["excluded"] * 2
     assert set(useless["exclusion"]) == {CONTRADICTION}
@@ -354,7 +356,7 @@ def test_unknown_patients_are_told(
 ) -> None:
     with caplog.at_level("WARNING"):
         found = gather(listed(tmp_path, [ONE, OTHER] * 10, patients_known=known), label_map)
-    data = divide_recordings(found, label_map, split_settings(), seed=1)
+    data = divide_recordings(found, label_map, split_settings(seed=1))
     assert data.leakage.by_source["patient_unknown"].to_dict() == dict.fromkeys(("x", "all"), 0 if known else 20)
     assert data.counts["patient unknown"] == ({} if known else {"x": 20})
     assert ("Patient unknown: 20 recordings of x" in caplog.text) is not known

@@ -76,11 +76,16 @@ def choices() -> dict[str, list[str]]:
                 found.setdefault(group, set()).add(file.stem)
     return {
         group: sorted(
-            (f"{name}*" if defaults.get(group) == name else name for name in found[group]),
+            (f"{name}*" if name in _as_list(defaults.get(group)) else name for name in found[group]),
             key=lambda name: (not name.endswith("*"), name),
         )
         for group in sorted(found)
     }
+
+
+def _as_list(chosen: Any) -> list[str]:
+    """Names that a default chooses; a group such as ``logger`` takes several."""
+    return chosen if isinstance(chosen, list) else [chosen]
 
 
 def _is_part(file: Path) -> bool:
@@ -114,10 +119,15 @@ class OwnConfigFolder(SearchPathPlugin):
 
 def register_configurations() -> None:
     """Make schemas and the user's folder known to Hydra; called before a configuration is composed."""
+    from hydra.core.config_store import ConfigStore
     from hydra.core.plugins import Plugins
 
     register_schemas()
     Plugins.instance().register(OwnConfigFolder)
+    # The name by which Hydra's users know it. The plugin has registered a choice of its own by now, which stops at the
+    # first lost trial; a file of this name would be merged into that
+    launcher = {"defaults": ["slurm", "_self_"]}
+    ConfigStore.instance().store(group="hydra/launcher", name="submitit_slurm", node=launcher, provider="ecgfounder_ft")
 
 
 def compose_config(overrides: Sequence[str] = ()) -> DictConfig:

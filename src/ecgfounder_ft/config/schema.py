@@ -9,16 +9,18 @@ imports torch or numpy, so that ``--help`` and a refused configuration answer at
 import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field, make_dataclass
+from pathlib import Path
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, OmegaConf
 
-from ecgfounder_ft import finetune, losses, schedules
+from ecgfounder_ft import designs, finetune, losses, schedules
 from ecgfounder_ft.config.third_party import MIRRORS, TrainerConfig
 from ecgfounder_ft.data.augmentation import Augmentation
 from ecgfounder_ft.data.sources.source import DataSource, data_sources
 from ecgfounder_ft.data.split_settings import SplitSettings
+from ecgfounder_ft.designs.design import Design
 from ecgfounder_ft.discovery import classes_in
 from ecgfounder_ft.ecg.preprocessing_settings import PreprocessingSettings
 from ecgfounder_ft.evaluation.settings import EvaluationSettings
@@ -93,8 +95,9 @@ class Config:
     monitor: MonitorConfig = field(default_factory=MonitorConfig)
     evaluation: EvaluationSettings = MISSING
     callbacks: dict[str, Any] = MISSING
-    logger: dict[str, Any] = MISSING
+    logger: dict[str, Any] = field(default_factory=dict)  # as logger=[] leaves it
     optimized_metric: str = MISSING
+    sweep: Any = MISSING
     wise_ft: WiseFTConfig = field(default_factory=WiseFTConfig)
     lr_finder: LRFinderConfig = field(default_factory=LRFinderConfig)
     resume: str | None = MISSING
@@ -121,6 +124,7 @@ def schemas() -> Mapping[str, Mapping[str, type]]:
         "finetune": classes_in(finetune, Strategy),  # type: ignore[type-abstract]
         "task/loss": classes_in(losses, Loss),  # type: ignore[type-abstract]
         "scheduler": classes_in(schedules, Schedule),  # type: ignore[type-abstract]
+        "sweep": classes_in(designs, Design),  # type: ignore[type-abstract]
     }
     found: dict[str, dict[str, type]] = {
         "": {"config_schema": Config},
@@ -161,6 +165,7 @@ def register_schemas() -> None:
         "if_set", lambda value, then, otherwise: otherwise if value is None else then, replace=True
     )
     OmegaConf.register_new_resolver("count", len, replace=True)
+    OmegaConf.register_new_resolver("short_path", lambda path: "/".join(Path(path).parts[-2:]), replace=True)
     store = ConfigStore.instance()
     for group, found in schemas().items():
         for name, node in found.items():

@@ -51,6 +51,7 @@ from ecgfounder_ft.data.splits import (
     unknown_patients,
 )
 from ecgfounder_ft.data.store.reading import StoredSignals, build_store
+from ecgfounder_ft.data.training_subset import exclude_beyond
 from ecgfounder_ft.ecg.preprocessing import Preprocessing
 from ecgfounder_ft.labels import LabelMap
 from ecgfounder_ft.task import Task
@@ -221,27 +222,29 @@ def gather_recordings(
     return Gathered(table, signals, skipped, counts, sides)
 
 
-def divide_recordings(gathered: Gathered, label_map: LabelMap, split: SplitSettings, seed: int) -> PreparedData:
+def divide_recordings(gathered: Gathered, label_map: LabelMap, split: SplitSettings) -> PreparedData:
     """Give each recording its side. Whether the result can be used is :meth:`PreparedData.require_sound`'s to say.
 
     Args:
         gathered: at least one recording. Where the split came first, by the same settings.
         label_map: the conditions.
         split: how recordings are divided.
-        seed: another seed gives another division.
 
     Raises:
         ValueError: if the split names a source or a fold that the recordings do not have.
+        TooFewRecordingsError: if ``split.training_recordings`` is more than there are.
     """
     table = gathered.table
     if gathered.sides is not None:
         sides = exclude_copies(gathered.sides, table["signal"])
     else:
-        sides = split_recordings(table, table["signal"], split, seed, label_map.codes)
+        sides = split_recordings(table, table["signal"], split, split.seed, label_map.codes)
     useless = table["exclusion"] != ""
     sides.loc[useless, "split"] = EXCLUDED
     sides.loc[useless, "exclusion"] = table.loc[useless, "exclusion"]
     table = table.assign(**sides)
+    if split.training_recordings is not None:
+        table = exclude_beyond(table, label_map.codes, split.training_recordings, split.seed)
     if excluded := int((table["split"] == EXCLUDED).sum()):
         reasons = table.loc[table["split"] == EXCLUDED, "exclusion"].value_counts().to_dict()
         log.info("%d recordings excluded by the split: %s", excluded, reasons)

@@ -45,6 +45,10 @@ class SplitSettings:
     recordings of a source (constituent, or dataset without any) in which a patient is unknown stay on one side."""
     whole_sides: list[str]
     """Sides of which ``data.max_evaluation_recordings`` leaves nothing out."""
+    training_recordings: int | None
+    """Recordings to train on at most, in whole patients; None: all. See :mod:`ecgfounder_ft.data.training_subset`."""
+    seed: int
+    """Of the division and of the choice of recordings; another gives another."""
     minimum: int
     """Recordings of each condition that a side needs; fewer stop the run."""
 
@@ -74,6 +78,8 @@ class SplitSettings:
             raise ValueError(
                 f"split.fold is {self.fold} of {self.folds} folds, expected 0 to {self.folds - 1} of at least 2"
             )
+        if self.training_recordings is not None and self.training_recordings < 1:
+            raise ValueError(f"split.training_recordings is {self.training_recordings}, expected 1 or more, or null")
         if self.minimum < 0:
             raise ValueError(f"split.minimum is {self.minimum}, expected 0 or more")
 

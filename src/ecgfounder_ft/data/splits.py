@@ -176,7 +176,7 @@ def _deal_sides(
     """The sides of recordings that nothing else decides, (recordings,)."""
 
     def deal(rows: NDArray[np.bool_], purpose: str, shares: Mapping[str, float]) -> NDArray[np.object_]:
-        hashes = _hashes(table["patient"][rows], seed, purpose)
+        hashes = patient_hashes(table["patient"][rows], seed, purpose)
         if settings.assignment == "hash":
             return _deal_by_hash(hashes, shares)
         return _deal_stratified(table[rows], signal_hash[rows], hashes, shares, codes)
@@ -205,7 +205,7 @@ def _on_lesser_side(key: pd.Series, split: pd.Series) -> pd.Series:
 # --- Dealing patients out -------------------------------------------------------------------------------------------
 
 
-def _hashes(patients: pd.Series, seed: int, purpose: str) -> NDArray[np.float64]:
+def patient_hashes(patients: pd.Series, seed: int, purpose: str) -> NDArray[np.float64]:
     """A number in [0, 1) per recording that depends on nothing but the patient, the seed and the purpose."""
     codes, names = pd.factorize(patients)
     digests = (hashlib.blake2b(f"{seed}\0{purpose}\0{name}".encode(), digest_size=8).digest() for name in names)
@@ -389,7 +389,23 @@ def require_enough(
     if short:
         raise TooFewRecordingsError(
             f"too few recordings to train and to measure ({settings.minimum} of each condition are needed on each "
-            f"side): {'; '.join(short)}. Add recordings of these conditions (see the list of skipped ones), leave the "
-            "conditions out of the label map, use split.assignment=stratified, give the side a larger share, "
-            "or lower split.minimum"
+            f"side): {'; '.join(short)}. {_what_would_help(settings)}"
         )
+
+
+def _what_would_help(settings: SplitSettings) -> str:
+    """Advice that this split can follow, what costs least first."""
+    advice = []
+    if settings.assignment == "hash" and settings.kind != "published":
+        advice.append("use split.assignment=stratified, which gives each side its share of every condition")
+    if settings.training_recordings is not None:
+        advice.append(f"train on more than split.training_recordings={settings.training_recordings}")
+    if settings.kind == "kfold":
+        advice.append(f"use fewer than split.folds={settings.folds}, so that each fold is larger")
+    elif settings.kind != "published":
+        advice.append("give the side a larger share")
+    advice.append("add recordings of these conditions (see the list of skipped ones)")
+    advice.append("leave the conditions out of the label map")
+    advice.append("lower split.minimum")
+    text = "; ".join(advice[:-1]) + f"; or {advice[-1]}"
+    return text[0].upper() + text[1:]

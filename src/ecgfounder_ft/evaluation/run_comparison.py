@@ -38,8 +38,7 @@ def compare_evaluations(
     Raises:
         NotComparableError: if the runs' recordings, labels, conditions or tasks differ, or the metric is unknown.
     """
-    if sort_by not in METRICS:
-        raise NotComparableError(f"sort by '{sort_by}': expected one of {', '.join(METRICS)}")
+    require_metric(sort_by)
     reference, *others = runs
     differences = {}
     for name in others:
@@ -49,6 +48,17 @@ def compare_evaluations(
         except NotComparableError as error:
             raise NotComparableError(f"{reference} and {name} cannot be compared: {error}") from error
     return RunComparison(sort_by, _best_first(runs, sort_by), dict(runs), reference, differences)
+
+
+def require_metric(name: str) -> str:
+    """The name of a metric.
+
+    Raises:
+        NotComparableError: if there is none of that name.
+    """
+    if name not in METRICS:
+        raise NotComparableError(f"sort by '{name}': expected one of {', '.join(METRICS)}")
+    return name
 
 
 def comparison_table(comparison: RunComparison) -> pd.DataFrame:

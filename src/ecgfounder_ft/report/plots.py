@@ -29,7 +29,8 @@ from ecgfounder_ft.labels import UNKNOWN
 # The palette of Okabe and Ito, which people with any colour vision can tell apart, without its yellow.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 _DASHES = ("-", "--", ":", "-.")
-_GREY = "#666666"
+GREY = "#666666"
+"""Of what is not data."""
 
 BAR_METRICS = ("auroc", "auprc", "f1", "sensitivity", "specificity")
 """Metrics drawn as bars beside each other by default."""
@@ -44,22 +45,23 @@ def _dash_of(index: int) -> str:
     return _DASHES[index // len(_COLOURS) % len(_DASHES)]
 
 
-def _new_figure(width: float, height: float) -> Figure:
+def new_figure(width: float, height: float) -> Figure:
     """A figure of a size in inches that PNG writers and TensorBoard can render."""
     figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
     return figure
 
 
-def _plain(axes: Axes, *, grid: str = "both") -> None:
+def plain(axes: Axes, *, grid: str = "both") -> None:
+    """Leave out what carries no data, and lay a pale grid behind what does."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(visible=True, axis=grid, color="#dddddd", linewidth=0.8)  # type: ignore[arg-type]
     axes.set_axisbelow(True)
 
 
-def _say(axes: Axes, text: str) -> None:
+def say(axes: Axes, text: str) -> None:
     """Clear words in place of an empty picture."""
-    axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", color=_GREY, wrap=True)
+    axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", color=GREY, wrap=True)
 
 
 def confusion_matrix_figure(
@@ -71,7 +73,7 @@ def confusion_matrix_figure(
     """Counts, and the share of each row's label, of a (k, k) matrix: rows are labels, columns decisions."""
     counts = np.asarray(matrix)
     side = max(4.5, 0.85 * len(codes) + 2)
-    figure = _new_figure(side + 0.8, side)
+    figure = new_figure(side + 0.8, side)
     axes = figure.add_subplot()
     _draw_confusion(axes, counts, list(codes), list(codes))
     axes.set_title(title)
@@ -84,7 +86,7 @@ def confusion_tables_figure(
     """A 2 x 2 table of label and decision for each condition."""
     columns = min(3, max(1, len(confusions)))
     rows = max(1, math.ceil(len(confusions) / columns))
-    figure = _new_figure(3.4 * columns, 3.1 * rows + 0.5)
+    figure = new_figure(3.4 * columns, 3.1 * rows + 0.5)
     for place, (code, confusion) in enumerate(confusions.items()):
         axes = figure.add_subplot(rows, columns, place + 1)
         _draw_confusion(axes, confusion.as_matrix(), ["absent", "present"], ["absent", "present"])
@@ -109,7 +111,7 @@ def cooccurrence_figure(
     """
     counts = np.asarray(matrix)
     side = max(4.5, 0.85 * len(codes) + 2)
-    figure = _new_figure(side + 0.8, side)
+    figure = new_figure(side + 0.8, side)
     axes = figure.add_subplot()
     _draw_confusion(axes, counts[:, :-1], list(codes), list(codes), totals=counts[:, -1])
     axes.set_title(title)
@@ -163,7 +165,7 @@ def condition_bars_figure(
 ) -> Figure:
     """Bars of several metrics for each condition, with intervals where they were computed."""
     codes = evaluation.codes
-    figure = _new_figure(max(7.0, 1.3 * len(codes) + 2), 4.2)
+    figure = new_figure(max(7.0, 1.3 * len(codes) + 2), 4.2)
     axes = figure.add_subplot()
     width = 0.8 / len(metrics)
     for place, name in enumerate(metrics):
@@ -173,7 +175,7 @@ def condition_bars_figure(
         axes.bar(positions, values, width * 0.92, label=METRICS[name].label, color=colour_of(place))
         for x, estimate in zip(positions, estimates, strict=True):
             if estimate.value is None:
-                axes.text(x, 0.01, "undefined", rotation=90, ha="center", va="bottom", fontsize=7, color=_GREY)
+                axes.text(x, 0.01, "undefined", rotation=90, ha="center", va="bottom", fontsize=7, color=GREY)
             elif estimate.low is not None and estimate.high is not None:
                 axes.vlines(x, estimate.low, estimate.high, color="black", linewidth=1)
     axes.set_xticks(
@@ -182,7 +184,7 @@ def condition_bars_figure(
     )
     axes.set_ylim(0, 1.02)
     axes.set_title(title)
-    _plain(axes, grid="y")
+    plain(axes, grid="y")
     figure.legend(loc="outside lower center", ncols=len(metrics), frameon=False, fontsize=9)
     return figure
 
@@ -207,7 +209,7 @@ def roc_figure(
     title: str = "Receiver operating characteristic",
 ) -> Figure:
     """A ROC curve for each condition, with its area where the evaluation is given."""
-    figure = _new_figure(5.4, 6.3)
+    figure = new_figure(5.4, 6.3)
     axes = figure.add_subplot()
     axes.plot([0, 1], [0, 1], color="#aaaaaa", linewidth=1, linestyle="--")
     for column, code in enumerate(codes):
@@ -230,7 +232,7 @@ def precision_recall_figure(
     title: str = "Precision and recall",
 ) -> Figure:
     """A precision-recall curve for each condition; a short line at the right edge marks its prevalence."""
-    figure = _new_figure(5.4, 6.3)
+    figure = new_figure(5.4, 6.3)
     axes = figure.add_subplot()
     for column, code in enumerate(codes):
         labels, scores = _known(targets, probabilities, column)
@@ -263,7 +265,7 @@ def _unit_square(axes: Axes, title: str, legend_title: str) -> None:
     if figure is not None:
         # under the axes, where no curve can run behind it
         figure.legend(loc="outside lower center", title=legend_title, ncols=3, fontsize=9, frameon=False)
-    _plain(axes)
+    plain(axes)
 
 
 def reliability_figure(
@@ -285,7 +287,7 @@ def reliability_figure(
     """
     columns = min(3, max(1, len(codes)))
     rows = max(1, math.ceil(len(codes) / columns))
-    figure = _new_figure(3.2 * columns, 3.1 * rows + 0.5)
+    figure = new_figure(3.2 * columns, 3.1 * rows + 0.5)
     for column, code in enumerate(codes):
         axes = figure.add_subplot(rows, columns, column + 1)
         axes.plot([0, 1], [0, 1], color="#aaaaaa", linewidth=1, linestyle="--")
@@ -295,7 +297,7 @@ def reliability_figure(
                 axes.plot(before.stated, before.observed, color="#999999", marker="o", markersize=3, linewidth=1)
         curve = curves.reliability(*_known(targets, probabilities, column))
         if curve is None:
-            _say(axes, "no known label")
+            say(axes, "no known label")
         else:
             axes.plot(curve.stated, curve.observed, color=colour_of(column), linewidth=1.4)
             area = 15 + 150 * curve.count / curve.count.max()
@@ -307,7 +309,7 @@ def reliability_figure(
             axes.set_ylabel("observed share")
         if column + columns >= len(codes):
             axes.set_xlabel("stated probability")
-        _plain(axes)
+        plain(axes)
     figure.suptitle(title)
     return figure
 
@@ -334,10 +336,10 @@ def training_history_figure(rows: Iterable[Mapping[str, Any]], *, title: str = "
     panels = [name for name in _HISTORY_PANELS if name in series]
     columns = min(3, max(1, len(panels)))
     lines = max(1, math.ceil(len(panels) / columns))
-    figure = _new_figure(3.8 * columns if panels else 6.0, 2.9 * lines + 0.4)
+    figure = new_figure(3.8 * columns if panels else 6.0, 2.9 * lines + 0.4)
     figure.suptitle(title)
     if not panels:
-        _say(figure.add_subplot(), "no epoch was completed")
+        say(figure.add_subplot(), "no epoch was completed")
         return figure
     sides = list(dict.fromkeys(side for name in panels for side in series[name]))
     for place, name in enumerate(panels):
@@ -347,7 +349,7 @@ def training_history_figure(rows: Iterable[Mapping[str, Any]], *, title: str = "
             axes.plot(
                 epochs,
                 [points[epoch] for epoch in epochs],
-                color=colour_of(sides.index(side)) if side else _GREY,
+                color=colour_of(sides.index(side)) if side else GREY,
                 label=side or None,
                 marker="o",
                 markersize=3,
@@ -360,7 +362,7 @@ def training_history_figure(rows: Iterable[Mapping[str, Any]], *, title: str = "
             axes.set_yscale("log")
         if any(series[name]):
             axes.legend(frameon=False, fontsize=9)
-        _plain(axes)
+        plain(axes)
     return figure
 
 
@@ -425,7 +427,7 @@ def forest_figure(
     """
     labels, places, heads = _forest_rows(subgroups)
     height = 0.9 + 0.2 * (len(labels) + len(heads))
-    figure = _new_figure(2.6 + 2.3 * len(codes), max(2.0, height))
+    figure = new_figure(2.6 + 2.3 * len(codes), max(2.0, height))
     panels = figure.subplots(1, len(codes), sharey=True, squeeze=False)[0]
     for column, (code, axes) in enumerate(zip(codes, panels, strict=True)):
         whole = evaluation.conditions[code].metrics[name]
@@ -437,7 +439,7 @@ def forest_figure(
         for group, place in zip(subgroups, places, strict=True):
             estimate = group.metric(code, name)
             if estimate.value is None:
-                axes.text(0.02, place, "–", transform=axes.get_yaxis_transform(), va="center", color=_GREY)
+                axes.text(0.02, place, "–", transform=axes.get_yaxis_transform(), va="center", color=GREY)
                 continue
             if estimate.low is not None and estimate.high is not None:
                 axes.hlines(place, estimate.low, estimate.high, color=colour, linewidth=1.5)
@@ -446,7 +448,7 @@ def forest_figure(
         axes.tick_params(axis="y", length=0)
         axes.tick_params(axis="x", labelsize=8)
         axes.xaxis.set_major_locator(MaxNLocator(4))
-        _plain(axes, grid="x")
+        plain(axes, grid="x")
         axes.spines["left"].set_visible(False)
         if column == 0:
             axes.set_yticks(places, labels, fontsize=9)
@@ -487,16 +489,16 @@ def differences_figure(differences: Mapping[str, PairedComparison], name: str, *
     """
     codes = list(next(iter(differences.values())).conditions) if differences else []
     rows = [*codes, "macro"]
-    figure = _new_figure(8.0, 1.2 + len(rows) * (0.25 + 0.16 * len(differences)))
+    figure = new_figure(8.0, 1.2 + len(rows) * (0.25 + 0.16 * len(differences)))
     axes = figure.add_subplot()
-    axes.axvline(0.0, color=_GREY, linewidth=1)
+    axes.axvline(0.0, color=GREY, linewidth=1)
     step = 0.7 / max(1, len(differences))
     for place, (run, pair) in enumerate(differences.items()):
         estimates = [pair.conditions[code][name] for code in codes] + [pair.macro[name]]
         heights = np.arange(len(rows)) + (place - (len(differences) - 1) / 2) * step
         for height, estimate in zip(heights, estimates, strict=True):
             if estimate.value is None:
-                axes.text(0.01, height, "–", transform=axes.get_yaxis_transform(), va="center", color=_GREY)
+                axes.text(0.01, height, "–", transform=axes.get_yaxis_transform(), va="center", color=GREY)
                 continue
             if estimate.low is not None and estimate.high is not None:
                 axes.hlines(height, estimate.low, estimate.high, color=colour_of(place), linewidth=1.5)
@@ -506,6 +508,6 @@ def differences_figure(differences: Mapping[str, PairedComparison], name: str, *
     axes.set_ylim(len(rows) - 0.4, -0.6)
     axes.set_xlabel(f"difference of {METRICS[name].label}")
     axes.set_title(title)
-    _plain(axes, grid="x")
+    plain(axes, grid="x")
     figure.legend(loc="outside lower center", ncols=min(3, max(1, len(differences))), frameon=False, fontsize=9)
     return figure

@@ -9,6 +9,7 @@ from ecgfounder_ft.evaluation.run_comparison import RunComparison, compare_evalu
 from ecgfounder_ft.evaluation.run_evaluation import RunEvaluation, evaluate_predictions
 from ecgfounder_ft.evaluation.settings import EvaluationSettings
 from ecgfounder_ft.runs.folder import RunFolder, RunFolderError
+from ecgfounder_ft.runs.varied import varied_values
 
 
 def compare_runs(
@@ -47,7 +48,14 @@ def compare_runs(
 
 
 def _names(folders: Sequence[Path]) -> list[str]:
-    """The shortest ends of the paths that tell the folders apart."""
+    """What sets trials of one sweep apart; of other runs the shortest ends of their paths that tell them apart."""
+    if len({folder.resolve().parent for folder in folders}) == 1:
+        varied = [varied_values(RunFolder(folder)) for folder in folders]
+        told = [key for values in varied for key in values if len({str(one.get(key)) for one in varied}) > 1]
+        keys = list(dict.fromkeys(told))
+        names = [" ".join(f"{key}={values[key]}" for key in keys if key in values) for values in varied]
+        if all(names) and len(set(names)) == len(names):
+            return [f"{name} ({folder.resolve().name})" for name, folder in zip(names, folders, strict=True)]
     parts = [folder.resolve().parts for folder in folders]
     for length in range(1, max(map(len, parts)) + 1):
         names = ["/".join(entry[-length:]) for entry in parts]

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
 
+from ecgfounder_ft.errors import ExplainedError
 from ecgfounder_ft.files import whole_file, write_csv, write_json, write_text
 from ecgfounder_ft.interruption import Interrupted
 from ecgfounder_ft.runs import reading
@@ -35,6 +36,19 @@ log = logging.getLogger(__name__)
 
 _EXACT = "%.9g"
 """A float32 probability in text, without loss."""
+
+
+class PrunedError(ExplainedError):
+    """A run that a search has given up; not a failure.
+
+    Args:
+        message: why.
+        metric: what it had come to: ``name``, ``mode`` and ``value``, as ``optimized_metric`` of a finished run.
+    """
+
+    def __init__(self, message: str, metric: Mapping[str, Any]) -> None:
+        super().__init__(message)
+        self.metric = dict(metric)
 
 
 class EvaluationFolder:
@@ -154,6 +168,7 @@ class RunFolder(EvaluationFolder):
     PLAN = "plan.json"
     STATUS = "status.json"
     LOCK = ".lock"
+    LOGGER_RUNS = "logger_runs.json"
     LEAKAGE = "leakage.csv"
     START_PREDICTIONS = "start_predictions.csv"
     START = "start.json"
@@ -278,8 +293,7 @@ class RunFolder(EvaluationFolder):
 
     @contextmanager
     def recorded_status(self, write: bool = True) -> Iterator[dict[str, Any]]:
-        """Keep ``status.json``: running, finished, interrupted or failed, so that a sweep's failures show without
-        reading logs.
+        """Keep ``status.json``: running, finished, pruned, interrupted or failed, so that it shows without reading logs.
 
         Args:
             write: False in all but one process of a run on several devices.
@@ -300,6 +314,9 @@ class RunFolder(EvaluationFolder):
         except (Interrupted, KeyboardInterrupt) as error:
             status |= {"state": "interrupted", "error": str(error) or "KeyboardInterrupt"}
             raise
+        except PrunedError as error:
+            status |= {"state": "pruned", "error": str(error), "optimized_metric": error.metric}
+            raise
         except BaseException as error:
             status |= {"state": "failed", "error": f"{type(error).__name__}: {error}"}
             raise
@@ -309,11 +326,36 @@ class RunFolder(EvaluationFolder):
             status["seconds"] = round(time.monotonic() - begun, 1)
             save()
 
+    def write_lost(self, reason: str, overrides: Sequence[str]) -> None:
+        """Write that the run came to an end that it could not write down itself; it may never have begun.
+
+        Args:
+            reason: what is known of it.
+            overrides: what was typed for it.
+        """
+        file = self.path / self.OVERRIDES
+        file.parent.mkdir(parents=True, exist_ok=True)
+        if not file.is_file():
+            write_text(file, yaml.safe_dump(list(overrides)))
+        status = {"started": None, "seconds": None, **self.read_status()}
+        # an interrupted run has left a checkpoint; one that still says that it runs was killed
+        state = "interrupted" if status.get("state") == "interrupted" else "failed"
+        write_json(self.path / self.STATUS, {**status, "state": state, "error": reason})
+
     def read_status(self) -> dict[str, Any]:
         """The status as last written; empty where there is none."""
         return reading.read_json(self.path, self.path / self.STATUS, dict) or {}
 
     # -------------------------------------------------------------------------------------- training
+
+    def write_logger_runs(self, runs: Mapping[str, str]) -> None:
+        """Write which run of its own each logger keeps for this one, by the logger's name; nothing where none does."""
+        if runs:
+            write_json(self.path / self.LOGGER_RUNS, runs)
+
+    def read_logger_runs(self) -> dict[str, str]:
+        """As :meth:`write_logger_runs` wrote it; empty where there are none."""
+        return _read_json(self.path / self.LOGGER_RUNS, dict) or {}
 
     def write_leakage(self, by_source: pd.DataFrame) -> None:
         """Write the patients and signals on two sides, one row per source."""

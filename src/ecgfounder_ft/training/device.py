@@ -64,6 +64,8 @@ def require_device(config: Config) -> None:
 def has_several_devices(config: Config) -> bool:
     """Whether a run would train in several processes."""
     devices = config.trainer.devices
+    if config.trainer.num_nodes > 1:
+        return True
     if devices in ("auto", -1, "-1"):
         return choose_accelerator(config.trainer.accelerator) == "cuda" and torch.cuda.device_count() > 1
     return len(devices) > 1 if OmegaConf.is_list(devices) else int(devices) > 1

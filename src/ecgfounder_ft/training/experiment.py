@@ -30,10 +30,11 @@ from ecgfounder_ft.training.build import Model, build_model, plain
 from ecgfounder_ft.training.classifier import CONFIG_KEY
 from ecgfounder_ft.training.device import allow_tf32, is_main_process, quieten
 from ecgfounder_ft.training.fit import Trained, fit
+from ecgfounder_ft.training.loggers import log_results, opened_loggers
 from ecgfounder_ft.training.monitor import direction_of
 from ecgfounder_ft.training.random_encoder import probe_random_encoder
 from ecgfounder_ft.training.requirements import require_trainable
-from ecgfounder_ft.training.results import log_results, print_summary
+from ecgfounder_ft.training.results import print_summary
 from ecgfounder_ft.training.resume import command_that_goes_on, require_same_meaning, show_changes
 from ecgfounder_ft.training.settle import Settled, TrainingPlan, settle
 from ecgfounder_ft.training.strategy_table import print_strategy
@@ -72,6 +73,8 @@ def run_experiment(config: Config, callbacks: Sequence[pl.Callback] = ()) -> flo
     ):
         if config.resume is None and main:
             folder.write_configuration(cast(DictConfig, config))
+        if main:
+            log.info("Run folder: %s", folder)
         pl.seed_everything(config.seed, verbose=False)
         allow_tf32(config.tf32)
         quieten()
@@ -81,17 +84,19 @@ def run_experiment(config: Config, callbacks: Sequence[pl.Callback] = ()) -> flo
         untrained = copy_of_state(model.net) if config.wise_ft.enabled else None
         settled = settle(config, model, data, earlier)
         save_plan(settled, model, folder)
-        trained = fit(
-            settled,
-            model,
-            data,
-            folder.last_checkpoint,
-            resumed_from=checkpoint,
-            untrained=untrained,
-            callbacks=callbacks,
-        )
-        if is_main_process():
-            report(settled, model, data, trained, folder)
+        with opened_loggers(settled.config, folder) as loggers:
+            trained = fit(
+                settled,
+                model,
+                data,
+                folder.last_checkpoint,
+                resumed_from=checkpoint,
+                untrained=untrained,
+                callbacks=callbacks,
+                loggers=loggers,
+            )
+            if is_main_process():
+                report(settled, model, data, trained, folder)
         name = config.optimized_metric
         value = trained.end.metrics["validation"].get(name, float("nan"))
         status["optimized_metric"] = {"name": name, "mode": direction_of(name), "value": value}
@@ -121,10 +126,10 @@ def prepare_data(config: Config, folder: RunFolder) -> PreparedData:
     preprocessing = typed(Preprocessing, config.preprocessing)
     split = typed(SplitSettings, config.split)
     task = task_named(config.task.name)
-    gathered = gather_recordings(source, label_map, task, preprocessing, config.seed, split=split)
+    gathered = gather_recordings(source, label_map, task, preprocessing, split.seed, split=split)
     folder.write_skipped(gathered.skipped)
     gathered.require_any()
-    data = divide_recordings(gathered, label_map, split, config.seed)
+    data = divide_recordings(gathered, label_map, split)
     folder.write_leakage(data.leakage.by_source)
     folder.write_splits(data.splits_table())
     data.require_sound()
@@ -180,7 +185,7 @@ def report(settled: Settled, model: Model, data: PreparedData, trained: Trained,
         typed(EvaluationSettings, settled.config.evaluation),
     )
     for logger in trained.trainer.loggers:
-        log_results(logger, evaluated.evaluation, pictures, settled.config)
+        log_results(logger, evaluated.evaluation, trained.end.metrics["validation"], pictures, folder)
     shown = f"report: {folder.report_file}" if settled.config.evaluation.report else f"results: {folder}"
     print_summary(evaluated.evaluation, trained.start, shown)
 

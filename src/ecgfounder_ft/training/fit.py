@@ -13,6 +13,8 @@ import pytorch_lightning as pl
 import torch
 from hydra.utils import instantiate
 from pytorch_lightning.callbacks import ModelCheckpoint, WeightAveraging
+from pytorch_lightning.loggers import Logger
+from pytorch_lightning.plugins.environments import SLURMEnvironment
 
 from ecgfounder_ft.data.datamodule import ECGDataModule
 from ecgfounder_ft.data.gather_and_split import PreparedData
@@ -22,6 +24,7 @@ from ecgfounder_ft.training.build import Model, build_classifier, build_data_mod
 from ecgfounder_ft.training.callbacks import FollowStrategy, History, LastCheckpoint
 from ecgfounder_ft.training.checkpoint_io import WholeCheckpoints
 from ecgfounder_ft.training.classifier import Classifier, NonFiniteLossError
+from ecgfounder_ft.training.epoch_log import EpochLog
 from ecgfounder_ft.training.results import Pass
 from ecgfounder_ft.training.settle import OutOfMemoryError, Settled, explain_out_of_memory
 from ecgfounder_ft.training.wise_ft import Interpolation, State, choose_interpolation
@@ -59,6 +62,7 @@ def fit(
     resumed_from: Path | None = None,
     untrained: State | None = None,
     callbacks: Sequence[pl.Callback] = (),
+    loggers: Sequence[Logger] = (),
 ) -> Trained:
     """Train a model by its plan; afterwards its network is the best epoch's.
 
@@ -70,6 +74,7 @@ def fit(
         resumed_from: a checkpoint to go on from.
         untrained: weights of the start, for an interpolation between it and the end; None: none is made.
         callbacks: beside those of the configuration.
+        loggers: where the epochs are shown.
 
     Raises:
         TrainingStoppedError: if a loss is not finite.
@@ -80,7 +85,8 @@ def fit(
     classifier = build_classifier(config, model, data, settled.inputs)
     history = History()
     follow = FollowStrategy(model.strategy, config.monitor.name, config.monitor.mode)
-    trainer = build_trainer(settled, [*callbacks, follow, history])
+    epoch_log = EpochLog(history, config.monitor.name, config.monitor.mode)
+    trainer = build_trainer(settled, [*callbacks, follow, history], loggers, after=[epoch_log])
     try:
         start = quiet_pass(trainer, classifier, datamodule)
         begun = time.monotonic()
@@ -106,24 +112,27 @@ def fit(
             config.monitor.mode,
             lambda: quiet_pass(trainer, classifier, datamodule, sides=("validation",)).metrics["validation"],
         )
-    end = _pass(trainer, classifier, datamodule, ("validation", "test"))
+    end = quiet_pass(trainer, classifier, datamodule)
     return Trained(trainer, start, end, history.epochs, interpolation, seconds)
 
 
-def build_trainer(settled: Settled, callbacks: Sequence[pl.Callback]) -> pl.Trainer:
-    """The Lightning trainer with the configured callbacks and loggers."""
+def build_trainer(
+    settled: Settled, callbacks: Sequence[pl.Callback], loggers: Sequence[Logger], after: Sequence[pl.Callback] = ()
+) -> pl.Trainer:
+    """The Lightning trainer; the configured callbacks come between ``callbacks`` and ``after``."""
     config = settled.config
     shown = {"progress_bar"} if not config.trainer.enable_progress_bar else set()
+    # by itself, Lightning would go on from a checkpoint of its own kind, whatever it is told to go on from
+    slurm = [SLURMEnvironment(auto_requeue=False)] if SLURMEnvironment.detect() else []
     configured = [instantiate(callback) for name, callback in config.callbacks.items() if name not in shown]
-    loggers = [instantiate(logger) for logger in config.logger.values()]
     return cast(
         pl.Trainer,
         instantiate(
             config.trainer,
             precision=settled.plan.precision,
-            callbacks=[*callbacks, *configured],
-            logger=loggers or False,
-            plugins=[WholeCheckpoints()],
+            callbacks=[*callbacks, *configured, *after],
+            logger=list(loggers) or False,
+            plugins=[WholeCheckpoints(), *slurm],
             enable_model_summary=False,
             num_sanity_val_steps=0,
             use_distributed_sampler=False,
@@ -142,15 +151,11 @@ def quiet_pass(
     """A pass whose metrics do not stand in the curves of training."""
     loggers, trainer.loggers = trainer.loggers, []
     try:
-        return _pass(trainer, classifier, datamodule, sides)
+        for side in sides:
+            run = trainer.validate if side == "validation" else trainer.test
+            run(classifier, datamodule=datamodule, verbose=False)
     finally:
         trainer.loggers = loggers
-
-
-def _pass(trainer: pl.Trainer, classifier: Classifier, datamodule: ECGDataModule, sides: Sequence[str]) -> Pass:
-    for side in sides:
-        run = trainer.validate if side == "validation" else trainer.test
-        run(classifier, datamodule=datamodule, verbose=False)
     metrics = {side: {name: float(value) for name, value in classifier.metrics[side].items()} for side in sides}
     return Pass(metrics, dict(classifier.collected))
 

@@ -1,15 +1,10 @@
 """What training leaves in a run's folder beside its evaluation, and what it says at the end."""
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import pandas as pd
-import pytorch_lightning as pl
 import torch
-from matplotlib.figure import Figure
-from omegaconf import OmegaConf
 from rich import box
 from rich.console import Console
 from rich.table import Table
@@ -18,23 +13,6 @@ from ecgfounder_ft.data.gather_and_split import PreparedData
 from ecgfounder_ft.evaluation.evaluate import Evaluation
 from ecgfounder_ft.evaluation.predictions import predictions_table
 from ecgfounder_ft.model.card import ModelCard
-
-_HYPERPARAMETERS = (
-    "seed",
-    "data.batch_size",
-    "data.max_samples",
-    "data.imbalance",
-    "task.name",
-    "model.weights",
-    "model.head",
-    "finetune",
-    "augment",
-    "optimizer",
-    "scheduler",
-    "trainer.max_epochs",
-    "trainer.precision",
-)
-"""What TensorBoard's table of hyperparameters shows; the whole configuration is in config.yaml."""
 
 
 @dataclass(frozen=True)
@@ -55,23 +33,6 @@ class Pass:
             codes = card.label_map.codes
             parts.append(predictions_table(data.table.iloc[rows], data.targets[rows], probabilities, codes))
         return pd.concat(parts, ignore_index=True)
-
-
-def log_results(logger: pl.loggers.Logger, evaluation: Evaluation, pictures: Mapping[str, Figure], config: Any) -> None:
-    """Test metrics, pictures and hyperparameters to a logger; pictures where it takes them (TensorBoard)."""
-    headline = {f"macro_{name}": evaluation.macro[name].value for name in ("auroc", "auprc", "f1")}
-    headline["accuracy"] = evaluation.overall["accuracy"].value
-    metrics = {f"test/{name}": value for name, value in headline.items() if value is not None}
-    flat = _flatten(OmegaConf.to_container(config, resolve=True))
-    shown = {name: value for name, value in flat.items() if name.startswith(_HYPERPARAMETERS)}
-    if isinstance(logger, pl.loggers.TensorBoardLogger):
-        logger.log_hyperparams(shown, metrics)
-        for name, figure in pictures.items():
-            logger.experiment.add_figure(f"results/{name}", figure, close=False)
-    else:
-        logger.log_hyperparams(shown)
-        logger.log_metrics(metrics)
-    logger.save()
 
 
 def print_summary(evaluation: Evaluation, start: Pass, report: str) -> None:
@@ -98,12 +59,3 @@ def print_summary(evaluation: Evaluation, start: Pass, report: str) -> None:
 
 def _cell(value: float | None) -> str:
     return "-" if value is None or math.isnan(value) else f"{value:.3f}"
-
-
-def _flatten(content: Any, prefix: str = "") -> dict[str, str | int | float | bool]:
-    if not isinstance(content, Mapping):
-        return {prefix: content if isinstance(content, str | int | float | bool) else str(content)}
-    flat: dict[str, str | int | float | bool] = {}
-    for key, value in content.items():
-        flat |= _flatten(value, f"{prefix}.{key}" if prefix else str(key))
-    return flat

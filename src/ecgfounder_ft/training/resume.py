@@ -20,7 +20,7 @@ from ecgfounder_ft.ecg.preprocessing import Preprocessing
 from ecgfounder_ft.errors import ExplainedError
 from ecgfounder_ft.runs.folder import RunFolder, RunFolderError
 from ecgfounder_ft.schedules.one_cycle import OneCycle
-from ecgfounder_ft.targets import refuse_untrusted, untrusted_targets
+from ecgfounder_ft.targets import refuse_untrusted, targets_in, untrusted_targets
 
 log = logging.getLogger(__name__)
 
@@ -121,6 +121,20 @@ def command_that_goes_on(folder: RunFolder, content: Mapping[str, Any]) -> str:
 
 def _quoted(value: str) -> str:
     return "'" + value.replace("'", "\\'") + "'"
+
+
+def same_command_again(folder: RunFolder, typed: DictConfig) -> DictConfig:
+    """The configuration of a run that its own command has been started for once more.
+
+    Args:
+        folder: of the run.
+        typed: composed from the command. What it wants instantiated was typed by the user, and is trusted.
+
+    Raises:
+        ResumeError: if the folder was moved.
+    """
+    targets = [str(target) for _, target in targets_in(OmegaConf.to_container(typed, resolve=True))]
+    return configuration_of(folder, (), [*targets, *typed.trusted_targets])
 
 
 def require_same_meaning(before: Mapping[str, Any], now: Mapping[str, Any], folder: RunFolder) -> None:

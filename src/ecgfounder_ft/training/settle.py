@@ -30,6 +30,7 @@ from ecgfounder_ft.training.device import (
     lower_precision,
 )
 from ecgfounder_ft.training.inputs import Inputs, choose_inputs
+from ecgfounder_ft.training.loggers import require_installed
 from ecgfounder_ft.training.lr_finder import RangeTest, range_test
 from ecgfounder_ft.training.monitor import direction_of, require_direction
 
@@ -98,8 +99,10 @@ def refuse_contradictions(config: Config) -> None:
     Raises:
         ConfigurationError: if values contradict each other or are none.
         SeveralDevicesError: if several devices are asked for what one alone can do.
+        MissingLoggerError: if the package of a logger is not installed.
         MonitorError: if a metric does not exist, or its direction is stated the wrong way round.
     """
+    require_installed(config)
     require_direction(config.monitor.name, config.monitor.mode)
     direction_of(config.optimized_metric)
     chosen = config.augment
@@ -112,9 +115,9 @@ def refuse_contradictions(config: Config) -> None:
         return
     if HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN:
         raise SeveralDevicesError(
-            f"trainer.devices={config.trainer.devices} in a multirun: each further process would start the whole sweep "
-            "again, and with a searching sweeper train on values of its own. Use trainer.devices=1 in a sweep, or "
-            "start its trials one by one"
+            f"trainer.devices={config.trainer.devices} and trainer.num_nodes={config.trainer.num_nodes} in a multirun: "
+            "each further process would start the whole sweep again, and with a searching sweeper train on values of "
+            "its own. Use trainer.devices=1 trainer.num_nodes=1 in a sweep, or start its trials one by one"
         )
     if config.data.batch_size == "auto":
         raise SeveralDevicesError(

@@ -1,0 +1,1 @@
+"""Designs of sweeps, one per file: which trials each combination of the user's values becomes."""

@@ -1,0 +1,1 @@
+"""Sweeps: their trials, laid out, run so that the same command goes on, and what they say together."""

@@ -1,0 +1,313 @@
+"""The end of a sweep: its table, what its design says, its page, and a failure that cannot be overlooked."""
+
+import csv
+import io
+import logging
+import statistics
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from ecgfounder_ft.errors import ExplainedError
+from ecgfounder_ft.evaluation.metrics import METRICS, Estimate
+from ecgfounder_ft.files import write_text
+from ecgfounder_ft.report.page import format_interval
+from ecgfounder_ft.report.sweep_page import SweepPage, TrialRow, WinnerShown, parted, render_sweep
+from ecgfounder_ft.report.sweep_section import Section, SectionTable
+from ecgfounder_ft.sweeps import cross_validation, hospital_out, label_efficiency, overview, seeds
+from ecgfounder_ft.sweeps.folder import SweepFolder
+from ecgfounder_ft.sweeps.results import SweepResults, TrialResult, Winner, macro, read_results, winner_of
+from ecgfounder_ft.sweeps.trial import DONE
+
+log = logging.getLogger(__name__)
+
+MACRO = ("auroc", "auprc", "f1")
+"""Macro metrics of the table."""
+
+DESIGNS: Mapping[str, Callable[[SweepFolder, Sequence[TrialResult], str, int | None], list[Section]]] = {
+    "cross_validation": cross_validation.sections,
+    "seeds": seeds.sections,
+    "label_efficiency": label_efficiency.sections,
+    "hospital_out": hospital_out.sections,
+}
+"""Designs that have an answer of their own to what gives it."""
+
+_LONGEST_WORD = 26
+"""Letters up to which a word in a table's first column is not broken."""
+_UNLIMITED = 10_000
+_MOST_ROWS = 40
+"""Trials that the terminal shows; the table on disk and the page have all."""
+
+
+def show_answer(folder: SweepFolder, *, metric: str = "auroc", resamples: int | None = None) -> bool:
+    """Write and print the table of a sweep, what its design says, and its page.
+
+    Args:
+        folder: of the sweep.
+        metric: one of :data:`~ecgfounder_ft.evaluation.metrics.METRICS`, by which configurations are compared.
+        resamples: of the patients; None: as the trials were evaluated.
+
+    Returns:
+        Whether every trial came to its end.
+    """
+    console = Console()
+    results = read_results(folder)
+    if not results.trials:
+        console.print(f"No trial in {folder}")
+        return True
+    write_table(folder, table_rows(results))
+    winner = winner_of(results)
+    console.print(terminal_table(results))
+    found = design_sections(folder, results, metric, resamples)
+    for section in found:
+        _print_section(console, section)
+    importances = _importances(folder)
+    page = page_of(results, winner, [*found, *overview.sections(results, winner, importances)])
+    write_text(folder.page_file, render_sweep(page))
+    if page.winner is not None:
+        shown = page.winner
+        console.print(f"Winner by validation: {shown.name} ({shown.trials}), {results.metric} {shown.validation}")
+        for name, value, note in shown.test:
+            console.print(f"  test {name} {value} ({note})")
+    console.print(f"{folder.page_file}\n{folder.table_file}", soft_wrap=True)
+    return _report_missing(results)
+
+
+def design_sections(folder: SweepFolder, results: SweepResults, metric: str, resamples: int | None) -> list[Section]:
+    """What the designs of the sweep say; where one cannot, why."""
+    found = []
+    for name, give in DESIGNS.items():
+        trials = [one for one in results.of_design(name) if one.finished and one.test is not None]
+        if not trials:
+            continue
+        try:
+            found += give(folder, trials, metric, resamples)
+        except ExplainedError as error:
+            log.warning("No answer of sweep=%s: %s", name, error)
+            title = name.replace("_", " ").capitalize()
+            found.append(Section(name, title, [f"Cannot be told: {error}."]))
+    return found
+
+
+# ------------------------------------------------------------------------------------------------ the table
+
+
+def table_rows(results: SweepResults) -> list[dict[str, Any]]:
+    """One row per trial, best first: what varies, validation and test metrics with intervals, and how it went."""
+    rows = []
+    for result in results.trials:
+        row: dict[str, Any] = {"trial": result.trial.name, "state": result.state}
+        row |= {key: result.parameters.get(key) for key in results.parameters}
+        row[results.metric] = result.value
+        for side, evaluation in (("validation", result.validation), ("test", result.test)):
+            for metric in MACRO:
+                row |= with_ends(f"{side}_macro_{metric}", macro(evaluation, metric))
+            accuracy = Estimate(None) if evaluation is None else evaluation.overall["accuracy"]
+            row |= with_ends(f"{side}_accuracy", accuracy)
+        rows.append(row | {"started": result.started, "seconds": result.seconds, "error": result.error})
+    return rows
+
+
+def with_ends(name: str, estimate: Estimate) -> dict[str, float | None]:
+    """A metric and the ends of its interval as columns."""
+    return {name: estimate.value, f"{name}_low": estimate.low, f"{name}_high": estimate.high}
+
+
+def write_table(folder: SweepFolder, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write rows with the same keys as CSV, whole or not at all; numbers to six digits."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(
+        {key: f"{value:.6g}" if isinstance(value, float) else value for key, value in row.items()} for row in rows
+    )
+    write_text(folder.table_file, text.getvalue())
+
+
+# ------------------------------------------------------------------------------------------------- the page
+
+
+def page_of(results: SweepResults, winner: Winner | None, sections: Sequence[Section]) -> SweepPage:
+    """What the page says."""
+    columns = [*results.parameters, "state", results.metric, "test macro AUROC", "minutes", "error"]
+    return SweepPage(
+        title=f"Sweep {results.folder.path.parent.name}/{results.folder.path.name}",
+        created=time.strftime("%Y-%m-%d %H:%M"),
+        commands=[" ".join(["-m", *command]) for command in results.folder.commands()],
+        states=_states(results),
+        metric=results.metric,
+        lower_is_better=results.mode == "min",
+        winner=None if winner is None else _winner_shown(winner),
+        columns=columns,
+        rows=[_row(results, one) for one in results.trials],
+        table=SweepFolder.TABLE,
+        sections=sections,
+        warnings=_warnings(results, winner),
+    )
+
+
+def _row(results: SweepResults, one: TrialResult) -> TrialRow:
+    minutes = "–" if one.seconds is None else f"{one.seconds / 60:.1f}"
+    cells = [
+        *(one.parameters.get(key, "–") for key in results.parameters),
+        one.state,
+        number(one.value),
+        in_words(macro(one.test, "auroc")),
+        minutes,
+        one.error,
+    ]
+    link = f"{one.trial.name}/{one.run.REPORT}" if one.run.report_file.is_file() else ""
+    return TrialRow(one.trial.name, cells, link)
+
+
+def _winner_shown(winner: Winner) -> WinnerShown:
+    several = len(winner.trials) > 1
+    test = []
+    for metric in MACRO:
+        found = [macro(one.test, metric) for one in winner.trials]
+        values = [one.value for one in found if one.value is not None]
+        if not values:
+            note, value = "not defined", "–"
+        elif several:
+            deviation = f", standard deviation {statistics.stdev(values):.3f}" if len(values) > 1 else ""
+            note, value = f"mean of {len(values)} trials{deviation}", f"{statistics.mean(values):.3f}"
+        else:
+            note, value = f"95% interval {format_interval(found[0]) or 'not computed'}", number(found[0].value)
+        test.append((f"macro {METRICS[metric].label}", value, note))
+    return WinnerShown(
+        name=winner.name if winner.name != "all" else "the one configuration",
+        trials=_trials_of(winner),
+        validation=number(winner.value),
+        validation_note="mean of its trials" if several else "of its best epoch",
+        test=test,
+    )
+
+
+def _trials_of(winner: Winner) -> str:
+    names = sorted((one.trial.name for one in winner.trials), key=int)
+    return f"trial{'s' if len(names) > 1 else ''} {', '.join(names)}"
+
+
+def _states(results: SweepResults) -> str:
+    counts: dict[str, int] = {}
+    for one in results.trials:
+        counts[one.state] = counts.get(one.state, 0) + 1
+    return f"{len(results.trials)} trials: " + ", ".join(f"{count} {state}" for state, count in counts.items())
+
+
+def _warnings(results: SweepResults, winner: Winner | None) -> list[str]:
+    found = []
+    missing = [one for one in results.trials if one.state not in DONE]
+    if missing:
+        found.append(f"{len(missing)} of {len(results.trials)} trials did not finish, and are no part of what follows.")
+    tried = len({one.configuration for one in results.trials if one.value is not None})
+    if winner is not None and tried > 1:
+        found.append(
+            f"The winner's validation metric is the best of {tried}, and flatters the more, the more were tried."
+        )
+    return found
+
+
+# --------------------------------------------------------------------------------------------- the terminal
+
+
+def terminal_table(results: SweepResults) -> Table:
+    """The trials at a glance."""
+    title = f"Trials of {results.folder}, best first by {results.metric}; nothing is ranked by test"
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, collapse_padding=True)
+    shown = results.trials[:_MOST_ROWS]
+    ragged = any(result.state != "finished" for result in results.trials)
+    table.add_column("trial")
+    short = [key.rpartition(".")[2] for key in results.parameters]
+    for key, last in zip(results.parameters, short, strict=True):
+        table.add_column(last if short.count(last) == 1 else key, overflow="fold")
+    if ragged:
+        table.add_column("state")
+    table.add_column(results.metric.removeprefix("validation/"), justify="right", no_wrap=True)
+    table.add_column("test macro AUROC", justify="right", no_wrap=True)
+    for result in shown:
+        cells = [result.trial.name, *(result.parameters.get(key, "-") for key in results.parameters)]
+        if ragged:
+            cells.append(result.state)
+        table.add_row(*cells, number(result.value), in_words(macro(result.test, "auroc")))
+    if len(shown) < len(results.trials):
+        table.caption = f"and {len(results.trials) - len(shown)} more in {SweepFolder.TABLE}"
+    return table
+
+
+def _print_section(console: Console, section: Section) -> None:
+    console.print(f"[bold]{section.title}[/bold]")
+    for paragraph in section.text:
+        console.print(paragraph, markup=False, highlight=False)
+    for shown in section.tables:
+        table = _rich_table(shown)
+        if console.measure(table, options=console.options.update(width=_UNLIMITED)).maximum > console.width:
+            table = _rich_table(without_intervals(shown))
+        console.print(table)
+
+
+def without_intervals(shown: SectionTable) -> SectionTable:
+    """A table for a narrow terminal: without the intervals that stand behind the values of a cell."""
+    rows = [[parted(cell)[0] for cell in row] for row in shown.rows]
+    if rows == [list(row) for row in shown.rows]:
+        return shown
+    return replace(shown, rows=rows, caption=f"{shown.caption} (intervals: see {SweepFolder.PAGE})")
+
+
+def _rich_table(shown: SectionTable) -> Table:
+    table = Table(title=shown.caption, title_justify="left", box=box.SIMPLE_HEAD, collapse_padding=True)
+    for place, name in enumerate(shown.columns):
+        longest = max((len(word) for row in shown.rows for word in row[place].split()), default=0)
+        table.add_column(
+            name,
+            justify="right" if place else "left",
+            overflow="fold",
+            min_width=None if place else min(longest, _LONGEST_WORD),
+        )
+    for row in shown.rows:
+        table.add_row(*row)
+    return table
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """As printed; ``-`` where there is none."""
+    return "-" if value is None or value != value else f"{value:.{digits}f}"
+
+
+def in_words(estimate: Estimate, digits: int = 3) -> str:
+    """A metric with its interval, as printed."""
+    if estimate.low is None or estimate.high is None:
+        return number(estimate.value, digits)
+    return f"{number(estimate.value, digits)} ({number(estimate.low, digits)}-{number(estimate.high, digits)})"
+
+
+def _importances(folder: SweepFolder) -> dict[str, float]:
+    if not folder.journal_file.is_file():
+        return {}
+    try:
+        from ecgfounder_ft.sweeps.search import importances_of
+    except ModuleNotFoundError:
+        log.warning("No importances of the parameters: Optuna is not installed here")
+        return {}
+    return importances_of(folder)
+
+
+def _report_missing(results: SweepResults) -> bool:
+    missing = [result for result in results.trials if result.state not in DONE]
+    if missing:
+        states: dict[str, list[str]] = {}
+        for result in missing:
+            states.setdefault(result.state, []).append(result.trial.name)
+        listed = "; ".join(f"{state}: {', '.join(sorted(names, key=int))}" for state, names in sorted(states.items()))
+        print(
+            f"{len(missing)} of {len(results.trials)} trials did not finish ({listed}). The same command goes on with "
+            "them",
+            file=sys.stderr,
+        )
+    return not missing

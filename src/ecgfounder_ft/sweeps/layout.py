@@ -1,0 +1,131 @@
+"""From what is typed behind ``-m`` to the overrides of trials."""
+
+import hashlib
+import itertools
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.utils import get_class
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from ecgfounder_ft.designs.design import Design, DesignError
+
+NOT_THE_COMMAND = ("sweep.resume", "sweep.n_trials", "sweep.n_jobs")
+"""Values that may change from one start of a sweep to the next."""
+
+NOT_THE_TRIAL = ("sweep", "output_dir", "trusted_targets", "data.workers", "trainer.enable_progress_bar")
+"""Parts of a configuration that say nothing of what a training ends in."""
+
+
+@dataclass(frozen=True)
+class Typed:
+    """What was typed behind ``-m``."""
+
+    fixed: list[str]
+    """Overrides that all trials have."""
+    axes: dict[str, list[str]]
+    """Key to its values, each as typed."""
+    ranges: dict[str, Override]
+    """Key to a range of numbers without steps, which only a search can take."""
+    parsed: dict[str, Override]
+    """The axes and ranges as Hydra parsed them."""
+
+    @property
+    def keys(self) -> list[str]:
+        """Of all that was typed."""
+        return [*(one.lstrip("+~").partition("=")[0] for one in self.fixed), *self.axes, *self.ranges]
+
+    def combinations(self) -> list[tuple[str, ...]]:
+        """Every combination of the axes' values, as overrides.
+
+        Raises:
+            DesignError: if there are ranges.
+        """
+        if self.ranges:
+            raise DesignError(
+                f"{', '.join(self.ranges)}: a range without steps takes a search, sweep=optuna. List the values for "
+                "anything else"
+            )
+        choices = ([f"{key}={value}" for value in values] for key, values in self.axes.items())
+        return list(itertools.product(*choices))
+
+
+def parse(arguments: Sequence[str], config_loader: Any) -> Typed:
+    """Tell what all trials share from what varies. Several values of ``sweep.<key>`` are one list.
+
+    Raises:
+        DesignError: if several designs are asked for at once.
+    """
+    fixed: list[str] = []
+    axes: dict[str, list[str]] = {}
+    ranges: dict[str, Override] = {}
+    parsed: dict[str, Override] = {}
+    for override in OverridesParser.create(config_loader=config_loader).parse_overrides(list(arguments)):
+        key = override.get_key_element()
+        if not override.is_sweep_override():
+            fixed.append(str(override.input_line))
+        elif key == "sweep" or key.startswith("sweep/"):
+            raise DesignError(f"{override.input_line}: a sweep has one design; start one sweep for each")
+        elif not override.is_discrete_sweep():
+            ranges[key] = parsed[key] = override
+        elif key.startswith("sweep."):
+            fixed.append(f"{key}=[{','.join(override.sweep_string_iterator())}]")
+        else:
+            axes[key], parsed[key] = list(override.sweep_string_iterator()), override
+    return Typed(fixed, axes, ranges, parsed)
+
+
+def command_of(arguments: Sequence[str]) -> list[str]:
+    """What makes two starts of a sweep the same: all that was typed, in any order, without :data:`NOT_THE_COMMAND`."""
+    return sorted(entry for entry in arguments if entry.lstrip("+").partition("=")[0] not in NOT_THE_COMMAND)
+
+
+def design_of(config: DictConfig) -> Design:
+    """The design that a composed configuration asks for.
+
+    Raises:
+        DesignError: if one of its values is impossible.
+    """
+    content = OmegaConf.to_container(config.sweep, resolve=True)
+    assert isinstance(content, dict)
+    values = {str(key): value for key, value in content.items()}
+    try:
+        design = get_class(values.pop("_target_"))(**values)
+    except ValueError as error:
+        raise DesignError(str(error)) from error
+    assert isinstance(design, Design)
+    return design
+
+
+def digest_of(config: DictConfig) -> str:
+    """What a composed configuration is known by, but for :data:`NOT_THE_TRIAL`."""
+    shown = config.copy()
+    OmegaConf.set_readonly(shown, False)
+    OmegaConf.set_struct(shown, False)
+    shown.output_dir = ""
+    try:
+        content = OmegaConf.to_container(shown, resolve=True)
+    except OmegaConfBaseException:  # something is left to the user, and the trial will say so
+        content = OmegaConf.to_container(shown, resolve=False)
+    assert isinstance(content, dict)
+    for path in ("hydra", *NOT_THE_TRIAL):
+        *parents, name = path.split(".")
+        node: Any = content
+        for parent in parents:
+            node = node.get(parent, {})
+        if isinstance(node, dict):
+            node.pop(name, None)
+    return hashlib.sha256(json.dumps(_plain(content), sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _plain(content: Any) -> Any:
+    if isinstance(content, Mapping):
+        return {str(key): _plain(value) for key, value in content.items()}
+    if isinstance(content, list | tuple):
+        return [_plain(value) for value in content]
+    return content if isinstance(content, str | int | float | bool | None) else str(content)

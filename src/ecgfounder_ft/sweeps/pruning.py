@@ -1,0 +1,62 @@
+"""A trial is given up where its validation is behind that of the search's other trials."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import pytorch_lightning as pl
+from omegaconf import DictConfig, OmegaConf
+from pytorch_lightning.trainer.states import TrainerFn
+
+from ecgfounder_ft.config.schema import dotted_name
+from ecgfounder_ft.designs.optuna import OptunaSearch
+from ecgfounder_ft.runs.folder import PrunedError
+from ecgfounder_ft.sweeps.folder import SweepFolder, Trial
+from ecgfounder_ft.training.monitor import direction_of
+
+if TYPE_CHECKING:
+    import optuna
+
+
+class PruneByValidation(pl.Callback):
+    """Tells the search how each epoch went, and ends the trial where the pruner says so.
+
+    Args:
+        trial: of the search.
+        metric: logged validation metric that the search is for.
+    """
+
+    def __init__(self, trial: "optuna.trial.Trial", metric: str) -> None:
+        self.trial = trial
+        self.metric = metric
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Report, after each epoch's validation.
+
+        Raises:
+            PrunedError: if the trial is given up.
+        """
+        if trainer.state.fn != TrainerFn.FITTING or self.metric not in trainer.callback_metrics:
+            return
+        epoch, value = trainer.current_epoch, float(trainer.callback_metrics[self.metric])
+        if value != value:  # NaN says nothing
+            return
+        reported = self.trial.study.trials[self.trial.number].intermediate_values
+        if epoch not in reported:  # a trial that goes on may come to an epoch twice
+            self.trial.report(value, step=epoch)
+        if self.trial.should_prune():
+            raise PrunedError(
+                f"given up after epoch {epoch}: {self.metric} was {value:.4f}, behind other trials of the search",
+                {"name": self.metric, "mode": direction_of(self.metric), "value": value},
+            )
+
+
+def pruning_callbacks(config: DictConfig, sweep: SweepFolder, trial: Trial) -> Sequence[pl.Callback]:
+    """What a trial of a search is trained with beside its own callbacks; nothing in other sweeps."""
+    if OmegaConf.is_missing(config, "sweep") or config.sweep.get("_target_") != dotted_name(OptunaSearch):
+        return ()
+    if config.sweep.pruner["_target_"].endswith("NopPruner"):
+        return ()
+    from ecgfounder_ft.sweeps.search import running_trial  # imports Optuna
+
+    asked = running_trial(sweep, trial, config.sweep.pruner)
+    return () if asked is None else (PruneByValidation(asked, config.optimized_metric),)

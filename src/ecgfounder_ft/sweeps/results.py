@@ -1,0 +1,262 @@
+"""What the trials of a sweep came to: one record for each, read from its folder."""
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ecgfounder_ft.designs.design import Value
+from ecgfounder_ft.errors import ExplainedError
+from ecgfounder_ft.evaluation.evaluate import Evaluation
+from ecgfounder_ft.evaluation.metrics import Estimate
+from ecgfounder_ft.evaluation.run_evaluation import evaluate_predictions
+from ecgfounder_ft.evaluation.settings import EvaluationSettings
+from ecgfounder_ft.files import write_json
+from ecgfounder_ft.runs.folder import RunFolder, RunFolderError
+from ecgfounder_ft.sweeps.folder import SweepFolder, Trial
+from ecgfounder_ft.sweeps.trial import state_of
+
+log = logging.getLogger(__name__)
+
+FINISHED = "finished"
+
+
+@dataclass(frozen=True)
+class TrialResult:
+    """A trial and what it came to."""
+
+    trial: Trial
+    run: RunFolder
+    state: str
+    """As :func:`~ecgfounder_ft.sweeps.trial.state_of` says."""
+    parameters: Mapping[str, str]
+    """Key to value, as typed, of what varies in the sweep; what the design varies is among them."""
+    metric: str | None
+    """Validation metric that trials are ranked by; None before there is one."""
+    mode: str
+    """``min`` or ``max``: which way it is better."""
+    value: float | None
+    """Of the best epoch; of a pruned trial, of its last."""
+    validation: Evaluation | None
+    """Of the recordings that the best epoch, calibration and thresholds were chosen by, so flattering."""
+    test: Evaluation | None
+    started: str
+    seconds: float | None
+    """Of its last process."""
+    error: str
+    """What stopped it, in one line."""
+
+    @property
+    def finished(self) -> bool:
+        """Trained to its end, and evaluated."""
+        return self.state == FINISHED
+
+    @property
+    def label(self) -> str:
+        """What varies, in short; the folder's name where nothing does."""
+        return in_short(self.parameters) or f"trial {self.trial.name}"
+
+    @property
+    def configuration(self) -> str:
+        """What varies of what was asked for, in short, without what the design adds; "all" where nothing does."""
+        typed = {override.lstrip("+~").partition("=")[0] for override in self.trial.configuration}
+        return in_short({key: value for key, value in self.parameters.items() if key in typed}) or "all"
+
+    def at(self, axis: str) -> Value:
+        """Its value at an axis of its design; None where it has none."""
+        return self.trial.place.get(axis)
+
+
+@dataclass(frozen=True)
+class SweepResults:
+    """The trials of a sweep, best first."""
+
+    folder: SweepFolder
+    trials: Sequence[TrialResult]
+    """Finished ones by their validation metric, then pruned ones, then those without one."""
+
+    @property
+    def parameters(self) -> list[str]:
+        """Keys of what varies, in the order of the trials."""
+        return list(dict.fromkeys(key for result in self.trials for key in result.parameters))
+
+    @property
+    def metric(self) -> str:
+        """Validation metric that the trials are ranked by."""
+        return next((result.metric for result in self.trials if result.metric), "metric")
+
+    @property
+    def mode(self) -> str:
+        """``min`` or ``max``: which way the metric is better."""
+        return next((result.mode for result in self.trials if result.metric), "max")
+
+    def of_design(self, design: str) -> list[TrialResult]:
+        """The trials that a design laid out, in the order in which it did."""
+        found = [result for result in self.trials if result.trial.design == design]
+        return sorted(found, key=lambda result: int(result.trial.name))
+
+
+@dataclass(frozen=True)
+class Winner:
+    """The configuration that validation chooses."""
+
+    name: str
+    trials: Sequence[TrialResult]
+    """Of it, all finished."""
+    value: float
+    """Mean of the validation metric over the trials."""
+
+
+def winner_of(results: SweepResults) -> Winner | None:
+    """The best by validation, among configurations with the most finished trials; None where none has one.
+
+    A trial alone is a configuration of its own, but where a design makes several trials of one: these count together.
+    Of learning curves it is the largest training side that counts.
+    """
+    finished = [result for result in results.trials if result.finished and result.value is not None]
+    sizes = [result.at("size") for result in finished if "size" in result.trial.place]
+    largest = None if None in sizes else max((int(size) for size in sizes if size is not None), default=None)
+    groups: dict[str, list[TrialResult]] = {}
+    for result in finished:
+        if "size" not in result.trial.place or result.at("size") == largest:
+            groups.setdefault(result.configuration, []).append(result)
+    if not groups:
+        return None
+    most = max(map(len, groups.values()))
+    means = {name: sum(float(one.value or 0) for one in group) / len(group) for name, group in groups.items()}
+    complete = {name: mean for name, mean in means.items() if len(groups[name]) == most}
+    best = (min if results.mode == "min" else max)(complete, key=lambda name: complete[name])
+    return Winner(best, groups[best], complete[best])
+
+
+def in_short(parameters: Mapping[str, str]) -> str:
+    """Keys without what stands before their last dot, and values."""
+    return " ".join(f"{key.rpartition('.')[2]}={value}" for key, value in parameters.items())
+
+
+def by_configuration(results: Sequence[TrialResult]) -> dict[str, list[TrialResult]]:
+    """Configuration to its trials, in the order of the trials."""
+    groups: dict[str, list[TrialResult]] = {}
+    for result in results:
+        groups.setdefault(result.configuration, []).append(result)
+    return groups
+
+
+def read_results(folder: SweepFolder) -> SweepResults:
+    """Read every trial of a sweep."""
+    trials = folder.trials()
+    varying = varying_parameters(trials)
+    results = [read_trial(folder, trial, varying[trial.name]) for trial in trials]
+    return SweepResults(folder, best_first(results))
+
+
+def read_trial(folder: SweepFolder, trial: Trial, parameters: Mapping[str, str]) -> TrialResult:
+    """Read one trial. What cannot be read of it is said in its ``error``, so that the others are shown all the same."""
+    run = folder.run(trial)
+    status = run.read_status()
+    metric = status.get("optimized_metric", {})
+    state = state_of(folder, trial)
+    error = str(status.get("error", "")).strip().split("\n")[0]
+    validation = test = None
+    if state == FINISHED:
+        try:
+            test = _evaluation(run.read_metrics().get("test"))
+            validation = validation_of(folder, trial)
+        except (ExplainedError, ValueError, KeyError, TypeError) as reason:
+            error = f"{run}: its metrics cannot be read ({reason})"
+            log.warning("%s", error)
+    return TrialResult(
+        trial=trial,
+        run=run,
+        state=state,
+        parameters=parameters,
+        metric=metric.get("name"),
+        mode=metric.get("mode", "max"),
+        value=metric.get("value"),
+        validation=validation,
+        test=test,
+        started=status.get("started") or "",
+        seconds=status.get("seconds"),
+        error=error,
+    )
+
+
+def validation_of(folder: SweepFolder, trial: Trial) -> Evaluation | None:
+    """A finished trial on its validation recordings, with intervals; worked out once. None where it has none.
+
+    Raises:
+        RunFolderError: if its predictions or settings cannot be read.
+    """
+    kept = folder.path / ".validation" / f"{trial.name}.json"
+    run = folder.run(trial)
+    if not kept.is_file():
+        if not (run.path / run.PREDICTIONS).is_file():
+            return None
+        predictions = run.predictions()
+        if predictions.rows("validation").empty:
+            return None
+        evaluated = evaluate_predictions(predictions, replace(settings_of(run), by=[]), side="validation")
+        kept.parent.mkdir(exist_ok=True)
+        write_json(kept, evaluated.evaluation.to_dict())
+    return _evaluation(json.loads(kept.read_text(encoding="utf-8")))
+
+
+def settings_of(run: RunFolder) -> EvaluationSettings:
+    """How a run was evaluated.
+
+    Raises:
+        RunFolderError: if its configuration does not say.
+    """
+    try:
+        return EvaluationSettings(**run.plain_configuration()["evaluation"])
+    except (KeyError, TypeError) as error:
+        raise RunFolderError(
+            f"{run.path / run.CONFIGURATION}: no settings of an evaluation as this version has them ({error})"
+        ) from error
+
+
+def best_first(results: Sequence[TrialResult]) -> list[TrialResult]:
+    """By the metric, in the direction in which it is better: finished trials, pruned ones, then those without it."""
+
+    def key(result: TrialResult) -> tuple[int, float]:
+        if result.value is None or result.state not in (FINISHED, "pruned"):
+            return 2, 0.0
+        return int(not result.finished), result.value if result.mode == "min" else -result.value
+
+    return sorted(results, key=key)
+
+
+def varying_parameters(trials: Sequence[Trial]) -> dict[str, dict[str, str]]:
+    """Name of a trial to those of its overrides that not all trials have: key to value, as typed."""
+    typed = {
+        trial.name: dict(override.lstrip("+").partition("=")[::2] for override in trial.overrides) for trial in trials
+    }
+    keys = list(dict.fromkeys(key for overrides in typed.values() for key in overrides))
+    varying = [
+        key
+        for key in keys
+        if key.partition(".")[0].partition("/")[0] != "sweep"  # says how many trials there are, not what one does
+        and len({overrides.get(key) for overrides in typed.values()}) > 1
+    ]
+    return {
+        name: {key: _shown(overrides[key]) for key in varying if key in overrides} for name, overrides in typed.items()
+    }
+
+
+def macro(evaluation: Evaluation | None, metric: str) -> Estimate:
+    """A macro metric; one without a value where there is no evaluation."""
+    return Estimate(None) if evaluation is None else evaluation.macro[metric]
+
+
+def _shown(value: str) -> str:
+    """A number as short as it stays the same to four digits; anything else as it is."""
+    try:
+        number = float(value)
+    except ValueError:
+        return value.strip("'")
+    return value if len(value) <= 6 else f"{number:.4g}"
+
+
+def _evaluation(content: Any) -> Evaluation | None:
+    return None if not content else Evaluation.from_dict(content)

@@ -1,0 +1,70 @@
+"""What happens in the process that runs a trial: it is run once, and goes on where it was stopped."""
+
+import logging
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig
+
+from ecgfounder_ft.runs.folder import RunFolder
+from ecgfounder_ft.sweeps.folder import SweepFolder, Trial
+from ecgfounder_ft.training.resume import same_command_again
+
+log = logging.getLogger(__name__)
+
+DONE = ("finished", "pruned")
+"""States in which a trial stays as it is."""
+
+Train = Callable[[DictConfig, Sequence[Any]], float | None]
+"""Trains by a configuration, with further Lightning callbacks."""
+
+
+def run_trial(config: DictConfig, train: Train) -> float | None:
+    """Run a trial of a sweep, unless it is done; one that was stopped goes on from its checkpoint.
+
+    A trial that a cluster starts again, after its machine was taken away, goes the same way.
+
+    Args:
+        config: of the trial, composed.
+        train: what trains.
+
+    Returns:
+        The metric that a sweep ranks its trials by; NaN where there is none.
+
+    Raises:
+        TrialHeldError: if another process runs it.
+    """
+    run = RunFolder(Path(config.output_dir))
+    sweep = SweepFolder(run.path.parent)
+    trial = sweep.trial(run.name)
+    if trial is None:  # of another sweeper
+        return train(config, ())
+    with sweep.holding(trial):
+        status = run.read_status()
+        if status.get("state") in DONE:
+            log.info("Trial %s is %s already", trial.name, status["state"])
+            return optimized_value(run)
+        if (run.path / run.CONFIGURATION).is_file():
+            log.info("Trial %s was %s; it goes on", trial.name, status.get("state", "stopped"))
+            config = same_command_again(run, config)
+        from ecgfounder_ft.sweeps.pruning import pruning_callbacks  # imports Lightning
+
+        return train(config, pruning_callbacks(config, sweep, trial))
+
+
+def optimized_value(run: RunFolder) -> float:
+    """The metric that a sweep ranks a run by; NaN where it has none."""
+    value = run.read_status().get("optimized_metric", {}).get("value")
+    return math.nan if value is None else float(value)
+
+
+def state_of(sweep: SweepFolder, trial: Trial) -> str:
+    """``finished``, ``pruned``, ``failed``; ``running`` where a process runs it; ``interrupted`` or ``not started``."""
+    state = sweep.run(trial).read_status().get("state", "not started")
+    if state in DONE:
+        return str(state)
+    if sweep.is_held(trial):
+        return "running"
+    return "interrupted" if state == "running" else str(state)

@@ -1,0 +1,182 @@
+"""What a finished sweep says: its table, its page, and the answer of its design."""
+
+import csv
+import re
+from pathlib import Path
+
+import pytest
+
+from ecgfounder_ft.designs.cross_validation import CrossValidation
+from ecgfounder_ft.designs.grid import Grid
+from ecgfounder_ft.designs.hospital_out import HospitalOut
+from ecgfounder_ft.designs.label_efficiency import LabelEfficiency
+from ecgfounder_ft.designs.seeds import Seeds
+from ecgfounder_ft.files import write_json
+from ecgfounder_ft.report.sweep_section import Section
+from ecgfounder_ft.sweeps.answer import design_sections, show_answer
+from ecgfounder_ft.sweeps.folder import SweepFolder, SweepFolderError
+from ecgfounder_ft.sweeps.results import read_results, winner_of
+from tests.console import console
+from tests.sweep_folders import write_sweep
+
+
+def answer(sweep: SweepFolder) -> Section:
+    (found,) = design_sections(sweep, read_results(sweep), "auroc", None)
+    return found
+
+
+def rows_of(section: Section, caption: str) -> list[list[str]]:
+    return [list(row) for table in section.tables if caption in table.caption for row in table.rows]
+
+
+def test_compare_shows_the_answer_of_a_sweep_again(tmp_path: Path) -> None:
+    sweep = write_sweep(tmp_path / "sweep", Grid(resume=True), [1.0, 3.0, 2.0])
+    found = console("compare", str(sweep.path))
+    assert found.exit_code == 0
+    assert "Winner by validation: finetune=s1 (trial 1)" in found.stdout
+    rows = list(csv.DictReader(sweep.table_file.open()))
+    assert [(row["trial"], row["finetune"]) for row in rows] == [("1", "s1"), ("2", "s2"), ("0", "s0")]
+    assert float(rows[0]["test_macro_auroc_low"]) < float(rows[0]["test_macro_auroc"])
+    page = sweep.page_file.read_text()
+    assert "Winner by validation" in page
+    assert not re.search(r'(src|href)="(https?:|/)', page), "it opens anywhere"
+    for words in ("Parameters", "finetune=s1", "nothing is ranked by test"):
+        assert words in page
+
+
+def test_what_has_no_metric_comes_last_and_shows(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    sweep = write_sweep(tmp_path / "sweep", Grid(resume=True), [1.0, 3.0])
+    write_json(sweep.path / "1" / "status.json", {"state": "failed", "error": "NoDataError: nothing there\nmore"})
+    assert not show_answer(sweep)
+    assert "1 of 2 trials did not finish (failed: 1). The same command goes on" in capsys.readouterr().err
+    rows = list(csv.DictReader(sweep.table_file.open()))
+    assert [(row["trial"], row["error"]) for row in rows] == [("0", ""), ("1", "NoDataError: nothing there")]
+
+
+def test_a_configuration_wins_by_the_mean_of_its_trials(tmp_path: Path) -> None:
+    """Not by its best seed, and not where a trial is missing."""
+    lucky = {42: 9.0, 43: 1.0}
+    sweep = write_sweep(
+        tmp_path / "sweep",
+        Seeds(resume=True, seeds=2),
+        [0.0, 6.0, 8.0],
+        more=lambda strength, point: lucky[int(str(point.place["seed"]))] if strength == 0 else strength,
+    )
+    write_json(sweep.path / "5" / "status.json", {"state": "failed"})
+    winner = winner_of(read_results(sweep))
+    assert winner is not None
+    assert winner.name == "finetune=s1"
+    assert winner.value == pytest.approx(0.6)
+
+
+def test_seeds_stand_beside_the_patients(tmp_path: Path) -> None:
+    found = answer(write_sweep(tmp_path / "sweep", Seeds(resume=True, seeds=3), [0.3, 1.5]))
+    weak, strong = rows_of(found, "standard deviation between seeds")
+    assert (weak[0], weak[1]) == ("finetune=s0", "3")
+    assert float(strong[2]) > float(weak[2])
+    ((pair, seeds, difference, _, p_value, corrected),) = rows_of(found, "Differences")
+    assert (pair, seeds) == ("finetune=s1 minus finetune=s0", "3")
+    assert float(difference) > 0.1
+    assert p_value == corrected == "0.020", "of 100 resamples the least there is"
+
+
+def test_five_configurations_have_ranks(tmp_path: Path) -> None:
+    found = answer(write_sweep(tmp_path / "sweep", Seeds(resume=True, seeds=1), [0.2, 0.5, 0.8, 1.1, 1.4]))
+    assert len(rows_of(found, "Differences")) == 10
+    assert len(found.pictures) == 2
+
+
+def test_folds_are_evaluated_as_one(tmp_path: Path) -> None:
+    """80 patients with two recordings each: 160 recordings, and intervals of 80 patients."""
+    design = CrossValidation(resume=True, folds=2, seeds=1)
+    sweep = write_sweep(
+        tmp_path / "sweep", design, [1.5], tested=lambda point: lambda patients: patients % 2 == point.place["fold"]
+    )
+    found = answer(sweep)
+    assert [row[0] for row in rows_of(found, "Each fold")] == ["fold 0", "fold 1", "mean", "deviation"]
+    pooled = rows_of(found, "All folds as one")
+    assert pooled[-1][:2] == ["macro", "160"]
+    assert re.fullmatch(r"0\.\d+ \(0\.\d+ to [01]\.\d+\)", pooled[-1][2])
+    (link,) = found.links.values()
+    page = (sweep.path / link).read_text()
+    assert "Calibration" in page
+    assert "80 patients" in page
+    assert "each recording was predicted by a model that has not seen its patient" in page
+
+
+def test_folds_that_are_missing_are_named(tmp_path: Path) -> None:
+    sweep = write_sweep(
+        tmp_path / "sweep",
+        CrossValidation(resume=True, folds=3, seeds=1),
+        [1.5],
+        tested=lambda point: lambda patients: patients % 3 == point.place["fold"],
+    )
+    write_json(sweep.path / "1" / "status.json", {"state": "failed"})
+    found = answer(sweep)
+    assert "all, seed 42: not pooled, since fold 1 did not end." in found.text
+    assert not rows_of(found, "All folds as one")
+
+
+def test_labels_are_worth_so_many_times_as_many(tmp_path: Path) -> None:
+    strengths = {10: 0.5, 40: 1.0, None: 1.6}
+    sweep = write_sweep(
+        tmp_path / "sweep",
+        LabelEfficiency(resume=True, sizes=["10", "40", "all"], seeds=1),
+        [0.0, 0.6],
+        more=lambda strength, point: strength + strengths[point.place["size"]],  # type: ignore[index]
+    )
+    found = answer(sweep)
+    assert [row[1] for row in rows_of(found, "by training recordings")] == ["10", "40", "54"] * 2
+    assert any(re.search(r"With 10 recordings finetune=s1 is as good as finetune=s0 with [234]\.\d times", one)
+               for one in found.text), found.text  # fmt: skip
+
+
+def test_a_source_held_out_is_set_against_the_same_recordings(tmp_path: Path) -> None:
+    """North has patients below 40; the mixed split tests every second patient of both."""
+
+    def tested(point: object) -> object:
+        place = point.place["held_out"]  # type: ignore[attr-defined]
+        if place is None:
+            return lambda patients: patients % 2 == 0
+        return lambda patients: (patients < 40) == (place == "north")
+
+    sweep = write_sweep(
+        tmp_path / "sweep",
+        HospitalOut(resume=True, sources=None, seeds=1),
+        [1.2],
+        more=lambda strength, point: strength - (0.9 if point.place["held_out"] == "south" else 0.0),
+        tested=tested,  # type: ignore[arg-type]
+        sources=["north", "south"],
+    )
+    found = answer(sweep)
+    assert [row[:2] for row in rows_of(found, "held out and condition")] == [["north", "80"], ["south", "80"]]
+    north, south = rows_of(found, "Drop")
+    assert (north[:2], south[:2]) == (["north", "40"], ["south", "40"])
+    assert float(north[-1].split()[0]) == pytest.approx(0, abs=1e-6), "the same model on the same recordings"
+    assert float(south[-1].split()[0]) < -0.1
+
+
+def test_other_recordings_are_told_and_not_compared(tmp_path: Path) -> None:
+    sweep = write_sweep(
+        tmp_path / "sweep",
+        Seeds(resume=True, seeds=2),
+        [1.0],
+        tested=lambda point: lambda patients: patients % 2 == int(str(point.place["seed"])) % 2,
+    )
+    (line,) = answer(sweep).text
+    assert "tested on different sets" in line
+
+
+def test_a_record_that_cannot_be_read_says_so(tmp_path: Path) -> None:
+    (tmp_path / "sweep.json").write_text("{")
+    with pytest.raises(SweepFolderError, match=r"sweep\.json cannot be read"):
+        SweepFolder(tmp_path).trials()
+
+
+def test_a_trial_whose_metrics_cannot_be_read_is_shown_beside_the_others(tmp_path: Path) -> None:
+    sweep = write_sweep(tmp_path / "sweep", Grid(resume=True), [1.0, 3.0])
+    (sweep.path / "0" / "metrics.json").write_text('{"test": {"schema": "another"}}')
+    first, second = read_results(sweep).trials
+    assert (first.trial.name, second.trial.name) == ("1", "0")
+    assert "another" in second.error
+    assert first.error == ""
