@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import yaml
 from filelock import FileLock, Timeout
 
 from ecgfounder_ft.errors import ExplainedError
@@ -355,7 +356,7 @@ class RunFolder(EvaluationFolder):
 
     def read_logger_runs(self) -> dict[str, str]:
         """As :meth:`write_logger_runs` wrote it; empty where there are none."""
-        return _read_json(self.path / self.LOGGER_RUNS, dict) or {}
+        return reading.read_json(self.path, self.path / self.LOGGER_RUNS, dict) or {}
 
     def write_leakage(self, by_source: pd.DataFrame) -> None:
         """Write the patients and signals on two sides, one row per source."""

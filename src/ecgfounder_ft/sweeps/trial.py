@@ -9,6 +9,7 @@ from typing import Any
 from omegaconf import DictConfig
 
 from ecgfounder_ft.runs.folder import RunFolder
+from ecgfounder_ft.runs.slurm import is_requeued
 from ecgfounder_ft.sweeps.folder import SweepFolder, Trial
 from ecgfounder_ft.training.resume import same_command_again
 
@@ -40,6 +41,8 @@ def run_trial(config: DictConfig, train: Train) -> float | None:
     sweep = SweepFolder(run.path.parent)
     trial = sweep.trial(run.name)
     if trial is None:  # of another sweeper
+        if is_requeued() and run.last_checkpoint.is_file():
+            config = same_command_again(run, config)
         return train(config, ())
     with sweep.holding(trial):
         status = run.read_status()
