@@ -294,7 +294,7 @@ class RunFolder(EvaluationFolder):
 
     @contextmanager
     def recorded_status(self, write: bool = True) -> Iterator[dict[str, Any]]:
-        """Keep ``status.json``: running, finished, pruned, interrupted or failed, so that it shows without reading logs.
+        """Keep ``status.json``: running, finished, pruned, interrupted or failed, so that no log need be read for it.
 
         Args:
             write: False in all but one process of a run on several devices.
