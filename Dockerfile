@@ -21,7 +21,7 @@ ARG TORCH_INDEX=
 COPY --from=build /wheels /wheels
 COPY constraints.txt /wheels/constraints.txt
 RUN python -m pip install --no-cache-dir ${TORCH_INDEX:+--extra-index-url "$TORCH_INDEX"} \
-      --constraint /wheels/constraints.txt /wheels/*.whl \
+      --constraint /wheels/constraints.txt "$(echo /wheels/*.whl)[train,edf,hdf5,devices]" \
  && rm -r /wheels \
  && useradd --create-home --uid 10001 ecg \
  && mkdir -p /work/outputs /work/checkpoint \

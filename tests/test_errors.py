@@ -16,7 +16,7 @@ MODULE_OF = {
     "scikit-learn": "sklearn",
 }
 """Package to the module that it installs, where that has another name."""
-FOR_DEVELOPERS = {"dev", "docs"}
+FOR_DEVELOPERS = {"dev", "docs", "notebook"}
 BESIDE_OTHERS = {"hydra-submitit-launcher"}
 """Packages that no code of this package imports."""
 

@@ -17,9 +17,12 @@ EXTRAS = {
     "edfio": "edf",
     "ecgdatakit": "devices",
     "matplotlib": "plots",
+    "mlflow": "mlflow",
+    "optuna": "sweep",
     "peft": "lora",
     "pyarrow": "parquet",
     "submitit": "slurm",
+    "wandb": "wandb",
     "wfdb": "wfdb",
     **dict.fromkeys(
         (
