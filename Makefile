@@ -7,7 +7,7 @@ BIN := .venv/bin
 # two test processes with one thread each are faster on small machines than one process with many
 JOBS ?= 2
 
-.PHONY: demo test test-slow test-gpu test-slurm bench bench-short lint format tensorboard clean
+.PHONY: demo test test-slow test-gpu test-slurm bench bench-short faults lint format tensorboard clean
 
 demo: .venv/installed
 	$(BIN)/python train.py experiment=demo
@@ -32,6 +32,10 @@ bench: .venv/installed
 
 bench-short: .venv/installed
 	$(BIN)/python benchmarks/speed.py --short
+
+# more or fewer with FAULTS="--count 20 --seed 1"
+faults: .venv/installed
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.faults $(FAULTS)
 
 lint: .venv/installed
 	$(BIN)/ruff check .

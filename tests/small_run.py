@@ -6,6 +6,7 @@ And runs in processes of their own, so that they can be killed; torch is importe
 import multiprocessing
 import os
 import signal
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -57,24 +58,36 @@ _context.set_forkserver_preload(
 )
 
 
-def run(folder: Path, root: Path, changes: Sequence[str] = (), kill_at: str = "", resume: bool = False) -> int:
+def run(
+    folder: Path,
+    root: Path,
+    changes: Sequence[str] = (),
+    kill_at: str = "",
+    resume: bool = False,
+    number: int = signal.SIGKILL,
+) -> int:
     """One run into ``folder``; returns the process's exit code, -9 where it killed itself.
 
-    ``kill_at``: ``step 5`` (after the fifth optimizer step), ``validation 2`` (as the third epoch's begins) or ``end``.
+    ``kill_at``: ``step 5`` (after the fifth optimizer step), ``validation 2`` (as the third epoch's begins), ``start``
+    (as the untrained network is evaluated) or ``end``; ``number`` is the signal. What it says on stderr stands beside
+    the folder, in ``<folder>.stderr``.
     """
-    process = _context.Process(target=_run, args=(folder, root, list(changes), kill_at, resume))
+    process = _context.Process(target=_run, args=(folder, root, list(changes), kill_at, resume, number))
     process.start()
     process.join()
     assert process.exitcode is not None
     return process.exitcode
 
 
-def _run(folder: Path, root: Path, changes: list[str], kill_at: str, resume: bool) -> None:
+def _run(folder: Path, root: Path, changes: list[str], kill_at: str, resume: bool, number: int) -> None:
     os.environ["OMP_NUM_THREADS"] = "1"
+    with folder.with_suffix(".stderr").open("w") as stream:
+        os.dup2(stream.fileno(), 2)
     import pytorch_lightning as pl
     import torch
 
     from ecgfounder_ft.config.compose import compose_config
+    from ecgfounder_ft.errors import run_or_explain
     from ecgfounder_ft.runs.folder import RunFolder
     from ecgfounder_ft.training.experiment import run_experiment
     from ecgfounder_ft.training.resume import configuration_of
@@ -90,14 +103,15 @@ def _run(folder: Path, root: Path, changes: list[str], kill_at: str, resume: boo
             self._kill(f"step {trainer.global_step}")
 
         def on_validation_start(self, trainer: pl.Trainer, *_: Any) -> None:
-            if trainer.state.fn == "fit":
-                self._kill(f"validation {trainer.current_epoch}")
+            self._kill(f"validation {trainer.current_epoch}" if trainer.state.fn == "fit" else "start")
 
         def on_train_end(self, *_: Any) -> None:
             self._kill("end")
 
         def _kill(self, moment: str) -> None:
             if moment == kill_at:
-                os.kill(os.getpid(), signal.SIGKILL)
+                os.kill(os.getpid(), number)
 
-    run_experiment(config, callbacks=[Killer()])
+    if number == signal.SIGUSR2:  # as from a launcher that lets the run go on
+        signal.signal(number, lambda *_: print("launcher told", file=sys.stderr))
+    run_or_explain(lambda: run_experiment(config, callbacks=[Killer()]))

@@ -29,6 +29,17 @@ def test_near_copies() -> None:
     assert "50 fingerprints, 1,225 pairs" in found
 
 
+def test_faults() -> None:
+    found = run("-m", "benchmarks.faults", "--count", "2", "--only", "activations")
+    assert "| stored outputs of frozen parts | SIGKILL | 2 |" in found
+    assert "wrong: 0" in found
+
+
+@pytest.mark.slow
+def test_faults_of_each_kind() -> None:
+    assert "wrong: 0" in run("-m", "benchmarks.faults", "--count", "1")
+
+
 def test_one_device() -> None:
     slim = "configs/model/architecture/slim.yaml"
     options = ["--device", "cpu", "--batches", "2", "--rounds", "1", "--architecture", slim]

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import math
 import os
 import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ecgfounder_ft.errors import ExplainedError
+
 if TYPE_CHECKING:
     import pandas as pd
+
+
+class WriteError(ExplainedError, OSError):
+    """A file that cannot be written: the disk is full, or the place is not there or not ours. What was there stays."""
 
 
 UNFINISHED_SUFFIX = ".unfinished"
@@ -27,6 +34,9 @@ def whole_file(path: Path, *, durable: bool = False) -> Iterator[Path]:
     Args:
         path: the file that shall appear.
         durable: wait until the content is on the disk, for files that a power cut must not leave empty.
+
+    Raises:
+        WriteError: if the disk is full, or the place cannot be written to.
     """
     unfinished = path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}{UNFINISHED_SUFFIX}")
     try:
@@ -35,8 +45,40 @@ def whole_file(path: Path, *, durable: bool = False) -> Iterator[Path]:
             with unfinished.open("rb") as stream:
                 os.fsync(stream.fileno())
         unfinished.replace(path)
+    except WriteError:
+        raise
+    except OSError as error:
+        if error.filename is not None and Path(error.filename) not in (unfinished, path):
+            raise  # of something else, which was read meanwhile
+        raise _write_error(error, path) from error
     finally:
-        unfinished.unlink(missing_ok=True)
+        with suppress(OSError):  # what cannot be removed must not hide why
+            unfinished.unlink(missing_ok=True)
+
+
+def require_place_for(path: Path) -> None:
+    """Refuse a path that a file cannot be written to, before the work that the file is for.
+
+    Raises:
+        WriteError: that says what stands in the way.
+    """
+    if path.is_dir():
+        raise WriteError(f"{path} is a folder: name a file in it")
+    if not path.parent.is_dir():
+        raise WriteError(f"{path}: there is no folder {path.parent}; make it, or name another place")
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        raise WriteError(f"{path}: {path.parent} cannot be written to; name another place")
+
+
+def _write_error(error: OSError, path: Path) -> WriteError:
+    advice = {
+        errno.ENOSPC: "make room and start again",
+        errno.EDQUOT: "make room within your quota and start again",
+        errno.ENOENT: f"there is no folder {path.parent}",
+    }.get(error.errno or 0, "name another place, or make this one writable")
+    explained = WriteError(f"{path} cannot be written ({error.strerror or error}): {advice}")
+    explained.errno = error.errno
+    return explained
 
 
 def write_text(path: Path, text: str) -> None:

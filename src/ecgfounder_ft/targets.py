@@ -45,6 +45,12 @@ def targets_in(content: Any, path: str = "") -> Iterator[tuple[str, Any]]:
             yield from targets_in(value, f"{path}[{number}]")
 
 
+def untrusted_targets(content: Any, own: Collection[str]) -> list[str]:
+    """The targets that a user would have to name for :func:`refuse_untrusted` to let containers pass, sorted."""
+    found = {str(target) for _, target in targets_in(content)}
+    return sorted(target for target in found if target not in own and not _LIBRARY_CLASSES.fullmatch(target))
+
+
 def refuse_untrusted(content: Any, own: Collection[str], trusted: Collection[str], where: str) -> None:
     """Refuse containers that name a target which is not trusted, or that could come to name one.
 

@@ -75,13 +75,13 @@ def test_a_killed_run_ends_as_one_that_was_never_stopped(
 def test_what_changes_the_meaning_is_refused_and_the_rest_can_be_changed(small_root: Path, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     assert run(folder, small_root, ["trainer.max_epochs=1"], kill_at="end") == -9
-    assert run(folder, small_root, ["data.max_samples=8"], resume=True) == 1
+    assert run(folder, small_root, ["data.max_samples=8"], resume=True) == 2
     assert "data_fingerprint was" in json.loads((folder / "status.json").read_text())["error"]
     file = folder / "config.yaml"
     original = file.read_text()
     assert "max_samples: 8" not in original  # a refused resume changes nothing
     file.write_text(original.replace("frequency: 50.0", "frequency: 60.0"))
-    assert run(folder, small_root, resume=True) == 1
+    assert run(folder, small_root, resume=True) == 2
     error = json.loads((folder / "status.json").read_text())["error"]
     assert "preprocessing.notch.frequency was 50.0 and is 60.0" in error
     file.write_text(original)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,8 @@ from torch.utils.data import DataLoader, Dataset, DistributedSampler
 from ecgfounder_ft.data.store.frozen_output_views import StoredViews
 from ecgfounder_ft.data.store.frozen_outputs import StoredActivations
 from ecgfounder_ft.data.store.reading import StoredSignals
+from ecgfounder_ft.errors import worker_deaths_explained
+from ecgfounder_ft.interruption import children_left_alone, heed_parent
 
 Batch = dict[str, torch.Tensor]
 
@@ -136,10 +139,12 @@ class BatchLoader(DataLoader[Batch]):
 
     def __iter__(self) -> Any:
         self.given = self._order.start
-        batches = super().__iter__() if self.num_workers else self._read_ahead()
-        for batch in batches:
-            self.given += 1
-            yield batch
+        with children_left_alone() if self.num_workers else nullcontext():
+            batches = super().__iter__() if self.num_workers else self._read_ahead()
+        with worker_deaths_explained():
+            for batch in batches:
+                self.given += 1
+                yield batch
 
     def _read_ahead(self) -> Iterator[Batch]:
         with ThreadPoolExecutor(1) as reader:
@@ -192,4 +197,5 @@ def batch_loader(batches: RecordingBatches, order: BatchOrder, workers: int = 0)
         persistent_workers=workers > 0,
         pin_memory=workers > 0 and torch.cuda.is_available(),
         multiprocessing_context="spawn" if workers else None,
+        worker_init_fn=heed_parent,
     )

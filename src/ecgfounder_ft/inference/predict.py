@@ -12,7 +12,9 @@ from torch.utils.data import DataLoader, Dataset
 from ecgfounder_ft.ecg.formats import read_recording
 from ecgfounder_ft.ecg.preprocessing import Preprocessing
 from ecgfounder_ft.ecg.recording import UnreadableRecordingError
+from ecgfounder_ft.errors import worker_deaths_explained
 from ecgfounder_ft.inference.finished_model import FinishedModel
+from ecgfounder_ft.interruption import children_left_alone, heed_parent
 
 
 class _Inputs(Dataset["NDArray[np.float32] | tuple[str, str]"]):
@@ -32,6 +34,7 @@ class _Inputs(Dataset["NDArray[np.float32] | tuple[str, str]"]):
             return error.reason, error.detail
 
 
+@worker_deaths_explained()
 def predict_files(
     model: FinishedModel, paths: Sequence[Path], batch_size: int = 32, workers: int = 0, progress: bool = False
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -48,6 +51,9 @@ def predict_files(
         One row per recording: ``path``, ``probability_<code>`` and ``decision_<code>`` (the most probable condition in
         a single-label task, else by the card's thresholds, 0.5 where it has none); and the recordings that could not
         be used: path, reason, detail.
+
+    Raises:
+        WorkerDiedError: if a process that reads was killed.
     """
     codes = model.card.label_map.codes
     rows, skipped = [], []
@@ -57,8 +63,11 @@ def predict_files(
         num_workers=workers,
         collate_fn=list,
         multiprocessing_context="spawn" if workers else None,
+        worker_init_fn=heed_parent,
     )
-    for number, batch in enumerate(track(batches, "Predicting", disable=not progress)):
+    with children_left_alone():
+        reading = iter(batches)
+    for number, batch in enumerate(track(reading, "Predicting", total=len(batches), disable=not progress)):
         signals, read = [], []
         for path, found in zip(paths[number * batch_size :], batch, strict=False):
             if isinstance(found, tuple):

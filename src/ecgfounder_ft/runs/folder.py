@@ -7,6 +7,7 @@ left is ever written over.
 from __future__ import annotations
 
 import json
+import logging
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -14,9 +15,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import yaml
+from filelock import FileLock, Timeout
 
 from ecgfounder_ft.errors import ExplainedError
 from ecgfounder_ft.files import whole_file, write_csv, write_json, write_text
+from ecgfounder_ft.interruption import Interrupted
 
 if TYPE_CHECKING:  # a resume is refused, and a sweep summed up, without pandas or torch
     import pandas as pd
@@ -27,6 +30,8 @@ if TYPE_CHECKING:  # a resume is refused, and a sweep summed up, without pandas 
     from ecgfounder_ft.evaluation.predictions import Predictions
     from ecgfounder_ft.evaluation.thresholds import Thresholds
     from ecgfounder_ft.inference.finished_model import FinishedModel
+
+log = logging.getLogger(__name__)
 
 Record = TypeVar("Record")
 
@@ -170,6 +175,7 @@ class RunFolder(EvaluationFolder):
     PLAN = "plan.json"
     STATUS = "status.json"
     LOGGER_RUNS = "logger_runs.json"
+    LOCK = ".lock"
     LEAKAGE = "leakage.csv"
     START_PREDICTIONS = "start_predictions.csv"
     START = "start.json"
@@ -192,6 +198,18 @@ class RunFolder(EvaluationFolder):
     def last_checkpoint(self) -> Path:
         """What an interrupted run goes on from."""
         return self.path / self.CHECKPOINTS / self.LAST_CHECKPOINT
+
+    def require_unused(self) -> None:
+        """Refuse a folder in which another run has come as far as a checkpoint, which could be taken for a new run's.
+
+        Raises:
+            RunFolderError: that says how to go on with that one.
+        """
+        if self.last_checkpoint.is_file():
+            raise RunFolderError(
+                f"{self.path} holds a run already: go on with it by resume={self.path}, or choose another folder "
+                "(hydra.run.dir=...)"
+            )
 
     def require(self) -> None:
         """Refuse what is no folder of a run.
@@ -261,8 +279,33 @@ class RunFolder(EvaluationFolder):
     # -------------------------------------------------------------------------------------- status
 
     @contextmanager
+    def only_run(self, hold: bool = True) -> Iterator[None]:
+        """Hold the folder's lock, so that no second run writes into it. The system lets go of it with the process.
+
+        Args:
+            hold: False in all but one process of a run on several devices.
+
+        Raises:
+            RunFolderError: if another process holds it.
+        """
+        lock = FileLock(self.path / self.LOCK)
+        if hold:
+            try:
+                lock.acquire(blocking=False)
+            except Timeout as error:
+                raise RunFolderError(
+                    f"{self.path}: another process is training there; wait for it, end it, or choose another folder"
+                ) from error
+            except NotImplementedError as error:
+                log.warning("%s does not support file locks (%s): going on without", self.path, error)
+        try:
+            yield
+        finally:
+            lock.release()
+
+    @contextmanager
     def recorded_status(self, write: bool = True) -> Iterator[dict[str, Any]]:
-        """Keep ``status.json``: running, finished, pruned or failed, so that a failed run shows without reading logs.
+        """Keep ``status.json``: running, finished, pruned, interrupted or failed, so that no log need be read for it.
 
         Args:
             write: False in all but one process of a run on several devices.
@@ -282,6 +325,9 @@ class RunFolder(EvaluationFolder):
             yield status
         except PrunedError as error:
             status |= {"state": "pruned", "error": str(error), "optimized_metric": error.metric}
+            raise
+        except (Interrupted, KeyboardInterrupt) as error:
+            status |= {"state": "interrupted", "error": str(error) or "KeyboardInterrupt"}
             raise
         except BaseException as error:
             status |= {"state": "failed", "error": f"{type(error).__name__}: {error}"}

@@ -1,19 +1,23 @@
 """Lightning callbacks: the strategy applied epoch by epoch, the metrics of every epoch, and the last checkpoint."""
 
 import logging
+import signal
 from collections.abc import Mapping
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
-from pytorch_lightning.callbacks import Checkpoint, EarlyStopping
+from pytorch_lightning.callbacks import Checkpoint, EarlyStopping, WeightAveraging
 from pytorch_lightning.trainer.states import TrainerFn
 from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
+from ecgfounder_ft import interruption
 from ecgfounder_ft.finetune.strategy import Strategy
 from ecgfounder_ft.training.classifier import Classifier
+from ecgfounder_ft.training.random_state import random_state, set_random_state
 
 log = logging.getLogger(__name__)
 
@@ -141,11 +145,12 @@ class History(pl.Callback):
 
 
 class LastCheckpoint(Checkpoint):
-    """Writes ``last.ckpt`` after each validation, when all that an epoch leaves is settled, and at chosen steps.
+    """Writes ``last.ckpt`` after each validation, when all that an epoch leaves is settled, at chosen steps, and where
+    a signal ends training.
 
     Lightning's own ``save_last`` writes before a plateau scheduler has moved by the epoch's metric, so that a resumed
-    run would miss that. A checkpoint between two optimizer steps would lose accumulated gradients, one after an
-    epoch's last batch its validation; neither is written. A new file replaces the old one in one move.
+    run would miss that. A checkpoint between two optimizer steps would lose accumulated gradients and is not written.
+    A new file replaces the old one in one move.
 
     Args:
         dirpath: folder of the file.
@@ -160,9 +165,14 @@ class LastCheckpoint(Checkpoint):
             raise ValueError(f"callbacks.last_checkpoint.every_n_steps is {every_n_steps}, expected 1 or more, or null")
         self.path = Path(dirpath) / LAST_CHECKPOINT
         self.every_n_steps = every_n_steps
+        self._random_state: dict[str, Any] | None = None
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """End a resumed run that had been stopped early: Lightning restores the patience, but not that it ended."""
+        """Take up a resumed run's random numbers, and end one that had been stopped early: Lightning restores the
+        patience, but not that it ended."""
+        interruption.take_signals()
+        if self._random_state is not None:
+            set_random_state(self._random_state)
         for callback in trainer.callbacks:  # type: ignore[attr-defined]
             if isinstance(callback, EarlyStopping) and callback.wait_count >= callback.patience:
                 trainer.should_stop = True
@@ -170,13 +180,54 @@ class LastCheckpoint(Checkpoint):
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Write where this step is one of those chosen."""
-        if self.every_n_steps is None or trainer.is_last_batch or trainer.global_step % self.every_n_steps:
-            return
-        if (batch_idx + 1) % trainer.accumulate_grad_batches == 0:
+        """Write where this step is one of those chosen, or the last before a signal ends training."""
+        if trainer.is_last_batch or (batch_idx + 1) % trainer.accumulate_grad_batches:
+            return  # the validation that follows comes first; or gradients are still gathered
+        chosen = self.every_n_steps is not None and trainer.global_step % self.every_n_steps == 0
+        asked = _is_asked_for(trainer)
+        if chosen or asked:
             trainer.save_checkpoint(self.path)
+        if asked:
+            interruption.end_if_asked(signal.SIGTERM)
+
+    def on_validation_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int, dataloader_idx: int = 0
+    ) -> None:
+        """Where a signal ends training, write a checkpoint from which this validation is made anew."""
+        if trainer.state.fn != TrainerFn.FITTING or not _is_asked_for(trainer):
+            return
+        callbacks: list[pl.Callback] = trainer.callbacks  # type: ignore[attr-defined]
+        averages = [callback for callback in callbacks if isinstance(callback, WeightAveraging)]
+        for average in averages:
+            average.on_validation_epoch_end(trainer, pl_module)  # which puts the training weights back
+        progress = trainer.fit_loop.epoch_loop.val_loop.batch_progress
+        before = deepcopy(progress.state_dict())
+        progress.reset()  # one batch ready and started, none done: so Lightning knows a validation to be made anew
+        progress.increment_ready()
+        progress.increment_started()
+        trainer.save_checkpoint(self.path)
+        interruption.end_if_asked(signal.SIGTERM)
+        progress.load_state_dict(before)  # a launcher lets it go on
+        for average in averages:
+            average.on_validation_epoch_start(trainer, pl_module)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Write at the end of an epoch."""
         if trainer.state.fn == TrainerFn.FITTING:
             trainer.save_checkpoint(self.path)
+            if _is_asked_for(trainer):
+                interruption.end_if_asked(signal.SIGTERM)
+
+    def state_dict(self) -> dict[str, Any]:
+        """For the checkpoint: where the random numbers stand, of which dropout draws."""
+        return random_state()
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """From the checkpoint; taken up as training starts."""
+        self._random_state = state_dict
+
+
+def _is_asked_for(trainer: pl.Trainer) -> bool:
+    """Whether a signal has come to this process, or to another of the same run."""
+    asked = interruption.is_asked_for()
+    return trainer.strategy.reduce_boolean_decision(asked, all=False) if trainer.world_size > 1 else asked

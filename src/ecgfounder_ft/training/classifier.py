@@ -22,6 +22,8 @@ CONFIG_KEY = "ecgfounder_ft_config"
 """Where a checkpoint holds the configuration of its run."""
 _EPOCH_KEY = "training_epoch"
 """Where a checkpoint of the middle of an epoch holds the predictions made in it so far."""
+_TRAINED_KEY = "training_metrics"
+"""Where a checkpoint of the end of an epoch holds its training metrics."""
 
 
 class Augment(Protocol):
@@ -98,6 +100,7 @@ class Classifier(pl.LightningModule):
         self.metrics: dict[str, dict[str, Tensor]] = {}
         """Metrics of the last pass over ``train``, ``validation`` and ``test``, by their logged names."""
         self._not_finite: list[Tensor] = []
+        self._log_again = False
 
     def forward(self, signal: Tensor) -> Tensor:
         """Preprocessed recordings (N, leads, samples) to logits (N, conditions)."""
@@ -201,7 +204,7 @@ class Classifier(pl.LightningModule):
         return self._predictions("test").probabilities(logits)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add the model's record, the run's configuration, and, in the middle of an epoch, its predictions so far."""
+        """Add the model's record, the run's configuration, and the epoch's predictions so far, or its metrics."""
         checkpoint[CARD_KEY] = self.card.to_dict()
         checkpoint[CONFIG_KEY] = self.training_settings.config
         metric = self._predictions("train")
@@ -211,14 +214,26 @@ class Classifier(pl.LightningModule):
             metric.unsync()
         elif metric.index:
             checkpoint[_EPOCH_KEY] = metric.raw()
+        else:
+            checkpoint[_TRAINED_KEY] = self.metrics.get("train", {})
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Take up the predictions of an epoch that was interrupted."""
+        """Take up the predictions of an epoch that was interrupted, or the training metrics of one before or in its
+        validation."""
         metric = self._predictions("train")
         metric.reset()
         if _EPOCH_KEY in checkpoint and self.global_rank == 0:
             found = {name: value.to(self.device) for name, value in checkpoint[_EPOCH_KEY].items()}
             metric.update(**found)
+        if checkpoint.get(_TRAINED_KEY):
+            self.metrics["train"] = checkpoint[_TRAINED_KEY]
+            self._log_again = True
+
+    def on_train_epoch_end(self) -> None:
+        """Log what the epoch's last batch logged before an interruption."""
+        if self._log_again:
+            self.log_dict(self.metrics["train"], on_step=False, on_epoch=True)
+        self._log_again = False
 
     def _step(self, side: str, batch: Mapping[str, Tensor]) -> Tensor:
         logits = self.net.run_from(self.entry, batch["signal"])

@@ -1,7 +1,8 @@
 """One experiment from its configuration to its results."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import cast
 
@@ -17,6 +18,7 @@ from ecgfounder_ft.data.split_settings import SplitSettings
 from ecgfounder_ft.ecg.preprocessing import Preprocessing
 from ecgfounder_ft.evaluation.settings import EvaluationSettings
 from ecgfounder_ft.inference.finished_model import FinishedModel
+from ecgfounder_ft.interruption import Interrupted, interruptible, kept_apart
 from ecgfounder_ft.labels import LabelMap
 from ecgfounder_ft.memory import keep_freed_memory
 from ecgfounder_ft.model.card import CARD_KEY
@@ -32,7 +34,7 @@ from ecgfounder_ft.training.loggers import log_results, opened_loggers
 from ecgfounder_ft.training.monitor import direction_of
 from ecgfounder_ft.training.random_encoder import probe_random_encoder
 from ecgfounder_ft.training.results import print_summary
-from ecgfounder_ft.training.resume import require_same_meaning, show_changes
+from ecgfounder_ft.training.resume import command_that_goes_on, require_same_meaning, show_changes
 from ecgfounder_ft.training.settle import Settled, TrainingPlan, refuse_contradictions, settle
 from ecgfounder_ft.training.strategy_table import print_strategy
 from ecgfounder_ft.training.wise_ft import copy_of_state, print_wise_ft
@@ -52,15 +54,25 @@ def run_experiment(config: Config, callbacks: Sequence[pl.Callback] = ()) -> flo
 
     Raises:
         ExplainedError: whatever a user can mend, told in words.
+        Interrupted: by SIGTERM or Ctrl-C; says which command goes on.
     """
     refuse_contradictions(config)
     keep_freed_memory()
     folder = RunFolder(Path(config.output_dir))
     folder.create()
-    with folder.recorded_status(write=is_main_process()) as status:
-        if config.resume is None and is_main_process():
+    main = is_main_process()
+    if main and config.resume is None:
+        folder.require_unused()
+    with (
+        interruptible(),
+        goes_on(config, folder),
+        folder.only_run(main),
+        folder.recorded_status(main) as status,
+        kept_apart(),
+    ):
+        if config.resume is None and main:
             folder.write_configuration(cast(DictConfig, config))
-        if is_main_process():
+        if main:
             log.info("Run folder: %s", folder)
         pl.seed_everything(config.seed, verbose=False)
         allow_tf32(config.tf32)
@@ -88,6 +100,16 @@ def run_experiment(config: Config, callbacks: Sequence[pl.Callback] = ()) -> flo
         value = trained.end.metrics["validation"].get(name, float("nan"))
         status["optimized_metric"] = {"name": name, "mode": direction_of(name), "value": value}
         return value
+
+
+@contextmanager
+def goes_on(config: Config, folder: RunFolder) -> Iterator[None]:
+    """Let an interruption inside tell the command that goes on."""
+    try:
+        yield
+    except Interrupted as interruption:
+        interruption.goes_on_with = command_that_goes_on(folder, plain(config))
+        raise
 
 
 def prepare_data(config: Config, folder: RunFolder) -> PreparedData:

@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -18,8 +19,10 @@ from pytorch_lightning.plugins.environments import SLURMEnvironment
 from ecgfounder_ft.data.datamodule import ECGDataModule
 from ecgfounder_ft.data.gather_and_split import PreparedData
 from ecgfounder_ft.errors import ExplainedError
+from ecgfounder_ft.interruption import deferred
 from ecgfounder_ft.training.build import Model, build_classifier, build_data_module
-from ecgfounder_ft.training.callbacks import FollowStrategy, History
+from ecgfounder_ft.training.callbacks import FollowStrategy, History, LastCheckpoint
+from ecgfounder_ft.training.checkpoint_io import WholeCheckpoints
 from ecgfounder_ft.training.classifier import Classifier, NonFiniteLossError
 from ecgfounder_ft.training.epoch_log import EpochLog
 from ecgfounder_ft.training.results import Pass
@@ -87,7 +90,9 @@ def fit(
     try:
         start = quiet_pass(trainer, classifier, datamodule)
         begun = time.monotonic()
-        trainer.fit(classifier, datamodule=datamodule, ckpt_path=resumed_from, weights_only=True)
+        writes = any(isinstance(callback, LastCheckpoint) for callback in trainer.callbacks)  # type: ignore[attr-defined]
+        with deferred() if writes else nullcontext():
+            trainer.fit(classifier, datamodule=datamodule, ckpt_path=resumed_from, weights_only=True)
         seconds = time.monotonic() - begun
     except NonFiniteLossError as error:
         raise TrainingStoppedError(_explain_not_finite(error, data.table)) from error
@@ -118,7 +123,7 @@ def build_trainer(
     config = settled.config
     shown = {"progress_bar"} if not config.trainer.enable_progress_bar else set()
     # by itself, Lightning would go on from a checkpoint of its own kind, whatever it is told to go on from
-    slurm = [SLURMEnvironment(auto_requeue=False)] if SLURMEnvironment.detect() else None
+    slurm = [SLURMEnvironment(auto_requeue=False)] if SLURMEnvironment.detect() else []
     configured = [instantiate(callback) for name, callback in config.callbacks.items() if name not in shown]
     return cast(
         pl.Trainer,
@@ -127,7 +132,7 @@ def build_trainer(
             precision=settled.plan.precision,
             callbacks=[*callbacks, *configured, *after],
             logger=list(loggers) or False,
-            plugins=slurm,
+            plugins=[WholeCheckpoints(), *slurm],
             enable_model_summary=False,
             num_sanity_val_steps=0,
             use_distributed_sampler=False,

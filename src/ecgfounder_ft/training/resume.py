@@ -5,6 +5,9 @@ This module imports no torch, so that a refused resume answers at once.
 
 import json
 import logging
+import re
+import shlex
+import sys
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -16,7 +19,7 @@ from ecgfounder_ft.config.schema import dotted_name, own_targets
 from ecgfounder_ft.errors import ExplainedError
 from ecgfounder_ft.runs.folder import RunFolder, RunFolderError
 from ecgfounder_ft.schedules.one_cycle import OneCycle
-from ecgfounder_ft.targets import refuse_untrusted, targets_in
+from ecgfounder_ft.targets import refuse_untrusted, targets_in, untrusted_targets
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +41,10 @@ FIXED = (
 )
 """Parts of a configuration that a run goes on with: they say what the model means, or the checkpoint holds their
 state."""
+
+
+_PLAIN = re.compile(r"[\w/.+-]+", re.ASCII)
+"""A path that Hydra's grammar takes without quotation marks."""
 
 
 class ResumeError(ExplainedError):
@@ -106,6 +113,27 @@ def same_command_again(folder: RunFolder, typed: DictConfig) -> DictConfig:
     """
     targets = [str(target) for _, target in targets_in(OmegaConf.to_container(typed, resolve=True))]
     return configuration_of(folder, (), [*targets, *typed.trusted_targets])
+
+
+def command_that_goes_on(folder: RunFolder, content: Mapping[str, Any]) -> str:
+    """What to type so that an interrupted run goes on, in whatever folder.
+
+    Args:
+        folder: of the run.
+        content: its configuration in plain containers. What of it is not trusted by itself has to be named again.
+    """
+    script = Path(sys.argv[0]).resolve()
+    own = Path(__file__).resolve().parents[1]
+    program = f"python {shlex.quote(str(script))}" if script.name == "train.py" and script.parent != own else ""
+    path = str(folder.path.resolve())
+    named = untrusted_targets(content, own_targets())
+    arguments = [f"resume={path if _PLAIN.fullmatch(path) else _quoted(path)}"]
+    arguments += [f"trusted_targets=[{','.join(named)}]"] if named else []
+    return " ".join([program or "ecgfounder-ft train", *map(shlex.quote, arguments)])
+
+
+def _quoted(value: str) -> str:
+    return "'" + value.replace("'", "\\'") + "'"
 
 
 def require_same_meaning(before: Mapping[str, Any], now: Mapping[str, Any], folder: RunFolder) -> None:

@@ -4,10 +4,7 @@ import errno
 import hashlib
 import logging
 import multiprocessing
-import multiprocessing.connection
-import os
 import shutil
-import threading
 import time
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -38,6 +35,7 @@ from ecgfounder_ft.ecg.leads import STANDARD_LEADS
 from ecgfounder_ft.ecg.preprocessing import Preprocessing
 from ecgfounder_ft.ecg.recording import Recording, UnreadableRecordingError
 from ecgfounder_ft.errors import ExplainedError
+from ecgfounder_ft.interruption import Interrupted, children_left_alone, heed_parent
 from ecgfounder_ft.memory import keep_freed_memory
 
 _SHARD_ROWS = (32, 1024)  # fewest and most recordings per shard
@@ -266,7 +264,8 @@ def _shards(
         initargs=(store, known, preprocessing),
     )
     try:
-        futures = [executor.submit(_build_shard_in_worker, chunk) for chunk in chunks]
+        with children_left_alone():
+            futures = [executor.submit(_build_shard_in_worker, chunk) for chunk in chunks]
         for future in as_completed(futures):
             yield future.result()
     except BrokenProcessPool as error:
@@ -274,6 +273,10 @@ def _shards(
             f"a process that was building {store} died, most likely for want of memory; "
             "start again with fewer processes: what was built is kept"
         ) from error
+    except (Interrupted, KeyboardInterrupt):
+        for process in multiprocessing.active_children():  # a shard can take a minute; what is whole stays
+            process.kill()
+        raise
     finally:
         executor.shutdown(wait=True, cancel_futures=True)
 
@@ -284,15 +287,8 @@ _worker: tuple[Path, frozenset[str], Preprocessing]
 def _start_worker(store: Path, known: frozenset[str], preprocessing: Preprocessing) -> None:
     global _worker
     _worker = (store, known, preprocessing)
+    heed_parent()
     keep_freed_memory()
-    parent = multiprocessing.parent_process()
-    if parent is not None:  # a worker whose parent was killed would wait for work forever
-        threading.Thread(target=_die_with, args=(parent.sentinel,), daemon=True).start()
-
-
-def _die_with(sentinel: int) -> None:
-    multiprocessing.connection.wait([sentinel])
-    os._exit(1)
 
 
 def _build_shard_in_worker(paths: list[str]) -> list[Entry]:
