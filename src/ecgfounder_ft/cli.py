@@ -268,10 +268,14 @@ def predict(
 
     def run() -> bool:
         from ecgfounder_ft.ecg.description import SignalDescription
+        from ecgfounder_ft.files import require_place_for
         from ecgfounder_ft.inference.inputs import Reading
         from ecgfounder_ft.inference.loading import load_predictor
         from ecgfounder_ft.inference.predict_command import Wanted, predict_into_file
 
+        for file in (output, embeddings):
+            if file is not None:
+                require_place_for(file)
         keep_freed_memory()
         names = None if leads is None else tuple(leads.split(","))
         stated = SignalDescription(sampling_rate, unit, names)

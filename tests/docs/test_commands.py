@@ -5,32 +5,15 @@ from typing import Any
 
 import pytest
 import typer
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
 
 from ecgfounder_ft.cli import app
+from ecgfounder_ft.config.command_line import read_command_line
 from ecgfounder_ft.config.compose import compose_config
 from tests.docs.documented import ROOT, Command, commands, files_of, pages
 
 TRAINING = [command for command in commands() if command.trains]
 PROGRAM = [command for command in commands() if command.words[0] == "ecgfounder-ft" and not command.trains]
 MAKE = [command for command in commands() if command.words[0] == "make"]
-
-
-def first_trial(words: list[str]) -> list[str]:
-    """The overrides of a training command; of several values that a sweep lists, the first."""
-    typed = [word for word in words if word not in ("-m", "--multirun")]
-    return [_first(override) for override in OverridesParser.create().parse_overrides(typed)]
-
-
-def _first(override: Override) -> str:
-    if not override.is_sweep_override():
-        assert override.input_line is not None
-        return override.input_line
-    value: Any = override.value()
-    if override.is_choice_sweep() or override.is_range_sweep() or override.is_glob_sweep():
-        return f"{override.get_key_element()}={next(iter(override.sweep_string_iterator()))}"
-    return f"{override.get_key_element()}={value.start}"  # an interval that is searched
 
 
 @pytest.fixture
@@ -53,10 +36,10 @@ def test_the_pages_have_commands_of_every_kind() -> None:
 
 @pytest.mark.parametrize("command", TRAINING, ids=str)
 def test_a_training_command_composes(command: Command, files_of_the_pages: Path) -> None:
-    overrides = first_trial(command.words[2:])
-    if overrides == ["--help"]:
+    if command.words[2:] == ["--help"]:
         return
-    compose_config([one for one in overrides if not one.startswith("hydra")])
+    for overrides in read_command_line(command.words[2:]).trials():
+        compose_config([one for one in overrides if not one.startswith("hydra")])
 
 
 @pytest.mark.parametrize("command", PROGRAM, ids=str)

@@ -192,6 +192,17 @@ def test_runs_are_compared_best_first_whatever_the_order_of_their_rows(tmp_path)
     assert _compare([weak, strong], sort_by="brier").names == ["strong", "weak"]
 
 
+def test_trials_of_a_sweep_are_named_by_what_varies_in_it(tmp_path):
+    """Not by the numbers of their folders: "Differences from 0" reads as zero."""
+    runs = [_run(tmp_path / str(number), _table(skill=skill, seed=number)) for number, skill in enumerate((0.4, 2.0))]
+    for run, strategy in zip(runs, ("full", "lp_ft"), strict=True):
+        (run.path / ".hydra").mkdir()
+        (run.path / run.OVERRIDES).write_text(f"- seed=3\n- finetune={strategy}\n")
+    comparison = _compare(runs)
+    assert comparison.reference == "finetune=full (0)"
+    assert comparison.names == ["finetune=lp_ft (1)", "finetune=full (0)"]
+
+
 def test_runs_of_one_name_are_told_apart(tmp_path):
     folders = [_run(tmp_path / part / "12-00-00") for part in ("a", "b")]
     assert set(_compare(folders).runs) == {"a/12-00-00", "b/12-00-00"}

@@ -1,14 +1,20 @@
 """A search goes on from its journal, and several processes search together."""
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import optuna
 import pytest
+import torch
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from pytorch_lightning.trainer.states import TrainerFn
 
 from ecgfounder_ft.designs.design import DesignError
+from ecgfounder_ft.runs.folder import PrunedError, RunFolder
 from ecgfounder_ft.sweeps.folder import SweepFolder
 from ecgfounder_ft.sweeps.layout import parse
+from ecgfounder_ft.sweeps.pruning import PruneByValidation
 from ecgfounder_ft.sweeps.search import journal, space_of
 from tests.sweep_runs import SweepProcess, table_of
 
@@ -91,3 +97,25 @@ def test_a_line_that_was_cut_off_is_left_out(tmp_path: Path, caplog: pytest.LogC
     again.tell(again.ask(), 0.25)
     assert "middle of a line" in caplog.text
     assert [trial.value for trial in optuna.load_study(study_name="one", storage=journal(folder)).trials] == [0.5, 0.25]
+
+
+@pytest.mark.parametrize(("loss", "pruned"), [(0.5, True), (0.05, False)])
+def test_a_trial_behind_the_others_is_given_up(loss: float, pruned: bool, tmp_path: Path) -> None:
+    """The loss is minimised: of the trial that ended it was 0.1 in the same epoch."""
+    pruner = optuna.pruners.MedianPruner(n_startup_trials=1, n_warmup_steps=0)
+    study = optuna.create_study(storage=journal(SweepFolder(tmp_path)), direction="minimize", pruner=pruner)
+    earlier = study.ask()
+    earlier.report(0.1, step=3)
+    study.tell(earlier, 0.1)
+    run = RunFolder(tmp_path)
+    callback = PruneByValidation(study.ask(), "validation/loss", run)
+    metrics = {"validation/loss": torch.tensor(loss), "train/loss": torch.tensor(1.0)}
+    state = SimpleNamespace(fn=TrainerFn.FITTING)
+    trainer: Any = SimpleNamespace(state=state, callback_metrics=metrics, current_epoch=3, callbacks=[])
+    if not pruned:
+        callback.on_validation_end(trainer, None)  # type: ignore[arg-type]
+        return
+    with pytest.raises(PrunedError, match="given up after epoch 3") as given_up:
+        callback.on_validation_end(trainer, None)  # type: ignore[arg-type]
+    assert given_up.value.metric == {"name": "validation/loss", "mode": "min", "value": pytest.approx(0.5)}
+    assert run.read_history() == [{"epoch": 3, "validation/loss": 0.5}]

@@ -48,6 +48,9 @@ class CommandLine:
             else:
                 continue  # a glob, whose values the sweeper finds
             key = override.get_key_element()
+            if key.startswith("sweep."):  # one list of the sweep's own, and no values to try one by one
+                first.append(f"{key}=[{','.join(values)}]")
+                continue
             first.append(f"{key}={values[0]}")
             others += [(key, value) for value in values[1:]]
         return [first] + [

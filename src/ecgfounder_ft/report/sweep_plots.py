@@ -22,14 +22,15 @@ _MANY = 12
 
 
 def parallel_coordinates_figure(
-    parameters: Mapping[str, Sequence[str]], values: Sequence[float], metric: str, *, lower_is_better: bool
+    parameters: Mapping[str, Sequence[str]], values: Sequence[float], metric: str, best: int, *, lower_is_better: bool
 ) -> Figure:
-    """One line per trial across its parameters to its metric; the best line on top.
+    """One line per trial across its parameters to its metric; the best one on top.
 
     Args:
         parameters: key to the value of each trial, as typed, "" where a trial has none.
         values: (trials,) the metric.
         metric: its name.
+        best: position of the trial that won.
         lower_is_better: of the metric.
     """
     axes_names = [*parameters, metric]
@@ -47,14 +48,14 @@ def parallel_coordinates_figure(
     norm = Normalize(low, high if high > low else low + 1)
     colours = ScalarMappable(norm, _MAP + "_r" if lower_is_better else _MAP)
     order = sorted(range(len(values)), key=lambda trial: values[trial], reverse=lower_is_better)
-    for trial in order:
-        best = trial == order[-1]
+    for trial in sorted(order, key=lambda trial: trial == best):
+        won = trial == best
         axes.plot(
             range(len(axes_names)),
             [column[trial] for column in heights],
-            color=_ACCENT if best else colours.to_rgba(np.array(values[trial])),
-            linewidth=3.0 if best else 1.2,
-            alpha=1.0 if best else 0.8,
+            color=_ACCENT if won else colours.to_rgba(np.array(values[trial])),
+            linewidth=3.0 if won else 1.2,
+            alpha=1.0 if won else 0.8,
         )
     for place, ticks in enumerate(labels):
         axes.axvline(place, color="#333333", linewidth=0.8)

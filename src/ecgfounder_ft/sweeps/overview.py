@@ -25,7 +25,7 @@ def sections(results: SweepResults, winner: Winner | None, importances: Mapping[
     told = [one for one in results.trials if one.value is not None]
     found = []
     if results.parameters and len(told) > 1:
-        found.append(_parameters(results, told, importances))
+        found.append(_parameters(results, told, winner, importances))
     curves = [
         picture for metric in dict.fromkeys((results.metric, _LOSS)) for picture in _curves(results, metric, winner)
     ]
@@ -34,14 +34,19 @@ def sections(results: SweepResults, winner: Winner | None, importances: Mapping[
     return found
 
 
-def _parameters(results: SweepResults, told: list[TrialResult], importances: Mapping[str, float]) -> Section:
+def _parameters(
+    results: SweepResults, told: list[TrialResult], winner: Winner | None, importances: Mapping[str, float]
+) -> Section:
     parameters = {key: [one.parameters.get(key, "") for one in told] for key in results.parameters}
     values = [float(one.value or 0.0) for one in told]
+    best = 0 if winner is None else told.index(winner.trials[0])
     pictures = [
         SectionPicture(
-            parallel_coordinates_figure(parameters, values, results.metric, lower_is_better=results.mode == "min"),
+            parallel_coordinates_figure(
+                parameters, values, results.metric, best, lower_is_better=results.mode == "min"
+            ),
             "Each trial as a line across its parameters to its metric; the numbers stand in the table of trials.",
-            f"Each line is a trial, the thick one the best by {results.metric}.",
+            f"Each line is a trial, the thick one the winner's by {results.metric}.",
         ),
         SectionPicture(
             parameters_figure(parameters, values, results.metric),

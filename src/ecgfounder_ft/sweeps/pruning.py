@@ -9,8 +9,9 @@ from pytorch_lightning.trainer.states import TrainerFn
 
 from ecgfounder_ft.config.schema import dotted_name
 from ecgfounder_ft.designs.optuna import OptunaSearch
-from ecgfounder_ft.runs.folder import PrunedError
+from ecgfounder_ft.runs.folder import PrunedError, RunFolder
 from ecgfounder_ft.sweeps.folder import SweepFolder, Trial
+from ecgfounder_ft.training.callbacks import History
 from ecgfounder_ft.training.monitor import direction_of
 
 if TYPE_CHECKING:
@@ -23,11 +24,13 @@ class PruneByValidation(pl.Callback):
     Args:
         trial: of the search.
         metric: logged validation metric that the search is for.
+        run: the trial's folder, which gets the curves of its epochs.
     """
 
-    def __init__(self, trial: "optuna.trial.Trial", metric: str) -> None:
+    def __init__(self, trial: "optuna.trial.Trial", metric: str, run: RunFolder) -> None:
         self.trial = trial
         self.metric = metric
+        self.run = run
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Report, after each epoch's validation.
@@ -44,6 +47,10 @@ class PruneByValidation(pl.Callback):
         if epoch not in reported:  # a trial that goes on may come to an epoch twice
             self.trial.report(value, step=epoch)
         if self.trial.should_prune():
+            callbacks: list[pl.Callback] = trainer.callbacks  # type: ignore[attr-defined]
+            epochs = [row for one in callbacks if isinstance(one, History) for row in one.epochs]
+            metrics = {name: float(one) for name, one in trainer.callback_metrics.items() if "validation/" in name}
+            self.run.write_history([*epochs, {"epoch": epoch, **metrics}])
             raise PrunedError(
                 f"given up after epoch {epoch}: {self.metric} was {value:.4f}, behind other trials of the search",
                 {"name": self.metric, "mode": direction_of(self.metric), "value": value},
@@ -59,4 +66,4 @@ def pruning_callbacks(config: DictConfig, sweep: SweepFolder, trial: Trial) -> S
     from ecgfounder_ft.sweeps.search import running_trial  # imports Optuna
 
     asked = running_trial(sweep, trial, config.sweep.pruner)
-    return () if asked is None else (PruneByValidation(asked, config.optimized_metric),)
+    return () if asked is None else (PruneByValidation(asked, config.optimized_metric, sweep.run(trial)),)
