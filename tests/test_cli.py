@@ -28,10 +28,15 @@ def test_a_script_can_trust_the_exit_codes(finished_run: Path, tmp_path: Path) -
     empty, output = tmp_path / "empty", tmp_path / "p.csv"
     empty.mkdir()
     (tmp_path / "damaged.hea").write_text("no header\n")
-    for recordings in (empty, tmp_path / "nowhere", tmp_path / "damaged.hea"):
+    found = console("predict", str(finished_run), str(tmp_path / "damaged.hea"), "--output", str(output))
+    assert found.exit_code == ExitCode.NO_RESULT == 1, found.stdout + found.stderr
+    assert output.read_text().startswith("path,")
+    output.unlink()
+    for recordings, words in ((empty, "no recording in it"), (tmp_path / "nowhere", "no such file or folder")):
         found = console("predict", str(finished_run), str(recordings), "--output", str(output))
-        assert found.exit_code == ExitCode.NO_RESULT == 1, found.stdout + found.stderr
-        assert output.read_text().startswith("path,probability_NORM")
+        assert found.exit_code == ExitCode.REFUSED == 2, found.stdout + found.stderr
+        assert words in found.stderr
+        assert not output.exists()
     found = console("catalog", "physionet2021", str(empty), "--output", str(tmp_path / "catalogs"))
     assert found.exit_code == ExitCode.NO_RESULT
     assert f"no recording of physionet2021 in {empty}" in found.stderr
