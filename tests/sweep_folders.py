@@ -96,7 +96,7 @@ def write_sweep(
             run.write_metrics({"test": evaluated.evaluation.to_dict()}, {})
             size = point.place.get("size")
             kept = table if size is None else pd.concat([table[table["split"] == "train"][: int(str(size))]])
-            kept.to_csv(run.path / run.SPLITS, index=False)
+            kept.assign(path="", signal_hash="").to_csv(run.path / run.SPLITS, index=False)
             metric = {"name": "validation/macro_auroc", "mode": "max", "value": more(strength, point) / 10}
             write_json(run.path / run.STATUS, {"state": "finished", "seconds": 1.0, "optimized_metric": metric})
     return sweep

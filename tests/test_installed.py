@@ -138,6 +138,7 @@ def test_the_help_is_that_of_training(command: list[str], binaries: Path, folder
     assert found.stdout.strip() == help_text().strip()
 
 
+@pytest.mark.slow
 def test_it_trains_and_writes_where_it_was_started(run_folder: Path, folder: Path) -> None:
     for name in ("metrics.json", "report.html", "model.pth", "predictions.csv", "train.log", ".hydra/config.yaml"):
         assert (run_folder / name).is_file(), name
@@ -157,6 +158,7 @@ def test_it_catalogs(binaries: Path, simulated: Path, folder: Path) -> None:
     assert len(pd.read_parquet(folder / "catalogs" / "physionet2021.parquet")) == len(list(physionet.rglob("*.hea")))
 
 
+@pytest.mark.slow
 def test_it_predicts(binaries: Path, run_folder: Path, simulated: Path, folder: Path) -> None:
     recordings = simulated / "MIMIC IV Selected"
     _run([binaries / "ecgfounder-ft", "predict", run_folder, recordings, "--output", "predictions.csv"], folder)

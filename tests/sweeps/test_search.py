@@ -50,6 +50,7 @@ def test_a_search_that_was_killed_goes_on_from_its_file(tmp_path: Path) -> None:
     assert losses == sorted(losses), "the smallest loss is the best"
 
 
+@pytest.mark.slow
 def test_two_processes_search_at_once(tmp_path: Path) -> None:
     both = [search(tmp_path, 4, together=2) for _ in range(2)]
     assert [process.wait() for process in both] == [0, 0], both[0].printed() + both[1].printed()

@@ -174,6 +174,7 @@ def test_a_large_training_side_is_drawn_from_by_a_seed(
     assert record["fitted_on"] == 10 < record["of"]
 
 
+@pytest.mark.slow
 def test_a_run_that_was_killed_and_resumed_has_the_same_baseline(tmp_path: Path, small_root: Path) -> None:
     changes = ("evaluation.baselines=true", "trainer.max_epochs=2", "seed=9")
     folder = tmp_path / "run"

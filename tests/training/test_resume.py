@@ -23,9 +23,9 @@ CASES = {
     ),
     "LP-FT, in the epoch of the switch": ("step 9", ["finetune=lp_ft", "finetune.probe_epochs=2", MID_EPOCH]),
     "plateau schedule, between epochs": ("validation 2", ["scheduler.patience=0", "optimizer=sgd", "optimizer.lr=0.5"]),
-    "LoRA": ("step 5", ["finetune=lora", MID_EPOCH]),
 }
 SLOW_CASES = {
+    "LoRA": ("step 5", ["finetune=lora", MID_EPOCH]),
     "full, mid-epoch": ("step 5", [MID_EPOCH]),
     "linear probe, stored activations": ("validation 1", ["finetune=linear_probe"]),
     "last stages, stored views": (

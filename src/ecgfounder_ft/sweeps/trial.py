@@ -8,6 +8,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
+from ecgfounder_ft.errors import ExplainedError
 from ecgfounder_ft.runs.folder import RunFolder
 from ecgfounder_ft.runs.slurm import is_requeued
 from ecgfounder_ft.sweeps.folder import SweepFolder, Trial
@@ -54,7 +55,12 @@ def run_trial(config: DictConfig, train: Train) -> float | None:
             config = same_command_again(run, config)
         from ecgfounder_ft.sweeps.pruning import pruning_callbacks  # imports Lightning
 
-        return train(config, pruning_callbacks(config, sweep, trial))
+        try:
+            return train(config, pruning_callbacks(config, sweep, trial))
+        except ExplainedError as error:
+            if run.read_status() == status:  # refused before the run has written anything of its own
+                run.write_lost(f"{type(error).__name__}: {error}", trial.overrides)
+            raise
 
 
 def optimized_value(run: RunFolder) -> float:
