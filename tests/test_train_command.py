@@ -74,7 +74,7 @@ except SystemExit as end:
     assert "lrr" in found.stderr
 
 
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("form", EACH_FORM)
 def test_each_form_passes_what_is_typed_on_to_hydra(form: str, tmp_path: Path) -> None:
     """From another folder; values with blanks, an equals sign, a minus."""
     overrides = ["data.mimic_path='/a b/c=d'", "~callbacks.progress_bar", "optimizer.lr=-1.0"]
@@ -103,7 +103,8 @@ REFUSED_IN_A_TRIAL = ("data.mimic_path=/nowhere", "seed=1,2")
 """Two trials that are refused at once, each on its own: a sweep may run on another machine than it is started on."""
 
 
-@pytest.mark.parametrize("form", EACH_FORM)
+@pytest.mark.slow
+@pytest.mark.parametrize("form", FORMS)
 def test_each_form_runs_a_sweep(form: str, tmp_path: Path) -> None:
     """Trials that are refused at once, since what is at stake is that there are two."""
     sweep = f"hydra.sweep.dir={tmp_path / 'sweep'}"
@@ -207,6 +208,7 @@ def test_a_sweep_runs_all_trials_and_a_failed_one_shows(small_root: Path, tmp_pa
     assert (tmp_path / "0" / "model.pth").is_file()
 
 
+@pytest.mark.slow
 def test_a_design_of_a_sweep_without_its_flag_is_refused(tmp_path: Path) -> None:
     found = train("sweep=seeds", f"hydra.run.dir={tmp_path}")
     assert found.returncode == 2

@@ -38,8 +38,8 @@ def test_the_pages_have_commands_of_every_kind() -> None:
 def test_a_training_command_composes(command: Command, files_of_the_pages: Path) -> None:
     if command.words[2:] == ["--help"]:
         return
-    for overrides in read_command_line(command.words[2:]).trials():
-        compose_config([one for one in overrides if not one.startswith("hydra")])
+    first = read_command_line(command.words[2:]).trials()[0]
+    compose_config([one for one in first if not one.startswith("hydra")])
 
 
 @pytest.mark.parametrize("command", PROGRAM, ids=str)

@@ -72,6 +72,7 @@ def test_a_plan_is_not_changed_and_nor_is_its_configuration(
         seen[0].config.optimizer.lr = 1.0
 
 
+@pytest.mark.slow
 def test_a_resumed_run_keeps_the_learning_rate_that_was_found(small_root: Path, tmp_path: Path) -> None:
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     changes = ["trainer.max_epochs=2", "lr_finder.enabled=true", "lr_finder.steps=20"]
