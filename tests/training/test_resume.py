@@ -1,6 +1,7 @@
 """A run that was killed and resumed ends as one that was never stopped, bit for bit."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,10 @@ import yaml
 
 from ecgfounder_ft.config.compose import ConfigurationError, compose_config
 from ecgfounder_ft.ecg.preprocessing import Preprocessing
+from ecgfounder_ft.model.checkpoints import WeightsError
 from ecgfounder_ft.runs.folder import RunFolder
 from ecgfounder_ft.targets import UntrustedTargetError
+from ecgfounder_ft.training.experiment import run_experiment
 from ecgfounder_ft.training.resume import ResumeError, configuration_of, require_same_meaning, show_changes
 from tests.small_run import run
 
@@ -185,3 +188,15 @@ def test_a_run_of_before_there_was_a_setting_of_preprocessing_is_gone_on_with(tm
     other = {"preprocessing": Preprocessing(scale=None).to_dict()}
     with pytest.raises(ResumeError, match=r"preprocessing\.scale was"):
         require_same_meaning(before, other, RunFolder(tmp_path))
+
+
+def test_a_damaged_checkpoint_is_refused_in_words(finished_run: Path, tmp_path: Path) -> None:
+    folder = RunFolder(shutil.copytree(finished_run, tmp_path / "run"))
+    content = bytearray(folder.last_checkpoint.read_bytes())
+    content[len(content) // 2] ^= 16
+    folder.last_checkpoint.write_bytes(content)
+    settings = yaml.safe_load((folder.path / folder.CONFIGURATION).read_text())
+    settings["output_dir"] = str(folder.path)
+    (folder.path / folder.CONFIGURATION).write_text(yaml.safe_dump(settings))
+    with pytest.raises(WeightsError, match=r"last\.ckpt"):
+        run_experiment(configuration_of(folder, ["trainer.max_epochs=2"]))  # type: ignore[arg-type]

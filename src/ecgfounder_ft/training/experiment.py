@@ -22,6 +22,7 @@ from ecgfounder_ft.interruption import Interrupted, interruptible, kept_apart
 from ecgfounder_ft.labels import LabelMap
 from ecgfounder_ft.memory import keep_freed_memory
 from ecgfounder_ft.model.card import CARD_KEY
+from ecgfounder_ft.model.checkpoint_file import read_checkpoint
 from ecgfounder_ft.report.finetuning_plots import lr_finder_figure, wise_ft_figure
 from ecgfounder_ft.runs.folder import RunFolder
 from ecgfounder_ft.runs.report import report_first_evaluation
@@ -149,7 +150,7 @@ def require_same_run(config: Config, model: Model, folder: RunFolder) -> tuple[P
     plan = None if content is None else TrainingPlan.from_dict(content)
     if not folder.last_checkpoint.is_file():
         return None, plan
-    before = torch.load(folder.last_checkpoint, map_location="cpu", weights_only=True)
+    before = read_checkpoint(folder.last_checkpoint)
     require_same_meaning(before[CARD_KEY], model.card.to_dict(), folder)
     show_changes(before[CONFIG_KEY], plain(config))
     log.info("Going on from %s", folder.last_checkpoint)

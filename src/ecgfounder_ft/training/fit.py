@@ -20,6 +20,7 @@ from ecgfounder_ft.data.datamodule import ECGDataModule
 from ecgfounder_ft.data.gather_and_split import PreparedData
 from ecgfounder_ft.errors import ExplainedError
 from ecgfounder_ft.interruption import deferred
+from ecgfounder_ft.model.checkpoint_file import read_checkpoint
 from ecgfounder_ft.training.build import Model, build_classifier, build_data_module
 from ecgfounder_ft.training.callbacks import FollowStrategy, History, LastCheckpoint
 from ecgfounder_ft.training.checkpoint_io import WholeCheckpoints
@@ -171,7 +172,7 @@ def _load_best(trainer: pl.Trainer, classifier: Classifier) -> None:
     ]
     for callback in callbacks:
         if isinstance(callback, ModelCheckpoint) and callback.best_model_path:
-            content = torch.load(callback.best_model_path, map_location="cpu", weights_only=True)
+            content = read_checkpoint(Path(callback.best_model_path))
             classifier.load_state_dict(content["state_dict"])
 
 
