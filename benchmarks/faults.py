@@ -63,6 +63,9 @@ def _in_child(work: Callable[..., Any], arguments: tuple[Any, ...], log: Path) -
     from ecgfounder_ft.errors import run_or_explain
 
     run_or_explain(lambda: work(*arguments))
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)  # a signal while Python clears up after the work says nothing of the work
 
 
 def finish(work: Callable[..., Any], *arguments: Any, log: Path) -> None:
