@@ -82,11 +82,12 @@ def test_a_second_run_in_the_same_folder_is_refused(tmp_path: Path) -> None:
 
 def test_a_new_run_does_not_begin_where_another_has_a_checkpoint(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
-    folder.require_unused()
+    with folder.unused():
+        pass
     folder.last_checkpoint.parent.mkdir()
     folder.last_checkpoint.touch()
     with pytest.raises(RunFolderError, match="go on with it by resume="):
-        folder.require_unused()
+        folder.unused().__enter__()
 
 
 def test_the_command_is_one_that_can_be_typed(tmp_path: Path) -> None:

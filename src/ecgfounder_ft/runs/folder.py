@@ -193,7 +193,8 @@ class RunFolder(EvaluationFolder):
         """What an interrupted run goes on from."""
         return self.path / self.CHECKPOINTS / self.LAST_CHECKPOINT
 
-    def require_unused(self) -> None:
+    @contextmanager
+    def unused(self) -> Iterator[None]:
         """Refuse a folder in which another run has come as far as a checkpoint, which could be taken for a new run's.
 
         Raises:
@@ -204,6 +205,7 @@ class RunFolder(EvaluationFolder):
                 f"{self.path} holds a run already: go on with it by resume={self.path}, or choose another folder "
                 "(hydra.run.dir=...)"
             )
+        yield
 
     def require(self) -> None:
         """Refuse what is no folder of a run.

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import cast
 
@@ -63,16 +63,16 @@ def run_experiment(config: Config, callbacks: Sequence[pl.Callback] = ()) -> flo
     folder = RunFolder(Path(config.output_dir))
     folder.create()
     main = is_main_process()
-    if main and config.resume is None:
-        folder.require_unused()
+    new = main and config.resume is None
     with (
         interruptible(),
         goes_on(config, folder),
         folder.only_run(main),
+        folder.unused() if new else nullcontext(),  # looked at only once nobody else is at work there
         folder.recorded_status(main) as status,
         kept_apart(),
     ):
-        if config.resume is None and main:
+        if new:
             folder.write_configuration(cast(DictConfig, config))
         if main:
             log.info("Run folder: %s", folder)

@@ -1,6 +1,8 @@
 """Where a run is followed: TensorBoard, a CSV file, Weights & Biases, MLflow, one of them or several at once."""
 
 import importlib.util
+import logging
+import threading
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -18,6 +20,8 @@ from ecgfounder_ft.evaluation.evaluate import Evaluation
 from ecgfounder_ft.runs.folder import RunFolder
 from ecgfounder_ft.runs.varied import varied_values
 from ecgfounder_ft.training.device import is_main_process
+
+log = logging.getLogger(__name__)
 
 _PACKAGES = {"WandbLogger": "wandb", "MLFlowLogger": "mlflow"}
 """Lightning's classes to the packages that they need, which are also the names of the extras."""
@@ -96,14 +100,25 @@ def opened_loggers(config: Config, folder: RunFolder) -> Iterator[list[Logger]]:
         if config.resume is None:  # MLflow takes no second value
             _log_configuration(loggers, config)
     failed = True
+    before_threads = threading.excepthook
+    threading.excepthook = _tell_of_threads
     try:
         yield loggers
         failed = False
     finally:
+        threading.excepthook = before_threads
         if is_main_process():
             for logger in loggers:
                 if isinstance(logger, WandbLogger):
                     logger.experiment.finish(exit_code=int(failed))
+
+
+def _tell_of_threads(arguments: threading.ExceptHookArgs) -> None:
+    """TensorBoard writes in a thread of its own: a disk that is full there is told in a line, and ends nothing."""
+    if isinstance(arguments.exc_value, OSError):
+        log.warning("A logger can write no more: %s", arguments.exc_value)
+    else:
+        threading.__excepthook__(arguments)
 
 
 def log_results(
