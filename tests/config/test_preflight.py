@@ -50,6 +50,7 @@ SLIPS = {
     "--batch-size=3": "now data.batch_size=3",
     "linear_prob=True": "now finetune=linear_probe",
     "linear_prob=False": "now finetune=full",
+    "--info nothing": "invalid choice: 'nothing'",
     "--foo": "Values are typed without dashes",
     "--config-name foo": "no such file",
     "--config-dir /nope": "no such folder",

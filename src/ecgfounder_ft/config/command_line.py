@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 from ecgfounder_ft.config.compose import ConfigurationError, choices
 from ecgfounder_ft.config.slips import EARLIER_OPTIONS, PRINT_ALL, now_called
@@ -68,7 +69,9 @@ def read_command_line(arguments: Sequence[str]) -> CommandLine:
     from hydra._internal.utils import get_args_parser  # that of hydra.main, which parses the same line again
 
     _refuse_earlier_options(arguments)
-    given, unknown = get_args_parser().parse_known_args(list(arguments))
+    parser = get_args_parser()
+    parser.error = _refuse_flag  # type: ignore[method-assign]  # its own prints how Hydra is used, and ends the process
+    given, unknown = parser.parse_known_args(list(arguments))
     if unknown and not unknown[0].startswith("-"):
         raise ConfigurationError(
             f"{unknown[0]}: type flags such as -m before all values: -m {' '.join(given.overrides)} ..."
@@ -106,6 +109,10 @@ def read_command_line(arguments: Sequence[str]) -> CommandLine:
         multirun=bool(given.multirun) or "hydra.mode=MULTIRUN" in given.overrides,
         shows=bool(given.cfg or given.info or given.shell_completion or given.hydra_help),
     )
+
+
+def _refuse_flag(message: str) -> NoReturn:
+    raise ConfigurationError(message)
 
 
 def _refuse_path(typed: str, group: str, value: object) -> None:
