@@ -90,6 +90,10 @@ def write_checkpoint(content: Mapping[str, Any], path: Path) -> None:
             stream.write(_SEAL + digest.encode())
 
 
+LIGHTNING_SUFFIX = ".ckpt"
+"""Of Lightning's checkpoints, which every epoch of a training writes anew and never seals."""
+
+
 def read_checkpoint(path: Path) -> dict[str, Any]:
     """What stands in a file of ``torch.save``. No code from it is run.
 
@@ -126,7 +130,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
             f"{path}: was changed after it was written: the digest at its end is gone. Restore it; or, if you changed "
             f"it on purpose, save it without the key '{SEALED_KEY}'"
         )
-    if not sealed and archived:
+    if not sealed and archived and path.suffix != LIGHTNING_SUFFIX:
         log.info(
             "%s carries no digest, as files of others and of older versions: only its checksums were compared", path
         )
