@@ -2,7 +2,7 @@
 #
 #   docker build --tag ecgfounder-ft .
 #   docker run --rm --gpus all --shm-size 8g --user "$(id -u):$(id -g)" \
-#     --volume /data:/data:ro --volume "$PWD/outputs:/work/outputs" --volume "$PWD/checkpoint:/work/checkpoint" \
+#     --volume /data:/data:ro --volume "$PWD/outputs:/ecg/outputs" --volume "$PWD/checkpoint:/ecg/checkpoint" \
 #     ecgfounder-ft train data=table data.path=/data/my_recordings.csv
 #
 # On a machine without a GPU, --build-arg TORCH_INDEX=https://download.pytorch.org/whl/cpu takes the smaller build.
@@ -24,12 +24,12 @@ RUN python -m pip install --no-cache-dir ${TORCH_INDEX:+--extra-index-url "$TORC
       --constraint /wheels/constraints.txt "$(echo /wheels/*.whl)[train,edf,hdf5,devices]" \
  && rm -r /wheels \
  && useradd --create-home --uid 10001 ecg \
- && mkdir -p /work/outputs /work/checkpoint \
- && chown -R ecg /work \
- && chmod -R a+rwX /work
+ && mkdir -p /ecg/outputs /ecg/checkpoint \
+ && chown -R ecg /ecg \
+ && chmod -R a+rwX /ecg
 # any user that `docker run --user` names may write where libraries keep their caches
 ENV HOME=/tmp MPLCONFIGDIR=/tmp/matplotlib PYTHONUNBUFFERED=1
 USER 10001
-WORKDIR /work
+WORKDIR /ecg
 ENTRYPOINT ["ecgfounder-ft"]
 CMD ["--help"]
