@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from ecgfounder_ft.designs.design import Design, Point
+from ecgfounder_ft.evaluation.predictions import predictions_table
 from ecgfounder_ft.evaluation.run_evaluation import evaluate_predictions
 from ecgfounder_ft.files import write_json
 from ecgfounder_ft.runs.folder import RunFolder
@@ -43,10 +44,7 @@ def predictions(
             "sex": "female",
         }
     )
-    for column, code in enumerate(CODES):
-        table[f"label_{code}"] = targets[:, column]
-    for column, code in enumerate(CODES):
-        table[f"probability_{code}"] = 1 / (1 + np.exp(-odds[:, column]))
+    table = predictions_table(table, targets, 1 / (1 + np.exp(-odds)), CODES)
     return table
 
 

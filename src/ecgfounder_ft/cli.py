@@ -271,6 +271,7 @@ def predict(
         from ecgfounder_ft.files import require_place_for
         from ecgfounder_ft.inference.inputs import Reading
         from ecgfounder_ft.inference.loading import load_predictor
+        from ecgfounder_ft.inference.notice import NO_MEDICAL_DEVICE
         from ecgfounder_ft.inference.predict_command import Wanted, predict_into_file
 
         for file in (output, embeddings):
@@ -290,7 +291,7 @@ def predict(
             typer.echo(f"skipped {count}: {reason}", err=True)
         again = f" ({found.resumed} of them by an earlier start)" if found.resumed else ""
         typer.echo(f"{found.answered} of {found.recordings} recordings answered{again}, {found.rows} rows in {output}")
-        typer.echo("Research only: no medical device, not for the diagnosis of patients.")
+        typer.echo(f"{NO_MEDICAL_DEVICE.capitalize()}.")
         return bool(found.answered)
 
     if not run_or_explain(run):
@@ -324,7 +325,7 @@ def export(
             typer.echo(f"no {name}: {reason}", err=True)
         for name in sorted(path.name for path in exported.folder.iterdir()):
             typer.echo(f"{exported.folder / name}  {(exported.folder / name).stat().st_size:,} bytes")
-        typer.echo(f"{NO_MEDICAL_DEVICE[0].upper()}{NO_MEDICAL_DEVICE[1:]}.")
+        typer.echo(f"{NO_MEDICAL_DEVICE.capitalize()}.")
 
     run_or_explain(run)
 

@@ -87,7 +87,7 @@ def worker_deaths_explained() -> Iterator[None]:
         ) from error
 
 
-_OF_THE_PLACE = {
+OF_THE_PLACE = {
     errno.ENOSPC: "make room and start again",
     errno.EDQUOT: "make room within your quota and start again",
     errno.EFBIG: "no file may get so large there: see `ulimit -f`",
@@ -127,10 +127,10 @@ def run_or_explain(run: Callable[[], Result], *, exit_on_error: bool = True) -> 
     except ExplainedError as error:
         print(f"\n{type(error).__name__.removesuffix('Error')}: {error}", file=sys.stderr)
     except OSError as error:
-        if error.errno not in _OF_THE_PLACE:
+        if error.errno not in OF_THE_PLACE:
             raise
         place = f" ({error.filename})" if error.filename else ""
-        print(f"\n{error.strerror}{place}: {_OF_THE_PLACE[error.errno]}", file=sys.stderr)
+        print(f"\n{error.strerror}{place}: {OF_THE_PLACE[error.errno]}", file=sys.stderr)
     if exit_on_error:
         sys.exit(int(ExitCode.REFUSED))
     return None

@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ecgfounder_ft.errors import ExplainedError
+from ecgfounder_ft.errors import OF_THE_PLACE, ExplainedError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -71,11 +71,8 @@ def require_place_for(path: Path) -> None:
 
 
 def _write_error(error: OSError, path: Path) -> WriteError:
-    advice = {
-        errno.ENOSPC: "make room and start again",
-        errno.EDQUOT: "make room within your quota and start again",
-        errno.ENOENT: f"there is no folder {path.parent}",
-    }.get(error.errno or 0, "name another place, or make this one writable")
+    missing = {errno.ENOENT: f"there is no folder {path.parent}"}
+    advice = (OF_THE_PLACE | missing).get(error.errno or 0, "name another place, or make this one writable")
     explained = WriteError(f"{path} cannot be written ({error.strerror or error}): {advice}")
     explained.errno = error.errno
     return explained

@@ -9,7 +9,7 @@ import pytest
 
 from ecgfounder_ft.evaluation.metrics import METRICS
 from ecgfounder_ft.evaluation.out_of_fold import FoldsOverlapError, pool
-from ecgfounder_ft.evaluation.predictions import Predictions
+from ecgfounder_ft.evaluation.predictions import Predictions, predictions_table
 from ecgfounder_ft.evaluation.run_evaluation import RunEvaluation, evaluate_predictions
 from ecgfounder_ft.task import MULTI_LABEL, SINGLE_LABEL
 from tests.settings import evaluation_settings
@@ -42,10 +42,7 @@ def fold(number: int, scale: float, folds: int = 2, task: object = MULTI_LABEL) 
             "sex": "female",
         }
     )
-    for column, code in enumerate(CODES):
-        table[f"label_{code}"] = targets[:, column]
-    for column, code in enumerate(CODES):
-        table[f"probability_{code}"] = 1 / (1 + np.exp(-odds[:, column]))
+    table = predictions_table(table, targets, 1 / (1 + np.exp(-odds)), CODES)
     table = table[table["split"] != "train"].reset_index(drop=True)
     return evaluate_predictions(Predictions(f"fold {number}", table, CODES, task), replace(SETTINGS, resamples=0))  # type: ignore[arg-type]
 

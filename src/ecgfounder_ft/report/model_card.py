@@ -10,11 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
-from ecgfounder_ft.evaluation.metrics import Estimate, count_patients, count_recordings
+from ecgfounder_ft.evaluation.metrics import Estimate, count_recordings
 from ecgfounder_ft.report.characteristics import Characteristics
-from ecgfounder_ft.report.page import Footnotes, format_count, format_interval, format_value
+from ecgfounder_ft.report.page import environment
 
 SHOWN = {
     "auroc": "AUROC",
@@ -131,23 +129,8 @@ class CardContent:
 
 def render_model_card(content: CardContent) -> str:
     """The card as Markdown, with the Hub's metadata."""
-    templates = Environment(
-        loader=PackageLoader("ecgfounder_ft.report"),
-        autoescape=False,  # Markdown; what stands in tables goes through the filter "cell"
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    templates.filters.update(
-        value=format_value,
-        interval=format_interval,
-        count=format_count,
-        patients=count_patients,
-        recordings=count_recordings,
-        cell=_cell,
-        error=lambda error: "–" if error is None else f"{error:.3f}",
-    )
-    templates.globals.update(Footnotes=Footnotes)
+    templates = environment(autoescape=False)  # Markdown; what stands in tables goes through the filter "cell"
+    templates.filters.update(cell=_cell, error=lambda error: "–" if error is None else f"{error:.3f}")
     return templates.get_template("model_card.md.j2").render(
         card=content, metadata=metadata_of(content), shown=SHOWN, limits=limits_of(content)
     )

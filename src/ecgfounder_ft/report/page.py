@@ -270,11 +270,15 @@ def render_comparison(comparison: RunComparison, *, title: str, created: str) ->
     )
 
 
-def environment() -> Environment:
-    """Templates with the filters that print metrics."""
+def environment(autoescape: bool = True) -> Environment:
+    """Templates with the filters that print metrics.
+
+    Args:
+        autoescape: for HTML.
+    """
     templates = Environment(
         loader=PackageLoader("ecgfounder_ft.report"),
-        autoescape=True,
+        autoescape=autoescape,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
