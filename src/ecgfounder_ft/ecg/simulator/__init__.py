@@ -31,7 +31,7 @@ from ecgfounder_ft.ecg.simulator.physiology import (
     check_conditions,
     sample_physiology,
 )
-from ecgfounder_ft.ecg.simulator.ranges import RANGES
+from ecgfounder_ft.ecg.simulator.ranges import RANGES, Ranges
 from ecgfounder_ft.ecg.simulator.rhythm import (
     Beats,
     fibrillation_beats,
@@ -90,14 +90,14 @@ class Simulated:
     physiology: Physiology
 
 
-def _beats(physiology: Physiology, rng: np.random.Generator, duration: float) -> Beats:
+def _beats(physiology: Physiology, rng: np.random.Generator, duration: float, ranges: Ranges) -> Beats:
     findings, rate = physiology.findings, physiology.rate
     if physiology.conduction == "paced":
         beats = regular_beats(rng, duration, rate)
     elif physiology.rhythm == "fibrillation":
-        beats = fibrillation_beats(rng, duration, rate)
+        beats = fibrillation_beats(rng, duration, rate, ranges)
     elif physiology.rhythm == "flutter":
-        delay = RANGES["flutter to QRS"].draw(rng)
+        delay = ranges["flutter to QRS"].draw(rng)
         beats = flutter_beats(rng, duration, 60 / physiology.atrial_rate, delay, physiology.flutter_ratios)
     elif physiology.rhythm == "vt":
         beats = regular_beats(rng, duration, rate)
@@ -107,13 +107,13 @@ def _beats(physiology: Physiology, rng: np.random.Generator, duration: float) ->
         beats = regular_beats(rng, duration, rate, p_from_qrs=float(retrograde))
     else:
         arrhythmia = "sinus arrhythmia" in findings
-        beats = sinus_beats(rng, duration, rate, physiology.pr, arrhythmia=arrhythmia)
+        beats = sinus_beats(rng, duration, rate, physiology.pr, ranges, arrhythmia=arrhythmia)
         if "second-degree block" in findings:
             beats = with_dropped_beats(rng, beats, physiology.pr)
     for name, kind in (("PAC", "atrial"), ("PVC", "ventricular")):
         if name in findings:
-            share, every = RANGES["ectopic share"].draw(rng), int(rng.choice([0, 0, 0, 0, 2, 3]))
-            beats = with_ectopics(rng, beats, share, kind, every=every)
+            share, every = ranges["ectopic share"].draw(rng), int(rng.choice([0, 0, 0, 0, 2, 3]))
+            beats = with_ectopics(rng, beats, share, kind, ranges, every=every)
     return beats
 
 
@@ -124,6 +124,7 @@ def _atrial_dipole(
     rng: np.random.Generator,
     time: NDArray,
     sampling_rate: float,
+    ranges: Ranges,
 ) -> NDArray[np.float32]:
     if physiology.rhythm == "fibrillation":
         waves = fibrillation_waves(rng, time, physiology.atrial_rate / 60, physiology.atrial_size)
@@ -135,7 +136,7 @@ def _atrial_dipole(
     dipole = np.zeros((len(time), 3), dtype=np.float32)
     wave = P_WAVE.varied(anatomy, timing=0.2, size=0.2, direction=0.12)
     wave = wave.scaled(time=physiology.p_duration, size=physiology.atrial_size)
-    turn = rotation(RANGES["P rotation"].draw(anatomy), RANGES["P rotation"].draw(anatomy), 0)
+    turn = rotation(ranges["P rotation"].draw(anatomy), ranges["P rotation"].draw(anatomy), 0)
     if physiology.rhythm in {"junctional", "svt"}:
         turn = rotation(180, 0, 0) @ turn  # from the AV node upwards
     ectopic = wave.rotated(rotation(*anatomy.uniform(-120, 120, 3)))
@@ -147,26 +148,26 @@ def _atrial_dipole(
     return dipole
 
 
-def _activation(physiology: Physiology, anatomy: np.random.Generator, turn: NDArray) -> Waves:
+def _activation(physiology: Physiology, anatomy: np.random.Generator, turn: NDArray, ranges: Ranges) -> Waves:
     """The patient's QRS."""
     template = QRS[physiology.conduction].varied(anatomy, timing=0.3, size=0.22, direction=0.05).rotated(turn)
     late = {"rbbb": 2, "irbbb": 1}.get(physiology.conduction, 0)
     if late:
         # the right ventricle's own part: of very different size, and hardly moved by the left ventricle's axis
-        own = QRS[physiology.conduction].vector[-late:] * RANGES["late right vector"].draw(anatomy)
+        own = QRS[physiology.conduction].vector[-late:] * ranges["late right vector"].draw(anatomy)
         own = own * np.exp(anatomy.normal(0, 0.2, (late, 1))) + anatomy.normal(0, 0.08, (late, 3))
         spared = rotation(0.25 * physiology.frontal, 0.5 * physiology.horizontal, physiology.sagittal)
         template.vector[-late:] = own @ spared.T
     for name, direction in LOST_VECTOR.items():
         if f"{name} infarct" in physiology.findings:
-            depth = RANGES["infarct Q"].draw(anatomy)
+            depth = ranges["infarct Q"].draw(anatomy)
             x, y, z = turn @ (depth * np.array(direction))
             scar = Waves.of((anatomy.uniform(0.22, 0.36), anatomy.uniform(0.08, 0.12), x, y, z))
             template = joined(template, scar)
     if "rvh" in physiology.findings:
         x, y, z = anatomy.uniform(0.5, 1.1) * np.array([-0.7, 0.15, -0.75])
         template = joined(template, Waves.of((anatomy.uniform(0.5, 0.7), 0.11, x, y, z)))
-    notches = RANGES["notches"].draw(anatomy) * np.linalg.norm(template.vector, axis=1).max()
+    notches = ranges["notches"].draw(anatomy) * np.linalg.norm(template.vector, axis=1).max()
     count = int(anatomy.integers(0, 4))
     if count:
         table = [
@@ -181,7 +182,7 @@ def _activation(physiology: Physiology, anatomy: np.random.Generator, turn: NDAr
     return template.scaled(time=physiology.qrs, size=physiology.qrs_size)
 
 
-def _recovery(physiology: Physiology, anatomy: np.random.Generator, turn: NDArray) -> Waves:
+def _recovery(physiology: Physiology, anatomy: np.random.Generator, turn: NDArray, ranges: Ranges) -> Waves:
     """The patient's ST segment, T and U wave at a rate of 60."""
     t_turn = rotation(physiology.t_rotation, physiology.t_rotation, 0) @ turn
     t_vector = t_turn @ (physiology.t_size * np.array(T_VECTOR[physiology.conduction]))
@@ -193,17 +194,17 @@ def _recovery(physiology: Physiology, anatomy: np.random.Generator, turn: NDArra
     st_vector = physiology.st_share * t_vector
     if "ST change" in physiology.findings:
         towards = anatomy.normal(0, 1, 3)
-        st_vector = st_vector + RANGES["ST deviation"].draw(anatomy) * towards / np.linalg.norm(towards)
-    u_share = RANGES["U amplitude"].draw(anatomy)
+        st_vector = st_vector + ranges["ST deviation"].draw(anatomy) * towards / np.linalg.norm(towards)
+    u_share = ranges["U amplitude"].draw(anatomy)
     skew = anatomy.uniform(0.6, 2.0)
     return repolarisation(t_vector, st_vector, u_share, physiology.qrs, physiology.qtc, skew)
 
 
-def _ectopic_beat(physiology: Physiology, anatomy: np.random.Generator) -> tuple[Waves, Waves]:
+def _ectopic_beat(physiology: Physiology, anatomy: np.random.Generator, ranges: Ranges) -> tuple[Waves, Waves]:
     """A ventricular ectopic's wide QRS from anywhere, and a T wave against it."""
     template = QRS[str(anatomy.choice(["lbbb", "rbbb", "paced", "ivcd"]))]
     turn = rotation(anatomy.uniform(-150, 120), anatomy.uniform(-60, 60), anatomy.uniform(-40, 40))
-    duration = RANGES["QRS, ventricular"].draw(anatomy)
+    duration = ranges["QRS, ventricular"].draw(anatomy)
     size = physiology.qrs_size * anatomy.uniform(0.9, 1.7)
     qrs = template.varied(anatomy, timing=0.3, size=0.25, direction=0.1).scaled(time=duration, size=size).rotated(turn)
     net = (qrs.vector * (qrs.width / duration)[:, None]).sum(axis=0)
@@ -218,21 +219,22 @@ def _ventricular_dipoles(
     rng: np.random.Generator,
     time: NDArray,
     sampling_rate: float,
+    ranges: Ranges,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Dipoles of activation and of recovery, (samples, 3) each."""
     activation = np.zeros((len(time), 3), dtype=np.float32)
     recovery = np.zeros((len(time), 3), dtype=np.float32)
     turn = rotation(physiology.frontal, physiology.horizontal, physiology.sagittal)
-    own = _activation(physiology, anatomy, turn), _recovery(physiology, anatomy, turn)
+    own = _activation(physiology, anatomy, turn, ranges), _recovery(physiology, anatomy, turn, ranges)
     onsets = beats.qrs - time[0]
-    depth, frequency = RANGES["breathing of the QRS"].draw(rng), RANGES["respiratory rate"].draw(rng)
+    depth, frequency = ranges["breathing of the QRS"].draw(rng), ranges["respiratory rate"].draw(rng)
     size = 1 + depth * np.sin(2 * np.pi * (frequency * beats.qrs + rng.uniform()))
     size *= rng.normal(1, 0.015, len(size))
     # QT follows the interval before the beat, slowly: half the beat's own, half the mean (AHA-IV)
     rr = 0.5 * beats.rr.clip(0.25, 2.0) + 0.5 * float(np.mean(beats.rr))
     groups = [((beats.kind == "conducted") | (beats.kind == "atrial"), own)]
     if (beats.kind == "ventricular").any():
-        groups.append((beats.kind == "ventricular", _ectopic_beat(physiology, anatomy)))
+        groups.append((beats.kind == "ventricular", _ectopic_beat(physiology, anatomy, ranges)))
     for which, (qrs, st_t) in groups:
         add_waves(activation, onsets[which], qrs, sampling_rate, size=size[which])
         add_waves(recovery, onsets[which], st_t, sampling_rate, size=size[which], stretch=np.cbrt(rr[which]))
@@ -249,6 +251,7 @@ def record(
     sampling_rate: float = 500.0,
     duration: float = 10.0,
     disturbed: bool = True,
+    ranges: Ranges = RANGES,
 ) -> tuple[NDArray[np.float32], Beats]:
     """Record a patient.
 
@@ -258,6 +261,7 @@ def record(
         sampling_rate: Hz.
         duration: s.
         disturbed: with noise, a device's bandwidth and lead dropouts; a perfect recorder otherwise.
+        ranges: what is drawn from recording to recording, and the rest of the patient.
 
     Returns:
         (12, samples) millivolts in the order of ``STANDARD_LEADS``, and all beats, those outside the recording too.
@@ -266,17 +270,17 @@ def record(
     settling = round(_SETTLING * sampling_rate)
     time = (np.arange(n + settling) - settling) / sampling_rate
     anatomy = np.random.default_rng(physiology.anatomy)
-    beats = _beats(physiology, rng, duration)
-    atria = _atrial_dipole(physiology, beats, anatomy, rng, time, sampling_rate)
-    activation, recovery = _ventricular_dipoles(physiology, beats, anatomy, rng, time, sampling_rate)
-    eight = patient_leads(anatomy)
-    leads = np.concatenate([group_leads(eight, anatomy) for _ in range(3)], axis=1)
+    beats = _beats(physiology, rng, duration, ranges)
+    atria = _atrial_dipole(physiology, beats, anatomy, rng, time, sampling_rate, ranges)
+    activation, recovery = _ventricular_dipoles(physiology, beats, anatomy, rng, time, sampling_rate, ranges)
+    eight = patient_leads(anatomy, ranges)
+    leads = np.concatenate([group_leads(eight, anatomy, ranges) for _ in range(3)], axis=1)
     # einsum and not a matrix product: a BLAS thread pool costs more than it brings on matrices this small
     dipoles = np.concatenate([atria, activation, recovery], axis=1).T
     signal = np.einsum("ld,dt->lt", leads, np.ascontiguousarray(dipoles))
     if disturbed:
-        signal += np.einsum("le,et->lt", ELECTRODES_TO_LEADS, electrode_noise(rng, time, sampling_rate))
-        signal = with_dropouts(through_device(signal, rng, sampling_rate), rng)
+        signal += np.einsum("le,et->lt", ELECTRODES_TO_LEADS, electrode_noise(rng, time, sampling_rate, ranges))
+        signal = with_dropouts(through_device(signal, rng, sampling_rate, ranges), rng)
     return np.ascontiguousarray(signal[:, settling:], dtype=np.float32), beats
 
 
@@ -288,6 +292,7 @@ def simulate(
     sampling_rate: float = 500.0,
     duration: float = 10.0,
     disturbed: bool = True,
+    ranges: Ranges = RANGES,
     name: str = "simulated",
 ) -> Simulated:
     """Simulate a recording of a patient with exactly these of the known conditions and findings.
@@ -299,13 +304,16 @@ def simulate(
         sampling_rate: Hz.
         duration: s.
         disturbed: with noise, a device's bandwidth and lead dropouts; a perfect recorder otherwise.
+        ranges: what patient, electrodes and device are drawn from.
         name: the record's name.
 
     Raises:
         ValueError: if a condition or finding is unknown or two cannot occur together.
     """
-    physiology = sample_physiology(conditions, rng, findings)
-    signal, beats = record(physiology, rng, sampling_rate=sampling_rate, duration=duration, disturbed=disturbed)
+    physiology = sample_physiology(conditions, rng, findings, ranges=ranges)
+    signal, beats = record(
+        physiology, rng, sampling_rate=sampling_rate, duration=duration, disturbed=disturbed, ranges=ranges
+    )
     within = beats.qrs[(beats.qrs >= 0) & (beats.qrs < duration) & (beats.kind != "dropped")]
     rr = np.diff(within)
     truth = Truth(

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecgfounder_ft.ecg.leads import STANDARD_LEADS
-from ecgfounder_ft.ecg.simulator.ranges import RANGES
+from ecgfounder_ft.ecg.simulator.ranges import Ranges
 
 DOWER_LEADS: tuple[str, ...] = ("I", "II", "V1", "V2", "V3", "V4", "V5", "V6")
 """The eight independent leads; the other four follow from I and II."""
@@ -51,26 +51,26 @@ def twelve_from_eight(eight: NDArray) -> NDArray:
     return np.stack(rows)
 
 
-def patient_leads(rng: np.random.Generator) -> NDArray[np.float64]:
+def patient_leads(rng: np.random.Generator, ranges: Ranges) -> NDArray[np.float64]:
     """One patient's lead vectors, (8, 3): Dower's, with chest electrodes nearer, farther and shifted along the row."""
-    shift = RANGES["electrode shift"].draw(rng) + rng.normal(0, 0.1, 6)
+    shift = ranges["electrode shift"].draw(rng) + rng.normal(0, 0.1, 6)
     position = np.clip(np.arange(6) + shift, -0.5, 5.5)
     below = np.clip(np.floor(position).astype(int), 0, 4)
     weight = (position - below)[:, None]
     chest = DOWER[2:]
     chest = (1 - weight) * chest[below] + weight * chest[below + 1]
-    gain = RANGES["precordial gain"]
-    chest = chest * (RANGES["chest gain"].draw(rng) * rng.uniform(gain.low, gain.high, (6, 1)))
+    gain = ranges["precordial gain"]
+    chest = chest * (ranges["chest gain"].draw(rng) * rng.uniform(gain.low, gain.high, (6, 1)))
     return np.concatenate([DOWER[:2], chest])
 
 
-def group_leads(eight: NDArray, rng: np.random.Generator) -> NDArray[np.float32]:
+def group_leads(eight: NDArray, rng: np.random.Generator, ranges: Ranges) -> NDArray[np.float32]:
     """Lead vectors for one group of waves, (12, 3), from a patient's (8, 3).
 
     Atria, ventricular activation and repolarisation lie in different places of the chest, which one dipole at one place
     cannot say; each group sees lead vectors that differ a little.
     """
-    error = RANGES["lead vector error"].draw(rng)
+    error = ranges["lead vector error"].draw(rng)
     lengths = np.linalg.norm(eight, axis=1, keepdims=True)
     return twelve_from_eight(eight + error * lengths * rng.normal(0, 1, eight.shape)).astype(np.float32)
 

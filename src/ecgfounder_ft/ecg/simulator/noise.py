@@ -10,20 +10,22 @@ from numpy.typing import NDArray
 from scipy.signal import butter, lfilter, sosfilt
 
 from ecgfounder_ft.ecg.simulator.leads import ELECTRODES
-from ecgfounder_ft.ecg.simulator.ranges import RANGES
+from ecgfounder_ft.ecg.simulator.ranges import Ranges
 
 
-def electrode_noise(rng: np.random.Generator, time: NDArray, sampling_rate: float) -> NDArray[np.float32]:
+def electrode_noise(
+    rng: np.random.Generator, time: NDArray, sampling_rate: float, ranges: Ranges
+) -> NDArray[np.float32]:
     """Baseline wander, muscle and mains noise, (9 electrodes, samples), millivolts."""
     n_electrodes, n = len(ELECTRODES), len(time)
-    breathing = RANGES["respiratory rate"].draw(rng)
-    wander = RANGES["baseline wander"].draw(rng)
+    breathing = ranges["respiratory rate"].draw(rng)
+    wander = ranges["baseline wander"].draw(rng)
     noise = np.zeros((n_electrodes, n), dtype=np.float32)
     for frequency, share in ((breathing, 0.6), (rng.uniform(0.03, 0.12), 0.8), (rng.uniform(0.4, 0.7), 0.15)):
         size = (wander * share * rng.normal(0, 1, (n_electrodes, 1))).astype(np.float32)
         wave = np.sin(2 * np.pi * (frequency * time + rng.uniform())).astype(np.float32)
         noise += size * wave
-    muscle = RANGES["muscle noise"].draw(rng) * rng.uniform(0.5, 1.5, (n_electrodes, 1))
+    muscle = ranges["muscle noise"].draw(rng) * rng.uniform(0.5, 1.5, (n_electrodes, 1))
     white = rng.standard_normal((n_electrodes, n), dtype=np.float32)
     white[:, 1:] -= 0.6 * white[:, :-1]  # more at high frequencies, as surface EMG has
     if rng.random() < 0.15:  # a muscle is tense for a while
@@ -31,7 +33,7 @@ def electrode_noise(rng: np.random.Generator, time: NDArray, sampling_rate: floa
         tense = np.exp(-0.5 * ((time - start) / rng.uniform(0.3, 1.5)) ** 2).astype(np.float32)
         white *= 1 + rng.uniform(2, 6) * tense
     noise += muscle.astype(np.float32) * white
-    motion = RANGES["motion noise"].draw(rng) * rng.uniform(0.3, 1.5, (n_electrodes, 1))
+    motion = ranges["motion noise"].draw(rng) * rng.uniform(0.3, 1.5, (n_electrodes, 1))
     decay = np.float32(np.exp(-2 * np.pi * rng.uniform(1, 8) / sampling_rate))
     drive = rng.standard_normal((n_electrodes, n), dtype=np.float32) * np.sqrt(1 - decay**2)
     noise += motion.astype(np.float32) * lfilter(np.ones(1, np.float32), np.array([1, -decay], np.float32), drive)
@@ -39,7 +41,7 @@ def electrode_noise(rng: np.random.Generator, time: NDArray, sampling_rate: floa
         at, which = rng.uniform(0, time[-1]), rng.integers(n_electrodes)
         fade = np.where(time >= at, np.exp(-(time - at).clip(0) / rng.uniform(0.1, 2.0)), 0)
         noise[which] += (rng.normal(0, 0.8) * fade).astype(np.float32)
-    mains = RANGES["mains noise"].draw(rng)
+    mains = ranges["mains noise"].draw(rng)
     frequency = rng.choice([50.0, 60.0])
     if frequency < sampling_rate / 2:
         hum = np.sin(2 * np.pi * (frequency * time + rng.uniform())).astype(np.float32)
@@ -55,10 +57,10 @@ def _device_filter(low_pass: int, high_pass: float, sampling_rate: float) -> NDA
     return sections.astype(np.float32)
 
 
-def through_device(signal: NDArray, rng: np.random.Generator, sampling_rate: float) -> NDArray:
+def through_device(signal: NDArray, rng: np.random.Generator, sampling_rate: float, ranges: Ranges) -> NDArray:
     """The signal as a recorder with one of the common bandwidths stores it; (leads, samples)."""
-    low_pass = int(round(RANGES["low-pass"].draw(rng), -1))
-    high_pass = round(20 * RANGES["high-pass"].draw(rng)) / 20
+    low_pass = int(round(ranges["low-pass"].draw(rng), -1))
+    high_pass = round(20 * ranges["high-pass"].draw(rng)) / 20
     return sosfilt(_device_filter(low_pass, high_pass, sampling_rate), signal, axis=-1)
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ecgfounder_ft.ecg.simulator.dipole import ST_SHARE
-from ecgfounder_ft.ecg.simulator.ranges import RANGES
+from ecgfounder_ft.ecg.simulator.ranges import RANGES, Ranges
 
 SIMULATED_CONDITIONS: tuple[str, ...] = ("NORM", "AFIB", "AFLT", "1dAVb", "RBBB", "LBBB")
 """Condition codes that the simulator knows."""
@@ -124,7 +124,11 @@ def check_conditions(conditions: Collection[str], findings: Collection[str] = ()
 
 
 def sample_physiology(
-    conditions: Collection[str], rng: np.random.Generator, findings: Collection[str] = ()
+    conditions: Collection[str],
+    rng: np.random.Generator,
+    findings: Collection[str] = (),
+    *,
+    ranges: Ranges = RANGES,
 ) -> Physiology:
     """Draw a heart that has exactly these of the known conditions and findings.
 
@@ -132,6 +136,7 @@ def sample_physiology(
         conditions: codes of ``SIMULATED_CONDITIONS``; ``NORM`` beside others means a sinus rhythm of normal rate.
         rng: source of randomness.
         findings: of ``FINDINGS``.
+        ranges: what the patient is drawn from.
 
     Raises:
         ValueError: as :func:`check_conditions`.
@@ -140,11 +145,11 @@ def sample_physiology(
     found = frozenset(findings)
 
     def draw(name: str) -> float:
-        return RANGES[name].draw(rng)
+        return ranges[name].draw(rng)
 
     conduction = _conduction(wanted, found)
     rhythm = _rhythm(wanted, found)
-    rate = _rate(rhythm, found, rng)
+    rate = _rate(rhythm, found, rng, ranges)
     atrial_rate, atrial_size, pr = rate, draw("P amplitude"), float("nan")
     ratios: tuple[int, ...] = ()
     if rhythm == "fibrillation":
@@ -156,7 +161,7 @@ def sample_physiology(
         ratios = _FLUTTER_RATIOS[rng.choice(len(_FLUTTER_RATIOS), p=_FLUTTER_RATIO_SHARES)]
         rate = atrial_rate / float(np.mean(ratios))
     elif rhythm == "sinus":
-        pr = _pr(wanted, found, rate, rng)
+        pr = _pr(wanted, found, rate, rng, ranges)
     size = "QRS amplitude"
     size += ", low voltage" if "low voltage" in found else ", lvh" if "lvh" in found else ""
     strained = "lvh" in found and rng.random() < 0.6
@@ -213,22 +218,24 @@ def _rhythm(conditions: frozenset[str], findings: frozenset[str]) -> str:
     return "sinus"
 
 
-def _rate(rhythm: str, findings: frozenset[str], rng: np.random.Generator) -> float:
+def _rate(rhythm: str, findings: frozenset[str], rng: np.random.Generator, ranges: Ranges) -> float:
     if rhythm == "sinus":
         for name in ("bradycardia", "tachycardia"):
             if name in findings:
-                return RANGES[f"sinus rate, {name}"].draw(rng)
+                return ranges[f"sinus rate, {name}"].draw(rng)
     name = {"sinus": "sinus", "fibrillation": "afib", "flutter": "flutter"}.get(rhythm, rhythm)
     if rhythm == "fibrillation" and "paced" in findings:
         name = "paced"
-    return RANGES[f"{name} rate"].draw(rng)
+    return ranges[f"{name} rate"].draw(rng)
 
 
-def _pr(conditions: frozenset[str], findings: frozenset[str], rate: float, rng: np.random.Generator) -> float:
+def _pr(
+    conditions: frozenset[str], findings: frozenset[str], rate: float, rng: np.random.Generator, ranges: Ranges
+) -> float:
     if "1dAVb" in conditions:
-        block = RANGES["PR, first-degree block"]
+        block = ranges["PR, first-degree block"]
         # long ones are rarer; a fast heart leaves no room for them
         pr = block.low + (block.high - block.low) * float(rng.beta(1.2, 2.5))
         return max(min(pr, 0.5 * 60 / rate), block.low)
-    pr = RANGES["PR, short" if findings & {"short PR", "wpw"} else "PR"].draw(rng)
+    pr = ranges["PR, short" if findings & {"short PR", "wpw"} else "PR"].draw(rng)
     return min(pr, max(0.5 * 60 / rate, 0.11))

@@ -23,6 +23,7 @@ Sources, by the short name used below:
 - chosen: no published range; set so that the pictures look as recordings do.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,6 +46,9 @@ class Range:
             return float(np.exp(rng.uniform(np.log(self.low), np.log(self.high))))
         return float(rng.uniform(self.low, self.high))
 
+
+Ranges = Mapping[str, Range]
+"""Quantity to its range."""
 
 RANGES: dict[str, Range] = {
     # rhythm
@@ -123,4 +127,4 @@ RANGES: dict[str, Range] = {
     "low-pass": Range(35, 150, "Hz", "Kligfield 2007: 150 Hz; 40 Hz is a common filter setting"),
     "high-pass": Range(0.05, 0.6, "Hz", "Kligfield 2007: 0.05 Hz; 0.5 Hz is a common filter setting"),
 }
-"""Quantity to its range. The only place that holds them."""
+"""The only place that holds them."""

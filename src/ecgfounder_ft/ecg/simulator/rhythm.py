@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ecgfounder_ft.ecg.simulator.ranges import RANGES
+from ecgfounder_ft.ecg.simulator.ranges import Ranges
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def regular_beats(rng: np.random.Generator, duration: float, rate: float, *, p_f
 
 
 def sinus_beats(
-    rng: np.random.Generator, duration: float, rate: float, pr: float, *, arrhythmia: bool = False
+    rng: np.random.Generator, duration: float, rate: float, pr: float, ranges: Ranges, *, arrhythmia: bool = False
 ) -> Beats:
     """Sinus rhythm whose rate follows breathing and the 0.1 Hz waves of blood pressure (McSharry 2003).
 
@@ -61,6 +61,7 @@ def sinus_beats(
         duration: s.
         rate: mean rate, 1/min.
         pr: PR interval, s.
+        ranges: what the modulation is drawn from.
         arrhythmia: the rate follows breathing strongly.
     """
     modulation = "respiratory RR modulation" + (", sinus arrhythmia" if arrhythmia else "")
@@ -68,17 +69,24 @@ def sinus_beats(
     time = np.arange(int((duration + LEAD_IN + 2.0) / mean * 1.3) + 3) * mean
     rr = np.full(len(time), mean)
     for frequency, depth in (
-        (RANGES["respiratory rate"].draw(rng), RANGES[modulation].draw(rng)),
-        (0.1, RANGES["0.1 Hz RR modulation"].draw(rng)),
+        (ranges["respiratory rate"].draw(rng), ranges[modulation].draw(rng)),
+        (0.1, ranges["0.1 Hz RR modulation"].draw(rng)),
     ):
         rr *= 1 + depth * np.sin(2 * np.pi * (frequency * time + rng.uniform()))
-    rr *= 1 + rng.normal(0, RANGES["RR jitter"].draw(rng), len(rr))
+    rr *= 1 + rng.normal(0, ranges["RR jitter"].draw(rng), len(rr))
     qrs = np.cumsum(rr) - LEAD_IN - rng.uniform(0, mean)
     return _conducted(qrs, duration, qrs - pr)
 
 
 def with_ectopics(
-    rng: np.random.Generator, beats: Beats, share: float, kind: str, *, every: int = 0, blocked: float = 0.1
+    rng: np.random.Generator,
+    beats: Beats,
+    share: float,
+    kind: str,
+    ranges: Ranges,
+    *,
+    every: int = 0,
+    blocked: float = 0.1,
 ) -> Beats:
     """Some beats come early: atrial ones after an ectopic P wave, ventricular ones without.
 
@@ -90,6 +98,7 @@ def with_ectopics(
         beats: the rhythm to disturb.
         share: of beats that come early.
         kind: ``atrial`` or ``ventricular``.
+        ranges: what the prematurity is drawn from.
         every: a fixed pattern: every second (bigeminy) or third beat; 0 for at random.
         blocked: share of atrial ones that no QRS follows.
     """
@@ -99,7 +108,7 @@ def with_ectopics(
     chosen = np.arange(n) % every == rng.integers(every) if every else rng.random(n) < share
     chosen[1:] &= ~chosen[:-1]  # no two in a row
     chosen[0] = False
-    prematurity = RANGES["PAC prematurity" if kind == "atrial" else "PVC prematurity"].draw(rng)
+    prematurity = ranges["PAC prematurity" if kind == "atrial" else "PVC prematurity"].draw(rng)
     shift = 0.0
     for index in range(n):
         qrs[index] += shift
@@ -130,11 +139,11 @@ def with_dropped_beats(rng: np.random.Generator, beats: Beats, pr: float) -> Bea
     return Beats(beats.p + pr + growth, beats.p, kinds)
 
 
-def fibrillation_beats(rng: np.random.Generator, duration: float, rate: float) -> Beats:
+def fibrillation_beats(rng: np.random.Generator, duration: float, rate: float, ranges: Ranges) -> Beats:
     """Ventricular response to atrial fibrillation: independent intervals, skewed, above the refractory period."""
     mean = 60.0 / rate
     refractory = min(0.28, 0.6 * mean)
-    spread = RANGES["afib RR coefficient of variation"].draw(rng) * mean
+    spread = ranges["afib RR coefficient of variation"].draw(rng) * mean
     shape = ((mean - refractory) / spread) ** 2
     n = int((duration + LEAD_IN + 2.0) / mean * 1.6) + 8
     rr = refractory + rng.gamma(shape, (mean - refractory) / shape, n)
