@@ -92,7 +92,8 @@ def full_disk(place: Path, wrong: list[str]) -> tuple[int, str]:
     from pytorch_lightning.loggers import TensorBoardLogger
 
     from ecgfounder_ft.data.store import building, frozen_outputs
-    from ecgfounder_ft.runs.folder import EvaluationFolder, RunFolder
+    from ecgfounder_ft.runs.evaluation_folder import EvaluationFolder
+    from ecgfounder_ft.runs.folder import RunFolder
     from ecgfounder_ft.training.checkpoint_io import WholeCheckpoints
 
     owners: list[tuple[Any, str]] = [
@@ -199,7 +200,8 @@ def _quiet(work: Callable[..., Any], *arguments: Any) -> None:
 def _predict_and_kill(run: Path, data: Path, number: int) -> None:
     from ecgfounder_ft.ecg.formats import recordings_in
     from ecgfounder_ft.inference.finished_model import load_model
-    from ecgfounder_ft.inference.predict import predict_files
+    from ecgfounder_ft.inference.inputs import Reading
+    from ecgfounder_ft.inference.predict import predict
 
     paths = recordings_in(data)
     model = load_model(run)
@@ -213,7 +215,7 @@ def _predict_and_kill(run: Path, data: Path, number: int) -> None:
 
     object.__setattr__(model, "outputs", outputs)
     try:
-        predict_files(model, paths * 20, batch_size=2, workers=2)
+        list(predict(model, paths * 20, Reading(model.card.preprocessing), batch_size=2, workers=2))
     finally:
         for process in multiprocessing.active_children():
             process.join(20)

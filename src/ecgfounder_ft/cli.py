@@ -164,7 +164,7 @@ def store(
         from ecgfounder_ft.data.split_settings import SplitSettings
         from ecgfounder_ft.ecg.preprocessing import Preprocessing
         from ecgfounder_ft.labels import LabelMap
-        from ecgfounder_ft.runs.folder import EvaluationFolder
+        from ecgfounder_ft.runs.evaluation_folder import EvaluationFolder
         from ecgfounder_ft.task import task_named
 
         config = compose_config(overrides)

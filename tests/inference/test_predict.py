@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from ecgfounder_ft.ecg.formats import recordings_in
+from ecgfounder_ft.inference.ecg_classifier import ECGClassifier, Result
 from ecgfounder_ft.inference.finished_model import FinishedModel, ModelFileError, load_model, save_model
-from ecgfounder_ft.inference.predict import predict_files
 from ecgfounder_ft.labels import LabelMap
 from ecgfounder_ft.task import MULTI_LABEL
 from tests.small_training import small_classifier
@@ -26,6 +26,12 @@ def model(label_map: LabelMap) -> FinishedModel:
     calibration = {"method": "platt", "task": "multi_label", "codes": list(label_map.codes), "slopes": slopes}
     classifier.card.calibration = {**calibration, "intercepts": [0.5] * len(label_map)}
     return FinishedModel(classifier.net.eval(), classifier.card)
+
+
+def predicted(model: FinishedModel, paths: list[Path], batch_size: int = 32) -> list[Result]:
+    results = ECGClassifier(model).predict(paths, batch_size=batch_size)
+    assert isinstance(results, list)
+    return results
 
 
 def test_arrays_are_calibrated_and_decided_by_the_record(model: FinishedModel) -> None:
@@ -47,13 +53,12 @@ def test_files_are_answered_or_listed_and_the_batch_makes_no_difference(
     for name, text in (("a.hea", "a 12 500 5000\n"), ("b.xyz", "")):
         (tmp_path / name).write_text(text)
     given = [tmp_path / "a.hea", *paths, tmp_path / "b.xyz"]
-    found, skipped = predict_files(model, given, batch_size=3)
-    assert found["path"].tolist() == [str(path) for path in paths]
-    assert skipped["path"].tolist() == [str(tmp_path / "a.hea"), str(tmp_path / "b.xyz")]
-    assert skipped["reason"].astype(bool).all()
-    one_by_one, _ = predict_files(model, given, batch_size=1)
-    np.testing.assert_allclose(found.filter(like="probability_"), one_by_one.filter(like="probability_"), atol=1e-6)
-    assert set(found.filter(like="decision_").to_numpy().ravel()) <= {0, 1}
+    results, thresholds = predicted(model, given, batch_size=3), model.card.thresholds or {}
+    assert [one.name for one in results] == [str(path) for path in given]
+    assert [number for number, one in enumerate(results) if one.skipped] == [0, 6]
+    for one, alone in zip(results, predicted(model, given, batch_size=1), strict=True):
+        assert one.probabilities == pytest.approx(alone.probabilities, abs=1e-6)
+        assert one.decisions == {code: value >= thresholds[code] for code, value in one.probabilities.items()}
 
 
 def test_names_and_files_of_every_kind_are_listed_and_end_nothing(
@@ -67,10 +72,9 @@ def test_names_and_files_of_every_kind_are_listed_and_end_nothing(
     shutil.copy(good, slow)
     shutil.copy(good.with_suffix(".dat"), slow.with_suffix(".dat"))
     slow.write_text(re.sub(r"(?m)^(\S+ 12) [\d.]+ ", r"\1 0.5 ", slow.read_text(), count=1))
-    found, skipped = predict_files(model, [odd, good, tmp_path / "pipe.hea", slow])
-    assert found["path"].tolist() == [str(good)]
-    assert skipped["reason"].tolist() == ["name is not UTF-8", "header cannot be read", "implausible sampling rate"]
-    skipped.to_csv(tmp_path / "skipped.csv")  # in UTF-8
+    results = predicted(model, [odd, good, tmp_path / "pipe.hea", slow])
+    skipped = ["name is not UTF-8", "", "header cannot be read", "implausible sampling rate"]
+    assert [one.skipped for one in results] == skipped
 
 
 @pytest.mark.parametrize("value", [3e38, float("inf")])
@@ -81,10 +85,9 @@ def test_what_is_no_number_decides_nothing(
     with torch.no_grad():
         model.net.state_dict()["dense.bias"][2] = value
         model.net.state_dict()["dense.weight"][2] = value
-    found, skipped = predict_files(model, paths)
-    assert found.empty
-    assert skipped["reason"].tolist() == ["the model gives no number"] * 2
-    assert skipped["detail"].tolist() == ["for AFLT"] * 2
+    results = predicted(model, paths)
+    assert [(one.skipped, one.detail) for one in results] == [("the model gives no number", "for AFLT")] * 2
+    assert not any(one.probabilities or one.decisions for one in results)
 
 
 def test_a_saved_model_answers_the_same(model: FinishedModel, tmp_path: Path) -> None:

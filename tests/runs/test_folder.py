@@ -1,6 +1,7 @@
 """The run folder: what it writes it reads again, whole or not at all, and nothing is written over."""
 
 import json
+import os
 import re
 from pathlib import Path
 
@@ -11,7 +12,8 @@ from matplotlib.figure import Figure
 from ecgfounder_ft.config.compose import ConfigurationError, compose_config
 from ecgfounder_ft.evaluation.calibration import Calibration
 from ecgfounder_ft.evaluation.thresholds import fixed_thresholds
-from ecgfounder_ft.runs.folder import EvaluationFolder, RunFolder, RunFolderError
+from ecgfounder_ft.runs.evaluation_folder import EvaluationFolder
+from ecgfounder_ft.runs.folder import RunFolder, RunFolderError
 
 SOURCE = Path(__file__).parents[2] / "src" / "ecgfounder_ft"
 
@@ -30,7 +32,7 @@ def test_file_names_stand_nowhere_else() -> None:
     names = [name for name in names if re.fullmatch(r"\w+\.(csv|json|yaml|html)", name)]
     assert {"splits.csv", "config.yaml", "metrics.json", "plan.json"} <= set(names)
     for file in SOURCE.rglob("*.py"):
-        if file.name == "folder.py":
+        if file.name in ("folder.py", "evaluation_folder.py"):
             continue
         code = re.sub(r'""".*?"""|#[^\n]*', "", file.read_text(encoding="utf-8"), flags=re.DOTALL)
         typed = [name for name in names if f'"{name}"' in code or f"'{name}'" in code]
@@ -118,6 +120,14 @@ def test_a_new_evaluation_never_takes_the_place_of_another(run: RunFolder, tmp_p
     for taken in (there.path, run.path):
         with pytest.raises(RunFolderError, match="choose another --output"):
             run.new_evaluation("x", taken)
+
+
+def test_an_evaluation_that_begins_at_the_same_moment_gets_a_folder_of_its_own(
+    run: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run.new_evaluation("own-test")
+    monkeypatch.setattr(os.path, "lexists", lambda path: False)  # as another process saw it before
+    assert run.new_evaluation("own-test").path.name == "own-test-2"
 
 
 def test_what_is_no_run_is_refused_and_nothing_is_made(tmp_path: Path) -> None:

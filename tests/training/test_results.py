@@ -10,8 +10,10 @@ import torch
 from sklearn.metrics import f1_score, roc_auc_score
 
 from ecgfounder_ft.evaluation.calibration import Calibration
-from ecgfounder_ft.inference.finished_model import DeviceError, load_model
-from ecgfounder_ft.inference.predict import predict_files
+from ecgfounder_ft.inference.ecg_classifier import ECGClassifier
+from ecgfounder_ft.inference.finished_model import DeviceError, FinishedModel, load_model
+from ecgfounder_ft.inference.inputs import Reading
+from ecgfounder_ft.inference.predict import predict
 from ecgfounder_ft.labels import LabelMap
 from ecgfounder_ft.model.card import CARD_KEY, ModelCard
 from ecgfounder_ft.model.checkpoints import load_weights
@@ -96,26 +98,32 @@ def test_prediction_from_the_folder_gives_the_runs_own_probabilities(
     paths = {path.stem: path for path in simulated_folders[1].rglob("*.hea")}
     model = load_model(finished_run)
     model.card.calibration = None
-    found, skipped = predict_files(model, [paths[name.split("/")[1]] for name in table["recording"]])
-    assert skipped.empty
-    columns = [f"probability_{code}" for code in label_map.codes]
-    np.testing.assert_allclose(found[columns], table[columns], atol=2e-5)
-    assert (found[[f"decision_{code}" for code in label_map.codes]].sum(axis=1) == 1).all()
+    results = ECGClassifier(model).predict([paths[name.split("/")[1]] for name in table["recording"]])
+    assert isinstance(results, list)
+    found = [list(one.probabilities.values()) for one in results]
+    np.testing.assert_allclose(found, table[[f"probability_{code}" for code in label_map.codes]], atol=2e-5)
+    assert [sum(one.decisions.values()) for one in results] == [1] * len(table)
+
+
+def predicted(model: FinishedModel, paths: list[Path], workers: int = 0) -> pd.DataFrame:
+    """The probabilities, a column per recording; NaN where one was skipped."""
+    answers = predict(model, paths, Reading(model.card.preprocessing), batch_size=2, workers=workers)
+    blank = np.full(len(model.card.label_map), np.nan)
+    return pd.DataFrame(
+        {str(one.input.path): blank if one.probabilities is None else one.probabilities for (one,) in answers}
+    )
 
 
 def test_prediction_by_other_processes_and_in_bfloat16(
-    finished_run: Path, simulated_folders: tuple[Path, Path], label_map: LabelMap, tmp_path: Path
+    finished_run: Path, simulated_folders: tuple[Path, Path], tmp_path: Path
 ) -> None:
     (tmp_path / "absent.hea").write_text("absent 12 500 5000\n")
     paths = [*sorted(simulated_folders[1].rglob("*.hea"))[:5], tmp_path / "absent.hea"]
-    columns = [f"probability_{code}" for code in label_map.codes]
-    plain, skipped = predict_files(load_model(finished_run), paths, batch_size=2)
-    assert skipped["path"].tolist() == [str(tmp_path / "absent.hea")]
-    by_others, skipped_by_others = predict_files(load_model(finished_run), paths, batch_size=2, workers=1)
-    pd.testing.assert_frame_equal(by_others, plain)
-    pd.testing.assert_frame_equal(skipped_by_others, skipped)
-    lower, _ = predict_files(load_model(finished_run, bf16=True), paths, batch_size=2)
-    assert 0 < np.abs(lower[columns] - plain[columns]).to_numpy().max() < 0.05
+    plain = predicted(load_model(finished_run), paths)
+    assert plain.columns[np.isnan(plain).any()].tolist() == [str(tmp_path / "absent.hea")]
+    pd.testing.assert_frame_equal(predicted(load_model(finished_run), paths, workers=1), plain)
+    lower = predicted(load_model(finished_run, bf16=True), paths)
+    assert 0 < np.nanmax(np.abs(lower - plain)) < 0.05
 
 
 def test_a_device_that_is_not_there_is_refused(finished_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -128,12 +136,11 @@ def test_a_device_that_is_not_there_is_refused(finished_run: Path, monkeypatch: 
 
 
 @pytest.mark.gpu
-def test_prediction_on_a_gpu(finished_run: Path, simulated_folders: tuple[Path, Path], label_map: LabelMap) -> None:
+def test_prediction_on_a_gpu(finished_run: Path, simulated_folders: tuple[Path, Path]) -> None:
     paths = sorted(simulated_folders[1].rglob("*.hea"))[:5]
-    columns = [f"probability_{code}" for code in label_map.codes]
-    plain, _ = predict_files(load_model(finished_run), paths)
-    on_gpu, _ = predict_files(load_model(finished_run, "cuda"), paths, workers=2)
-    np.testing.assert_allclose(on_gpu[columns], plain[columns], atol=1e-3)
+    plain = predicted(load_model(finished_run), paths)
+    on_gpu = predicted(load_model(finished_run, "cuda"), paths, workers=2)
+    np.testing.assert_allclose(on_gpu, plain, atol=1e-3)
 
 
 def test_the_untrained_start_stands_beside_the_result(finished_run: Path) -> None:

@@ -5,18 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.progress import track
 
-from ecgfounder_ft.ecg.recording import Recording, displayable
+from ecgfounder_ft.ecg.recording import Recording
 from ecgfounder_ft.inference.inputs import Input, Reading, prepare_all
 from ecgfounder_ft.inference.predictor import Predictor
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 NO_NUMBER = "the model gives no number"
 """Why a recording is skipped whose probabilities are not finite."""
@@ -128,38 +123,3 @@ def _without_number(found: Input, codes: Sequence[str], values: NDArray[np.float
     """A recording for which the network overflows: what is no number decides nothing."""
     odd = [code for code, value in zip(codes, values, strict=True) if not np.isfinite(value)]
     return replace(found, reason=NO_NUMBER, detail=f"for {', '.join(odd[:8])}")
-
-
-def predict_files(
-    model: Predictor, paths: Sequence[Path], batch_size: int = 32, workers: int = 0, progress: bool = False
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Predict some recordings into tables in memory, the model's own window of each.
-
-    Args:
-        model: from :func:`~ecgfounder_ft.inference.loading.load_predictor`.
-        paths: of recordings, of any format that is read (``ecg/formats``).
-        batch_size: recordings at a time.
-        workers: as for :func:`predict`.
-        progress: show a progress bar.
-
-    Returns:
-        One row per recording: ``path``, ``probability_<code>`` and ``decision_<code>`` (the most probable condition in
-        a single-label task, else by the card's thresholds, 0.5 where it has none); and the recordings that could not
-        be used: path, reason, detail. A recording for which the network overflows is one of these: what is no number
-        decides nothing.
-    """
-    import pandas as pd
-
-    codes = model.card.label_map.codes
-    rows, skipped = [], []
-    answers = predict(model, paths, Reading(model.card.preprocessing), batch_size, workers)
-    for (one,) in track(answers, "Predicting", total=len(paths), disable=not progress):
-        path = displayable(str(one.input.path))
-        if one.probabilities is None or one.decisions is None:
-            skipped.append({"path": path, "reason": one.input.reason, "detail": one.input.detail})
-            continue
-        row: dict[str, object] = {"path": path}
-        row |= {f"probability_{code}": float(value) for code, value in zip(codes, one.probabilities, strict=True)}
-        row |= {f"decision_{code}": int(choice) for code, choice in zip(codes, one.decisions, strict=True)}
-        rows.append(row)
-    return pd.DataFrame(rows), pd.DataFrame(skipped, columns=["path", "reason", "detail"])

@@ -22,7 +22,8 @@ from ecgfounder_ft.evaluation.predictions import predictions_table
 from ecgfounder_ft.evaluation.run_evaluation import RunEvaluation, evaluate_predictions, fitted
 from ecgfounder_ft.evaluation.settings import EvaluationSettings
 from ecgfounder_ft.inference.finished_model import FinishedModel
-from ecgfounder_ft.runs.folder import EvaluationFolder, RunFolder
+from ecgfounder_ft.runs.evaluation_folder import EvaluationFolder
+from ecgfounder_ft.runs.folder import RunFolder
 from ecgfounder_ft.runs.report import with_fits, write_evaluation
 
 log = logging.getLogger(__name__)

@@ -41,8 +41,9 @@ from ecgfounder_ft.report import plots
 from ecgfounder_ft.report.characteristics import characteristics, dataset_and_constituent
 from ecgfounder_ft.report.facts import RunFacts
 from ecgfounder_ft.report.page import AttributionNote, CaseDrawing, content_of, flow_rows, render_report
+from ecgfounder_ft.runs.evaluation_folder import EvaluationFolder
 from ecgfounder_ft.runs.facts import facts_of, states_of, with_those_learnt_from
-from ecgfounder_ft.runs.folder import EvaluationFolder, RunFolder
+from ecgfounder_ft.runs.folder import RunFolder
 
 log = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ from ecgfounder_ft.evaluation.run_evaluation import RunEvaluation
 from ecgfounder_ft.files import write_csv
 from ecgfounder_ft.report.page import content_of, format_interval, format_value, render_report
 from ecgfounder_ft.report.sweep_section import Section, SectionPicture, SectionTable
-from ecgfounder_ft.runs.folder import EvaluationFolder
+from ecgfounder_ft.runs.evaluation_folder import EXACT, EvaluationFolder
 from ecgfounder_ft.runs.report import classification_report, metrics_of
 from ecgfounder_ft.sweeps.comparison import compare_trainings, draws_of, evaluated, trainings_of
 from ecgfounder_ft.sweeps.folder import SweepFolder
@@ -97,7 +97,7 @@ def write_pooled(
     path = f"{FOLDER}/{re.sub(r'[^A-Za-z0-9_.=-]+', '-', words)}"
     output = EvaluationFolder(folder.path / path)
     output.create()
-    write_csv(output.path / EvaluationFolder.PREDICTIONS, found.predictions.table, float_format="%.9g")
+    write_csv(output.path / EvaluationFolder.PREDICTIONS, found.predictions.table, float_format=EXACT)
     output.write_metrics(metrics_of(found, {}, {}), classification_report(found.evaluation))
     conditions = next(iter(folds.values())).run.plain_configuration()["labels"]["conditions"]
     listed = ", ".join(one.trial.name for one in folds.values())
