@@ -14,7 +14,13 @@ from ecgfounder_ft.model.checkpoints import WeightsError
 from ecgfounder_ft.runs.folder import RunFolder
 from ecgfounder_ft.targets import UntrustedTargetError
 from ecgfounder_ft.training.experiment import run_experiment
-from ecgfounder_ft.training.resume import ResumeError, configuration_of, require_same_meaning, show_changes
+from ecgfounder_ft.training.resume import (
+    ResumeError,
+    configuration_of,
+    require_same_meaning,
+    same_command_again,
+    show_changes,
+)
 from tests.small_run import run
 
 MID_EPOCH = "callbacks.last_checkpoint.every_n_steps=2"
@@ -165,6 +171,32 @@ def test_a_stranger_s_configuration_runs_nothing(tmp_path: Path) -> None:
     assert not trap.exists()
 
 
+def test_a_stranger_s_configuration_writes_nowhere_else(tmp_path: Path) -> None:
+    run = _saved(tmp_path / "run")
+    file = run.path / "config.yaml"
+    content = yaml.safe_load(file.read_text())
+    outside = tmp_path / "outside"
+    for place, key, value in (
+        ("callbacks.model_checkpoint", "dirpath", str(outside)),
+        ("callbacks.last_checkpoint", "dirpath", f"{run}/../outside"),
+        ("callbacks.model_checkpoint", "filename", "../../../outside"),
+        ("logger.tensorboard", "save_dir", str(outside)),
+        ("logger.tensorboard", "version", str(outside)),
+    ):
+        group, name = place.split(".")
+        changed = {**content[group], name: {**content[group][name], key: value}}
+        file.write_text(yaml.safe_dump({**content, group: changed}))
+        with pytest.raises(ResumeError, match=rf"{place} would write to .*outside.*type it: {place}\."):
+            configuration_of(run, [])
+        assert configuration_of(run, [], typed=[value])[group][name][key] == value
+    file.write_text(yaml.safe_dump(content))
+    typed = [f"callbacks.model_checkpoint.dirpath={outside}"]
+    assert configuration_of(run, typed).callbacks.model_checkpoint.dirpath == str(outside)
+    moved = _saved(tmp_path / "run", *typed)  # the command that began it is typed again
+    config = compose_config([f"output_dir={run}", *typed])
+    assert same_command_again(moved, config).callbacks.model_checkpoint.dirpath == str(outside)
+
+
 def test_changed_values_are_shown(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
     show_changes({"trainer": {"max_epochs": 3}, "resume": None}, {"trainer": {"max_epochs": 5}, "resume": "folder"})
@@ -195,8 +227,7 @@ def test_a_damaged_checkpoint_is_refused_in_words(finished_run: Path, tmp_path: 
     content = bytearray(folder.last_checkpoint.read_bytes())
     content[len(content) // 2] ^= 16
     folder.last_checkpoint.write_bytes(content)
-    settings = yaml.safe_load((folder.path / folder.CONFIGURATION).read_text())
-    settings["output_dir"] = str(folder.path)
-    (folder.path / folder.CONFIGURATION).write_text(yaml.safe_dump(settings))
+    settings = folder.path / folder.CONFIGURATION
+    settings.write_text(settings.read_text().replace(str(finished_run), str(folder)))
     with pytest.raises(WeightsError, match=r"last\.ckpt"):
         run_experiment(configuration_of(folder, ["trainer.max_epochs=2"]))  # type: ignore[arg-type]

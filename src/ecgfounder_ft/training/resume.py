@@ -8,7 +8,7 @@ import logging
 import re
 import shlex
 import sys
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -20,7 +20,7 @@ from ecgfounder_ft.ecg.preprocessing import Preprocessing
 from ecgfounder_ft.errors import ExplainedError
 from ecgfounder_ft.runs.folder import RunFolder, RunFolderError
 from ecgfounder_ft.schedules.one_cycle import OneCycle
-from ecgfounder_ft.targets import refuse_untrusted, targets_in, untrusted_targets
+from ecgfounder_ft.targets import leaves_of, refuse_untrusted, targets_in, untrusted_targets
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +44,11 @@ FIXED = (
 state."""
 
 
+WRITTEN_BELOW = ("dirpath", "save_dir")
+"""Arguments of callbacks and loggers that name the folder which they write below."""
+_PARTS_OF_A_PATH = ("name", "version", "filename")
+"""Their arguments that they append to it."""
+
 _PLAIN = re.compile(r"[\w/.+-]+", re.ASCII)
 """A path that Hydra's grammar takes without quotation marks."""
 
@@ -52,7 +57,9 @@ class ResumeError(ExplainedError):
     """A run that cannot be gone on with, or not with what was changed."""
 
 
-def configuration_of(folder: RunFolder, overrides: Sequence[str], trusted: Collection[str] = ()) -> DictConfig:
+def configuration_of(
+    folder: RunFolder, overrides: Sequence[str], trusted: Collection[str] = (), typed: Collection[Any] = ()
+) -> DictConfig:
     """The configuration that a run was started with, and single values changed on the command line.
 
     It goes through the schema again, and nothing of it is instantiated before all of it is known to be trusted.
@@ -61,9 +68,11 @@ def configuration_of(folder: RunFolder, overrides: Sequence[str], trusted: Colle
         folder: of the run.
         overrides: as typed, ``resume`` among them.
         trusted: dotted names of classes that the user lets the folder's configuration instantiate.
+        typed: values beside those of ``overrides`` that the user typed, whatever they belong to.
 
     Raises:
-        ResumeError: if the folder holds no run or was moved, or an override is more than the change of a value.
+        ResumeError: if the folder holds no run or was moved, an override is more than the change of a value, or a
+            callback or logger would write outside the folder where nobody typed that.
         UntrustedTargetError: if the folder's configuration wants something instantiated that is not trusted.
         ConfigurationError: if the schema does not know something in it.
     """
@@ -98,8 +107,35 @@ def configuration_of(folder: RunFolder, overrides: Sequence[str], trusted: Colle
             config = cast(DictConfig, OmegaConf.merge(config, change))
         except OmegaConfBaseException as error:
             raise ResumeError(f"{override}: the run's configuration has no such value ({error})") from error
+    typed = {*typed, *(override.partition("=")[2] for override in overrides)}
+    for key, value, place in _places_outside(config, folder):
+        if value not in typed:  # the folder may be anybody's, and shall not have files written all over one's disk
+            raise ResumeError(
+                f"resume={folder}: {key.rpartition('.')[0]} would write to {place}, outside of the run's folder. "
+                f"If you want that, type it: {key}={value}"
+            )
     config.resume = str(folder)
     return config
+
+
+def _places_outside(content: Mapping[str, Any], folder: RunFolder) -> Iterator[tuple[str, str, Path]]:
+    """Where callbacks and loggers would write outside of the run's folder: key, its value, the place."""
+    for group in ("callbacks", "logger"):
+        for name, settings in (content.get(group) or {}).items():
+            for key in WRITTEN_BELOW:
+                base = settings.get(key)
+                if not isinstance(base, str):
+                    continue
+                if not _is_below(Path(base), folder.path):
+                    yield f"{group}.{name}.{key}", base, Path(base)
+                for part in _PARTS_OF_A_PATH:
+                    value = settings.get(part)
+                    if isinstance(value, str) and not _is_below(Path(base, value), Path(base)):
+                        yield f"{group}.{name}.{part}", value, Path(base, value)
+
+
+def _is_below(place: Path, folder: Path) -> bool:
+    return place.resolve().is_relative_to(folder.resolve())
 
 
 def command_that_goes_on(folder: RunFolder, content: Mapping[str, Any]) -> str:
@@ -107,20 +143,22 @@ def command_that_goes_on(folder: RunFolder, content: Mapping[str, Any]) -> str:
 
     Args:
         folder: of the run.
-        content: its configuration in plain containers. What of it is not trusted by itself has to be named again.
+        content: its configuration in plain containers. What of it is not trusted by itself, and places outside of the
+            folder, have to be named again.
     """
     script = Path(sys.argv[0]).resolve()
     own = Path(__file__).resolve().parents[1]
     program = f"python {shlex.quote(str(script))}" if script.name == "train.py" and script.parent != own else ""
     path = str(folder.path.resolve())
     named = untrusted_targets(content, own_targets())
-    arguments = [f"resume={path if _PLAIN.fullmatch(path) else _quoted(path)}"]
+    arguments = [f"resume={_as_typed(path)}"]
     arguments += [f"trusted_targets=[{','.join(named)}]"] if named else []
+    arguments += [f"{key}={_as_typed(value)}" for key, value, _ in _places_outside(content, folder)]
     return " ".join([program or "ecgfounder-ft train", *map(shlex.quote, arguments)])
 
 
-def _quoted(value: str) -> str:
-    return "'" + value.replace("'", "\\'") + "'"
+def _as_typed(path: str) -> str:
+    return path if _PLAIN.fullmatch(path) else "'" + path.replace("'", "\\'") + "'"
 
 
 def same_command_again(folder: RunFolder, typed: DictConfig) -> DictConfig:
@@ -133,8 +171,10 @@ def same_command_again(folder: RunFolder, typed: DictConfig) -> DictConfig:
     Raises:
         ResumeError: if the folder was moved.
     """
-    targets = [str(target) for _, target in targets_in(OmegaConf.to_container(typed, resolve=True))]
-    return configuration_of(folder, (), [*targets, *typed.trusted_targets])
+    content = OmegaConf.to_container(typed, resolve=True)
+    targets = [str(target) for _, target in targets_in(content)]
+    values = {value for _, value in leaves_of(content)}
+    return configuration_of(folder, (), [*targets, *typed.trusted_targets], values)
 
 
 def require_same_meaning(before: Mapping[str, Any], now: Mapping[str, Any], folder: RunFolder) -> None:
