@@ -31,6 +31,8 @@ RATES = (100, 200, 250, 360, 400, 1000)
 INDEPENDENT = [STANDARD_LEADS.index(lead) for lead in ("I", "II", "V1", "V2", "V3", "V4", "V5", "V6")]
 FINE = 1000
 """Digital units per mV."""
+STEPS = (1.5, 2, 2.5, 3, 4, 5)
+"""µV, to which the samples are rounded."""
 
 
 def recordings(folder: Path, seconds: float) -> Iterator[Recording]:
@@ -62,7 +64,7 @@ def stored(signal: NDArray[np.floating], folder: Path) -> dict[str, Path]:
         "leads in reverse order": write("reverse", whole[::-1], 500),
         "an archive of NumPy, in volts": folder / "volts.npz",
         "gain 2000/mV, in a .mat file": write("fine", whole, 500, 2 * FINE, "mat"),
-        "gain 200/mV, rounded to 5 µV": write("coarse", whole, 500, 200),
+        **{f"rounded to {step} µV": write(f"step{10 * step:.0f}", whole, 500, 1000 / step) for step in STEPS},
         "eight leads, the others computed": write("eight", INDEPENDENT, 500),
         **{f"{rate} Hz": write(f"rate{rate}", whole, rate) for rate in RATES},
     }

@@ -8,6 +8,7 @@ import pytest
 from ecgfounder_ft.ecg import quality
 from ecgfounder_ft.ecg.formats import read_recording, recordings_in
 from ecgfounder_ft.ecg.leads import STANDARD_LEADS
+from ecgfounder_ft.ecg.limb_leads import LIMB_LEADS_COMPUTED
 from ecgfounder_ft.ecg.quality import quality_flags
 from ecgfounder_ft.ecg.recording import Recording, UnreadableRecordingError
 
@@ -20,6 +21,13 @@ WHOLE = Recording("r", STANDARD_LEADS, np.outer(np.linspace(0.3, 1, 12), BEAT).r
 def changed(lead: int, begin: float, end: float, value: float) -> Recording:
     signal = WHOLE.signal.copy()
     signal[lead, round(begin * RATE) : round(end * RATE)] = value
+    return replace(WHOLE, signal=signal)
+
+
+def stored_by(step: float, leads: int = 12) -> Recording:
+    """The first leads rounded to steps (mV)."""
+    signal = WHOLE.signal.copy()
+    signal[:leads] = step * np.round(signal[:leads] / step)
     return replace(WHOLE, signal=signal)
 
 
@@ -37,7 +45,15 @@ def changed(lead: int, begin: float, end: float, value: float) -> Recording:
         (changed(2, 1, 9, 5.0), (quality.CLIPPED,)),  # off for most of the time
         (changed(2, 1, 2.5, -0.001), ()),  # a pause
         (replace(WHOLE, sampling_rate=249), (quality.LOW_SAMPLING_RATE,)),
-        (replace(WHOLE, signal=WHOLE.signal * 1000), (quality.IMPLAUSIBLE_AMPLITUDE,)),
+        (stored_by(0.001), ()),
+        (stored_by(0.0011), (quality.COARSE_RESOLUTION,)),
+        (stored_by(0.005), (quality.COARSE_RESOLUTION,)),
+        (replace(WHOLE, signal=stored_by(0.005).signal.astype(np.float32)), (quality.COARSE_RESOLUTION,)),
+        (stored_by(0.005, leads=6), ()),  # the others are finer
+        (stored_by(0.005, leads=7), (quality.COARSE_RESOLUTION,)),
+        (replace(stored_by(0.005), signal=stored_by(0.005).signal + 1e-7 * np.sin(TIME)), (quality.COARSE_RESOLUTION,)),
+        (replace(WHOLE, repairs=(LIMB_LEADS_COMPUTED,)), (quality.COMPUTED_LEADS,)),
+        (replace(WHOLE, signal=WHOLE.signal * 1000), (quality.COARSE_RESOLUTION, quality.IMPLAUSIBLE_AMPLITUDE)),
         (replace(WHOLE, signal=WHOLE.signal / 1000), (quality.IMPLAUSIBLE_AMPLITUDE,)),
         (changed(2, 1, 1.01, 40.0), ()),  # a single spike
         (replace(WHOLE, signal=WHOLE.signal * 0), (quality.DEAD_LEAD,)),
@@ -60,5 +76,7 @@ def test_few_real_recordings_have_one(shared) -> None:
             continue
     dead = {name for name, flags in found.items() if quality.DEAD_LEAD in flags}
     assert dead == {"JS11438", "JS20004", "JS45542", "JS45551"}
-    assert sum(map(bool, found.values())) < 0.1 * len(found)
+    assert sum(bool(set(flags).difference(quality.STORAGE_MATTERS)) for flags in found.values()) < 0.1 * len(found)
+    coarse = {name[:1] for name, flags in found.items() if quality.COARSE_RESOLUTION in flags}
+    assert coarse == {"E", "J", "H"}  # of a device's 4.88 µV; of HR00599, a gain that is five times too small
     assert quality.IMPLAUSIBLE_AMPLITUDE in found["HR00599"]  # five times too large, by the gain in its header

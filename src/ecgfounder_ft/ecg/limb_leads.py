@@ -7,6 +7,9 @@ from numpy.typing import NDArray
 
 from ecgfounder_ft.ecg.leads import canonical_lead
 
+LIMB_LEADS_COMPUTED = "limb leads computed from I and II"
+"""Repair of a recording that stores I and II but not all of the other limb leads that were asked for."""
+
 LIMB_LEADS_OF_I_AND_II: dict[str, tuple[float, float]] = {
     "III": (-1.0, 1.0),
     "aVR": (-0.5, -0.5),

@@ -1,12 +1,14 @@
 """What is wrong with a recording as a signal, in fixed phrases that stand beside its result.
 
 None of them keeps a recording from being used: whoever reads the result decides. The limits are wide, so that a flag
-means a fault of the recording and no unusual heart.
+means a fault of the recording and no unusual heart. Five are no faults: they say that an answer depends more than
+others on how the recording is stored (:data:`STORAGE_MATTERS`).
 """
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ecgfounder_ft.ecg.limb_leads import LIMB_LEADS_COMPUTED
 from ecgfounder_ft.ecg.recording import Recording
 
 DEAD_LEAD = "dead lead"
@@ -14,13 +16,23 @@ MISSING_SAMPLES = "missing samples"
 SHORT = "short"
 SHORT_WINDOW = "short window"
 LOW_SAMPLING_RATE = "low sampling rate"
+COARSE_RESOLUTION = "coarse resolution"
+COMPUTED_LEADS = "computed leads"
 CLIPPED = "clipped"
 IMPLAUSIBLE_AMPLITUDE = "implausible amplitude"
 
+STORAGE_MATTERS = (SHORT, SHORT_WINDOW, LOW_SAMPLING_RATE, COARSE_RESOLUTION, COMPUTED_LEADS)
+"""A probability can move by more than 0.01 when such a recording is stored otherwise: docs/prediction.md."""
+
 STEADY_SECONDS = 10.0
-"""s of the model's input, beneath which answers depend more on how a recording is stored: docs/prediction.md."""
+"""s of the model's input, beneath which it does."""
 STEADY_RATE = 250.0
-"""Hz, beneath which the same holds."""
+"""Hz, beneath which it does."""
+STEADY_STEP = 1e-3
+"""mV between neighbouring values as stored, above which it does."""
+SAME_VALUE = 1e-5
+"""mV, up to which two samples have the same value: computing with steps leaves differences of 1e-7, and the finest
+steps of ECG devices are some 3e-5."""
 
 SHORTEST_CLIP = 0.02
 """s at one and the same extreme value: the top of an R wave is a few milliseconds wide."""
@@ -59,11 +71,29 @@ def quality_flags(recording: Recording, window_seconds: float) -> tuple[str, ...
         SHORT: recording.duration < window_seconds - 0.5 / rate,
         SHORT_WINDOW: window_seconds < STEADY_SECONDS,
         LOW_SAMPLING_RATE: rate < STEADY_RATE,
+        COARSE_RESOLUTION: smallest_step(alive) > STEADY_STEP + SAME_VALUE,
+        COMPUTED_LEADS: LIMB_LEADS_COMPUTED in recording.repairs,
         CLIPPED: any(_is_clipped(lead, rate) for lead in alive),
         IMPLAUSIBLE_AMPLITUDE: len(alive) > 0
         and (bool((highest - lowest)[~dead].max() < SMALLEST_RANGE) or _largest_range(alive, rate) > LARGEST_RANGE),
     }
     return tuple(phrase for phrase, holds in flags.items() if holds)
+
+
+def smallest_step(signal: NDArray[np.floating]) -> float:
+    """mV between the two closest values of successive samples, in the median lead; 0 where there is none.
+
+    An ECG rests between beats, so that some of its samples are one step of the storage apart. The median, since a lead
+    that is computed from others has half their step, and one that hardly changes has too few values to tell.
+
+    Args:
+        signal: (leads, samples), millivolts.
+    """
+    steps = np.abs(np.diff(signal, axis=1))
+    steps[~(steps > SAME_VALUE)] = np.inf  # missing ones too
+    smallest = steps.min(axis=1, initial=np.inf)
+    smallest = smallest[np.isfinite(smallest)]
+    return float(np.quantile(smallest, 0.5, method="lower")) if len(smallest) else 0.0
 
 
 def _largest_range(signal: NDArray[np.floating], rate: float) -> float:

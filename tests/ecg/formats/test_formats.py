@@ -9,9 +9,10 @@ import pytest
 
 from ecgfounder_ft.ecg import formats
 from ecgfounder_ft.ecg.description import DescriptionError, SignalDescription
-from ecgfounder_ft.ecg.formats import LIMB_LEADS_COMPUTED, other_files, read_recording, recordings_in, wfdb
+from ecgfounder_ft.ecg.formats import other_files, read_recording, recordings_in, wfdb
 from ecgfounder_ft.ecg.formats.wfdb import write_recording
 from ecgfounder_ft.ecg.leads import STANDARD_LEADS
+from ecgfounder_ft.ecg.limb_leads import LIMB_LEADS_COMPUTED
 from ecgfounder_ft.ecg.recording import UnreadableRecordingError
 
 PLAIN = '''

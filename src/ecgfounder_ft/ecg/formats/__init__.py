@@ -21,13 +21,10 @@ from ecgfounder_ft.ecg.description import (
     sidecar_of,
 )
 from ecgfounder_ft.ecg.leads import canonical_lead, lead_indices
-from ecgfounder_ft.ecg.limb_leads import with_limb_leads
+from ecgfounder_ft.ecg.limb_leads import LIMB_LEADS_COMPUTED, with_limb_leads
 from ecgfounder_ft.ecg.recording import Recording, UnreadableRecordingError
 from ecgfounder_ft.ecg.recording_size import MOST_BYTES
 from ecgfounder_ft.ecg.regular_file import open_regular, require_utf8_name
-
-LIMB_LEADS_COMPUTED = "limb leads computed from I and II"
-"""Repair of a recording that stores I and II but not all of the other limb leads that were asked for."""
 
 _LEADS_ARE_MISSING = "leads are missing"
 
