@@ -21,6 +21,7 @@ import time
 import venv
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -61,7 +62,7 @@ def export_full_network(folder: Path, architecture: str) -> Path:
     return target
 
 
-def answers(recordings: Path, architecture: str, filtered: int) -> None:
+def answers(recordings: Path, architecture: str, filtered: int, skip: int) -> None:
     """Print the largest difference of each way from the run's own file."""
     from ecgfounder_ft.ecg.formats import find_recordings, read_recording
     from ecgfounder_ft.inference.exported_model import ONNX_PREPROCESSING, read_exported_model
@@ -84,7 +85,8 @@ def answers(recordings: Path, architecture: str, filtered: int) -> None:
         largest = dict.fromkeys((*ways, "ONNX Runtime, preprocessing.onnx then model.onnx"), 0.0)
         counts = {"answered": 0, "skipped": 0, "of the window's length and rate, filtered in ONNX too": 0}
         lowest, highest = 1.0, 0.0
-        for found in prepare_all(find_recordings(recordings), Reading(preprocessing), workers=0):
+        paths = islice(find_recordings(recordings), skip, None)
+        for found in prepare_all(paths, Reading(preprocessing), workers=0):
             if found.reason:
                 counts["skipped"] += 1
                 continue
@@ -213,6 +215,7 @@ def main() -> None:
     parser.add_argument("--recordings", type=Path, help="for answers")
     parser.add_argument("--architecture", default="full", help="a file of configs/model/architecture")
     parser.add_argument("--filtered", type=int, default=10**6, help="of answers: recordings for preprocessing.onnx")
+    parser.add_argument("--skip", type=int, default=0, help="of answers: recordings to begin behind")
     parser.add_argument("--rounds", type=int, default=9, help="of speed")
     options = parser.parse_args()
     if options.task == "install":
@@ -222,7 +225,7 @@ def main() -> None:
     elif options.recordings is None:
         parser.error("answers needs --recordings")
     else:
-        answers(options.recordings, options.architecture, options.filtered)
+        answers(options.recordings, options.architecture, options.filtered, options.skip)
 
 
 if __name__ == "__main__":

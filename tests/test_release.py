@@ -1,6 +1,5 @@
 """The release check finds what would spoil a release, and the container's steps are right as far as they run here."""
 
-import importlib.util
 import os
 import re
 import shlex
@@ -16,6 +15,7 @@ from types import ModuleType
 import pytest
 
 from ecgfounder_ft import __version__
+from tests.scripts import script
 
 ROOT = Path(__file__).resolve().parents[1]
 CHECKED = ("pyproject.toml", "CITATION.cff", "CHANGELOG.md", "constraints.txt", "src/ecgfounder_ft/__init__.py")
@@ -23,12 +23,7 @@ CHECKED = ("pyproject.toml", "CITATION.cff", "CHANGELOG.md", "constraints.txt", 
 
 @pytest.fixture(scope="module")
 def check() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("check_release", ROOT / "scripts" / "check_release.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return script(ROOT / "scripts" / "check_release.py")
 
 
 @pytest.fixture

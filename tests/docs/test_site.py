@@ -1,6 +1,5 @@
 """The documentation site builds without a warning, and its references are complete."""
 
-import importlib.util
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ import yaml
 
 from ecgfounder_ft.cli import app
 from tests.docs.documented import ROOT
+from tests.scripts import script
 
 pytest.importorskip("sphinx", reason="the site needs the extra [docs]")
 
@@ -84,10 +84,4 @@ def test_a_comment_is_told_from_a_string(tmp_path: Path, line: str, comment: str
 
 
 def _module(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, ROOT / "docs" / "site" / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
+    return script(ROOT / "docs" / "site" / f"{name}.py")

@@ -6,7 +6,8 @@ import pytest
 from ecgfounder_ft.evaluation.evaluate import evaluate
 from ecgfounder_ft.evaluation.inputs import prepare
 from ecgfounder_ft.evaluation.subgroups import by_value, evaluate_subgroups
-from ecgfounder_ft.report import plots
+from ecgfounder_ft.report import figures, plots
+from ecgfounder_ft.report.training_plots import training_history_figure
 from ecgfounder_ft.task import MULTI_LABEL
 
 CODES = ("NORM", "AFIB", "RBBB")
@@ -79,11 +80,11 @@ def test_history_merges_rows_of_an_epoch_and_skips_gaps():
         {"epoch": 1, "train/loss": 0.5, "validation/loss": 0.8, "learning_rate": 1e-3},
         {"epoch": None, "train/loss": 7.0},
     ]
-    figure = plots.training_history_figure(rows)
+    figure = training_history_figure(rows)
     assert [axes.get_title() for axes in figure.axes] == ["loss", "learning rate"]
     lines = {line.get_label(): line.get_xydata().tolist() for line in figure.axes[0].lines}
     assert lines == {"train": [[0, 1.0], [1, 0.5]], "validation": [[0, 0.9], [1, 0.8]]}
-    assert _texts(plots.training_history_figure([])) == ["no epoch was completed"]
+    assert _texts(training_history_figure([])) == ["no epoch was completed"]
 
 
 def test_figures_go_to_png_data_address_and_tensorboard(case, tmp_path):
@@ -97,16 +98,16 @@ def test_figures_go_to_png_data_address_and_tensorboard(case, tmp_path):
     }
     with SummaryWriter(str(tmp_path / "events")) as writer:
         for name, figure in drawn.items():
-            path = plots.save_figure(figure, tmp_path / "png" / f"{name}.png", dpi=60)
+            path = figures.save_figure(figure, tmp_path / "png" / f"{name}.png", dpi=60)
             assert path.read_bytes().startswith(b"\x89PNG")
-            assert plots.data_uri(figure).startswith("data:image/svg+xml;base64,")
-            assert plots.data_uri(figure, image_format="png").startswith("data:image/png;base64,")
+            assert figures.data_uri(figure).startswith("data:image/svg+xml;base64,")
+            assert figures.data_uri(figure, image_format="png").startswith("data:image/png;base64,")
             writer.add_figure(name, figure)
     assert any((tmp_path / "events").iterdir())
 
 
 def test_the_same_figure_gives_the_same_bytes():
-    first, second = (plots.data_uri(plots.confusion_matrix_figure([[1, 0], [0, 1]], ("A", "B"))) for _ in range(2))
+    first, second = (figures.data_uri(plots.confusion_matrix_figure([[1, 0], [0, 1]], ("A", "B"))) for _ in range(2))
     assert first == second
 
 

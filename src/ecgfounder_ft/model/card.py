@@ -48,23 +48,6 @@ MOST_MEDIAN_SECONDS = 60.0
 
 
 @dataclass
-class _Record:
-    """The fields of :class:`ModelCard` in plain containers."""
-
-    label_map: LabelMap
-    task: str
-    preprocessing: Preprocessing
-    architecture: dict[str, Any]
-    pretrained: dict[str, str | None] | None = None
-    head: str = "random"
-    versions: dict[str, str] = field(default_factory=dict)
-    data_fingerprint: str = ""
-    seed: int = 0
-    thresholds: dict[str, float] | None = None
-    calibration: dict[str, Any] | None = None
-
-
-@dataclass
 class ModelCard:
     """The meaning of a model's input and output, and where it came from."""
 
@@ -129,12 +112,13 @@ class ModelCard:
             ValueError: if something is missing, unknown or of another type, or settings contradict each other; the
                 message says where.
         """
-        check_record(_Record, content)
+        if isinstance(content, Mapping) and isinstance(content.get("task"), str):
+            content = {**content, "task": task_named(content["task"])}
+        check_record(cls, content)
         return cls(
             **{
                 **content,
                 "label_map": LabelMap.from_dict(content["label_map"]),
-                "task": task_named(content["task"]),
                 "preprocessing": Preprocessing.from_dict(content["preprocessing"]),
             }
         )

@@ -13,7 +13,6 @@ from typing import Protocol
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 from numpy.typing import NDArray
@@ -22,7 +21,7 @@ from ecgfounder_ft.ecg.formats import read_recording
 from ecgfounder_ft.ecg.paper import draw_recording
 from ecgfounder_ft.ecg.recording import Recording, UnreadableRecordingError
 from ecgfounder_ft.labels import PRESENT, STATE_NAMES, UNKNOWN, LabelMap
-from ecgfounder_ft.report.plots import colour_of, save_figure
+from ecgfounder_ft.report.figures import colour_of, new_figure, save_figure
 
 logger = logging.getLogger(__name__)
 
@@ -76,7 +75,7 @@ def conditions_by_source_figure(table: pd.DataFrame, label_map: LabelMap) -> Fig
     present = _sum_by(inverse, len(names), _is(table, label_map, PRESENT))
     known = sizes[:, None] - _sum_by(inverse, len(names), _is(table, label_map, UNKNOWN))
     rows = [f"{name}  (n = {size:,})" for name, size in zip(names, sizes, strict=True)]
-    figure = _new_figure(2.5 + 1.15 * len(label_map), 1.6 + 0.55 * len(names))
+    figure = new_figure(2.5 + 1.15 * len(label_map), 1.6 + 0.55 * len(names))
     _draw_counts(figure.add_subplot(), present, known, rows, label_map.codes)
     figure.suptitle("Recordings that state a condition, and their share of those that know it")
     return figure
@@ -87,7 +86,7 @@ def cooccurrence_figure(table: pd.DataFrame, label_map: LabelMap) -> Figure:
     present = _is(table, label_map, PRESENT).astype(np.int64)
     together = present.T @ present
     of = np.repeat(np.diag(together)[:, None], len(label_map), axis=1)
-    figure = _new_figure(2.0 + 1.0 * len(label_map), 1.5 + 0.8 * len(label_map))
+    figure = new_figure(2.0 + 1.0 * len(label_map), 1.5 + 0.8 * len(label_map))
     _draw_counts(figure.add_subplot(), together, of, label_map.codes, label_map.codes)
     figure.suptitle("Of a row's recordings, those that state the column's condition too")
     return figure
@@ -128,7 +127,7 @@ def length_figure(table: pd.DataFrame) -> Figure:
     seconds = (table["samples"] / table["sampling_rate"]).to_numpy(dtype=float)
     datasets = table["dataset"].to_numpy(dtype=str)
     names = np.unique(datasets)
-    figure = _new_figure(7, 0.9 + 2.0 * max(1, len(names)))
+    figure = new_figure(7, 0.9 + 2.0 * max(1, len(names)))
     figure.suptitle("Length of the recordings")
     if not len(table):
         return figure
@@ -153,7 +152,7 @@ def length_figure(table: pd.DataFrame) -> Figure:
 
 def rate_figure(table: pd.DataFrame) -> Figure:
     """Sampling rates, by dataset."""
-    figure = _new_figure(7, 3.2)
+    figure = new_figure(7, 3.2)
     axes = figure.add_subplot()
     rates = np.unique(table["sampling_rate"].to_numpy(dtype=float))
     bottom = np.zeros(len(rates))
@@ -176,7 +175,7 @@ def age_sex_figure(table: pd.DataFrame, label_map: LabelMap) -> Figure:
     groups += [(code, present[:, index]) for index, code in enumerate(label_map.codes)]
     columns = min(4, len(groups))
     rows = -(-len(groups) // columns)
-    figure = _new_figure(3.1 * columns, 2.5 * rows + 0.4)
+    figure = new_figure(3.1 * columns, 2.5 * rows + 0.4)
     age, sex = table["age"].to_numpy(dtype=float), table["sex"].to_numpy(dtype=str)
     for place, (name, chosen) in enumerate(groups):
         axes = figure.add_subplot(rows, columns, place + 1)
@@ -349,12 +348,6 @@ def _skipped_html(skipped: pd.DataFrame) -> str:
 
 def _html_row(cell: str, values: Sequence[str]) -> str:
     return "<tr>" + "".join(f"<{cell}>{html.escape(value)}</{cell}>" for value in values) + "</tr>"
-
-
-def _new_figure(width: float, height: float) -> Figure:
-    figure = Figure(figsize=(width, height), layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure
 
 
 def _sum_by(groups: NDArray[np.integer], n_groups: int, values: NDArray[np.bool_]) -> NDArray[np.int64]:

@@ -33,6 +33,8 @@ from ecgfounder_ft.report import plots
 from ecgfounder_ft.report.characteristics import Characteristics
 from ecgfounder_ft.report.checklist import answers, count_states
 from ecgfounder_ft.report.facts import RunFacts, ordinal
+from ecgfounder_ft.report.figures import data_uri
+from ecgfounder_ft.report.training_plots import training_history_figure
 
 RANKING_METRICS = tuple(name for name, metric in METRICS.items() if metric.table == "ranking")
 DECISION_METRICS = tuple(name for name, metric in METRICS.items() if metric.table == "decision")
@@ -138,7 +140,7 @@ class ReportContent:
     baseline_notes: Mapping[str, str] = field(default_factory=dict)
     """Name of a baseline to what it is."""
     history: Sequence[Mapping[str, Any]] = ()
-    """Epoch metrics, see :func:`ecgfounder_ft.report.plots.training_history_figure`."""
+    """Epoch metrics, see :func:`~ecgfounder_ft.report.training_plots.training_history_figure`."""
     cases: Sequence[CaseDrawing] = ()
     attribution: AttributionNote | None = None
     provenance: Mapping[str, str] = field(default_factory=dict)
@@ -262,7 +264,7 @@ def render_comparison(comparison: RunComparison, *, title: str, created: str) ->
             comparison=comparison,
             title=title,
             created=created,
-            picture=plots.data_uri(picture),
+            picture=data_uri(picture),
             metric_names={name: metric.label for name, metric in METRICS.items()},
             macro_metrics=tuple(dict.fromkeys((comparison.sorted_by, *COMPARISON_METRICS))),
             table_conditions=_TABLE_CONDITIONS,
@@ -406,12 +408,12 @@ def _pictures(content: ReportContent) -> dict[str, Any]:
             together = plots.decision_cooccurrence(data.targets, data.decisions)
             drawn["cooccurrence"] = plots.cooccurrence_figure(together, codes)
     if content.history:
-        drawn["history"] = plots.training_history_figure(content.history, title="")
-    pictures: dict[str, Any] = {name: plots.data_uri(figure) for name, figure in drawn.items()}
+        drawn["history"] = training_history_figure(content.history, title="")
+    pictures: dict[str, Any] = {name: data_uri(figure) for name, figure in drawn.items()}
     told = [code for code in codes if any(group.metric(code, "auroc").value is not None for group in content.subgroups)]
     parts = np.array_split(np.array(told), math.ceil(len(told) / _FOREST_PANELS)) if told else []
     pictures["forests"] = [
-        plots.data_uri(plots.forest_figure(content.subgroups, evaluation, part.tolist(), title="")) for part in parts
+        data_uri(plots.forest_figure(content.subgroups, evaluation, part.tolist(), title="")) for part in parts
     ]
     return pictures
 
@@ -488,5 +490,5 @@ def _case_view(content: ReportContent, drawing: CaseDrawing) -> dict[str, Any]:
     picture = None
     if drawing.signal is not None:
         figure = draw_recording(drawing.signal, title="", overlay=drawing.overlay, position=drawing.position)
-        picture = plots.data_uri(figure, image_format="png", dpi=_PAPER_DPI)
+        picture = data_uri(figure, image_format="png", dpi=_PAPER_DPI)
     return {"drawing": drawing, "case": drawing.case, "conditions": conditions, "picture": picture}

@@ -1,20 +1,10 @@
-"""Pictures of an evaluation, as matplotlib figures that PNG files, TensorBoard and the HTML report all take.
+"""Pictures of an evaluation, as matplotlib figures that PNG files, TensorBoard and the HTML report all take."""
 
-Every function builds a :class:`matplotlib.figure.Figure` of its own and touches no global state of pyplot, so
-that pictures may be drawn in any thread and on machines without a screen.
-"""
-
-import base64
-import io
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import numpy as np
-from matplotlib import rc_context
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
@@ -25,43 +15,10 @@ from ecgfounder_ft.evaluation.evaluate import Evaluation
 from ecgfounder_ft.evaluation.metrics import METRICS, Confusion, Estimate
 from ecgfounder_ft.evaluation.subgroups import SubgroupEvaluation
 from ecgfounder_ft.labels import UNKNOWN
-
-# The palette of Okabe and Ito, which people with any colour vision can tell apart, without its yellow.
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-_DASHES = ("-", "--", ":", "-.")
-GREY = "#666666"
-"""Of what is not data."""
+from ecgfounder_ft.report.figures import GREY, colour_of, dash_of, new_figure, plain, say
 
 BAR_METRICS = ("auroc", "auprc", "f1", "sensitivity", "specificity")
 """Metrics drawn as bars beside each other by default."""
-
-
-def colour_of(index: int) -> str:
-    """The colour of the condition at this place in the output order."""
-    return _COLOURS[index % len(_COLOURS)]
-
-
-def _dash_of(index: int) -> str:
-    return _DASHES[index // len(_COLOURS) % len(_DASHES)]
-
-
-def new_figure(width: float, height: float) -> Figure:
-    """A figure of a size in inches that PNG writers and TensorBoard can render."""
-    figure = Figure(figsize=(width, height), layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure
-
-
-def plain(axes: Axes, *, grid: str = "both") -> None:
-    """Leave out what carries no data, and lay a pale grid behind what does."""
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(visible=True, axis=grid, color="#dddddd", linewidth=0.8)  # type: ignore[arg-type]
-    axes.set_axisbelow(True)
-
-
-def say(axes: Axes, text: str) -> None:
-    """Clear words in place of an empty picture."""
-    axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", color=GREY, wrap=True)
 
 
 def confusion_matrix_figure(
@@ -216,7 +173,7 @@ def roc_figure(
         curve = curves.roc(*_known(targets, probabilities, column))
         area = "" if evaluation is None else f"  {_value(evaluation.conditions[code].metrics['auroc'])}"
         x, y = (np.empty(0), np.empty(0)) if curve is None else (curve.x, curve.y)
-        axes.plot(x, y, color=colour_of(column), linestyle=_dash_of(column), label=f"{code}{area}", linewidth=1.6)
+        axes.plot(x, y, color=colour_of(column), linestyle=dash_of(column), label=f"{code}{area}", linewidth=1.6)
     axes.set_xlabel("1 - specificity")
     axes.set_ylabel("sensitivity")
     _unit_square(axes, title, "AUROC" if evaluation is not None else "")
@@ -244,7 +201,7 @@ def precision_recall_figure(
             y,
             where="pre",
             color=colour_of(column),
-            linestyle=_dash_of(column),
+            linestyle=dash_of(column),
             label=f"{code}{area}",
             linewidth=1.6,
         )
@@ -312,98 +269,6 @@ def reliability_figure(
         plain(axes)
     figure.suptitle(title)
     return figure
-
-
-_HISTORY_PANELS: dict[str, str] = {
-    "loss": "loss",
-    "accuracy": "accuracy",
-    "macro_f1": "macro F1",
-    "macro_auroc": "macro AUROC",
-    "learning_rate": "learning rate",
-}
-
-
-def training_history_figure(rows: Iterable[Mapping[str, Any]], *, title: str = "Training history") -> Figure:
-    """Epoch metrics over epochs, one panel for each.
-
-    Args:
-        rows: one per epoch (or several, which are merged), with ``epoch`` and any of ``loss``,
-            ``accuracy``, ``macro_f1``, ``macro_auroc`` and ``learning_rate``, each plain or as
-            ``<side>/<metric>``. Empty and missing entries are skipped, other names left out.
-        title: above the panels.
-    """
-    series = _history_series(rows)
-    panels = [name for name in _HISTORY_PANELS if name in series]
-    columns = min(3, max(1, len(panels)))
-    lines = max(1, math.ceil(len(panels) / columns))
-    figure = new_figure(3.8 * columns if panels else 6.0, 2.9 * lines + 0.4)
-    figure.suptitle(title)
-    if not panels:
-        say(figure.add_subplot(), "no epoch was completed")
-        return figure
-    sides = list(dict.fromkeys(side for name in panels for side in series[name]))
-    for place, name in enumerate(panels):
-        axes = figure.add_subplot(lines, columns, place + 1)
-        for side, points in series[name].items():
-            epochs = sorted(points)
-            axes.plot(
-                epochs,
-                [points[epoch] for epoch in epochs],
-                color=colour_of(sides.index(side)) if side else GREY,
-                label=side or None,
-                marker="o",
-                markersize=3,
-                linewidth=1.5,
-            )
-        axes.set_title(_HISTORY_PANELS[name])
-        axes.set_xlabel("epoch")
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        if name == "learning_rate":
-            axes.set_yscale("log")
-        if any(series[name]):
-            axes.legend(frameon=False, fontsize=9)
-        plain(axes)
-    return figure
-
-
-def _history_series(rows: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, dict[int, float]]]:
-    """Metric name to side ("" for none) to epoch to value."""
-    series: dict[str, dict[str, dict[int, float]]] = {}
-    for row in rows:
-        epoch = _number(row.get("epoch"))
-        if epoch is None:
-            continue
-        for key, entry in row.items():
-            side, _, name = str(key).rpartition("/")
-            value = _number(entry)
-            if value is not None and name in _HISTORY_PANELS:
-                series.setdefault(name, {}).setdefault(side, {})[int(epoch)] = value
-    return series
-
-
-def _number(entry: Any) -> float | None:
-    try:
-        value = float(entry)
-    except (TypeError, ValueError):
-        return None
-    return value if math.isfinite(value) else None
-
-
-def save_figure(figure: Figure, path: Path, *, dpi: int = 150) -> Path:
-    """Write a PNG, whatever the suffix, and return its path; the folder is created."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, format="png", dpi=dpi, facecolor="white")
-    return path
-
-
-def data_uri(figure: Figure, *, image_format: str = "svg", dpi: int = 110) -> str:
-    """The picture as a ``data:`` address, to embed in HTML; the same figure gives the same bytes."""
-    stream = io.BytesIO()
-    metadata = {"Date": None} if image_format == "svg" else None
-    with rc_context({"svg.hashsalt": "ecgfounder-ft"}):
-        figure.savefig(stream, format=image_format, dpi=dpi, facecolor="white", metadata=metadata)
-    kind = {"svg": "image/svg+xml", "png": "image/png"}[image_format]
-    return f"data:{kind};base64,{base64.b64encode(stream.getvalue()).decode('ascii')}"
 
 
 def forest_figure(

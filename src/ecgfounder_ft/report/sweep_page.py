@@ -4,8 +4,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from ecgfounder_ft.report.figures import data_uri
 from ecgfounder_ft.report.page import environment
-from ecgfounder_ft.report.plots import data_uri
 from ecgfounder_ft.report.sweep_section import Section
 
 _INTERVAL = re.compile(r"(.+) \(([^()]* to [^()]*)\)")

@@ -12,7 +12,7 @@ from matplotlib.ticker import MaxNLocator, NullLocator
 from ecgfounder_ft.evaluation.label_efficiency import LearningCurve
 from ecgfounder_ft.evaluation.metrics import METRICS
 from ecgfounder_ft.evaluation.several_trainings import LEVEL, Rank, Spread
-from ecgfounder_ft.report.plots import GREY, colour_of, new_figure, plain, say
+from ecgfounder_ft.report.figures import GREY, colour_of, new_figure, plain, say
 
 _MAP = "viridis"
 _ACCENT = "#D55E00"

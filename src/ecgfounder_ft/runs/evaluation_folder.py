@@ -115,7 +115,7 @@ class EvaluationFolder:
 
     def write_picture(self, name: str, figure: Figure) -> None:
         """Write a picture as ``<name>.png``."""
-        from ecgfounder_ft.report.plots import save_figure
+        from ecgfounder_ft.report.figures import save_figure
 
         with whole_file(self.path / f"{name}.png") as unfinished:
             save_figure(figure, unfinished)

@@ -41,6 +41,7 @@ from ecgfounder_ft.report import plots
 from ecgfounder_ft.report.characteristics import characteristics, dataset_and_constituent
 from ecgfounder_ft.report.facts import RunFacts
 from ecgfounder_ft.report.page import AttributionNote, CaseDrawing, content_of, flow_rows, render_report
+from ecgfounder_ft.report.training_plots import training_history_figure
 from ecgfounder_ft.runs.evaluation_folder import EvaluationFolder
 from ecgfounder_ft.runs.facts import facts_of, states_of, with_those_learnt_from
 from ecgfounder_ft.runs.folder import RunFolder
@@ -266,7 +267,7 @@ def draw(run: RunEvaluation, history: Sequence[Mapping[str, Any]]) -> dict[str, 
         confusion = plots.confusion_tables_figure(tables)
     known = (data.targets, data.probabilities, evaluation.codes)
     return {
-        "training_history": plots.training_history_figure(history),
+        "training_history": training_history_figure(history),
         "confusion_matrix": confusion,
         "per_condition": plots.condition_bars_figure(evaluation),
         "roc_curves": plots.roc_figure(*known, evaluation=evaluation),

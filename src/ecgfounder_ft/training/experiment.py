@@ -23,7 +23,7 @@ from ecgfounder_ft.labels import LabelMap
 from ecgfounder_ft.memory import keep_freed_memory
 from ecgfounder_ft.model.card import CARD_KEY
 from ecgfounder_ft.model.checkpoint_file import read_checkpoint
-from ecgfounder_ft.report.finetuning_plots import lr_finder_figure, wise_ft_figure
+from ecgfounder_ft.report.training_plots import lr_finder_figure, wise_ft_figure
 from ecgfounder_ft.runs.folder import RunFolder
 from ecgfounder_ft.runs.report import report_first_evaluation
 from ecgfounder_ft.task import task_named
