@@ -100,7 +100,7 @@ def full_disk(place: Path, wrong: list[str]) -> tuple[int, str]:
         (EvaluationFolder if hasattr(EvaluationFolder, name) else RunFolder, name) for name in WRITERS
     ]
     owners += [(WholeCheckpoints, "save_checkpoint"), (TensorBoardLogger, "log_metrics")]
-    owners += [(building, "_build_shard"), (building, "write_index"), (frozen_outputs, "_compute")]
+    owners += [(building, "build_shard"), (building, "write_index"), (frozen_outputs, "_compute")]
     for number, (owner, name) in enumerate(owners):
         folder, data = place / f"full-{number}", place / "data"
         changes: tuple[str, ...] = ("evaluation.report=true", "evaluation.attribution=false")

@@ -19,7 +19,7 @@ from scipy.signal import resample_poly
 
 from benchmarks import machine
 from ecgfounder_ft.data.near_copies import BINS, find_copies, fingerprint
-from ecgfounder_ft.data.store.building import signal_hash
+from ecgfounder_ft.data.store.shard import signal_hash
 from ecgfounder_ft.ecg.formats import read_recording, recordings_in
 from ecgfounder_ft.ecg.leads import STANDARD_LEADS
 from ecgfounder_ft.ecg.preprocessing import Preprocessing

@@ -18,7 +18,7 @@ from ecgfounder_ft.data.near_copies import (
     labels_of_copies,
     name_groups,
 )
-from ecgfounder_ft.data.store.building import signal_hash
+from ecgfounder_ft.data.store.shard import signal_hash
 from ecgfounder_ft.ecg.formats import read_recording
 from ecgfounder_ft.ecg.leads import STANDARD_LEADS
 from ecgfounder_ft.ecg.preprocessing import Preprocessing

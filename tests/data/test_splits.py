@@ -19,7 +19,7 @@ from ecgfounder_ft.data.splits import (
     require_enough,
     split_recordings,
 )
-from ecgfounder_ft.data.store.building import signal_hash
+from ecgfounder_ft.data.store.shard import signal_hash
 from ecgfounder_ft.ecg.formats import read_recording
 from tests.settings import split_settings
 

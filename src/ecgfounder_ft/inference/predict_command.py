@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from ecgfounder_ft import __version__
 from ecgfounder_ft.ecg.formats import find_recordings, formats
@@ -14,6 +13,7 @@ from ecgfounder_ft.inference.inputs import PredictionError, Reading
 from ecgfounder_ft.inference.predict import predict
 from ecgfounder_ft.inference.predictions_file import PredictionsFile, Summary, writing_to
 from ecgfounder_ft.inference.predictor import Predictor
+from ecgfounder_ft.progress import progress_bar
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def predict_into_file(model: Predictor, given: Iterable[Path], reading: Reading,
         wanted.output, codes, settings, embeddings=wanted.embeddings, width=width, restart=wanted.restart
     ) as file:
         total = sum(1 for _ in _recordings(given, file.own_files)) if wanted.progress else None
-        with _bar(wanted.progress) as bar:
+        with progress_bar(wanted.progress) as bar:
             task = bar.add_task("Predicting", total=total)
             remaining = file.remaining(_recordings(given, file.own_files))
             answers = predict(
@@ -107,18 +107,6 @@ def _recordings(given: Iterable[Path], own: Sequence[Path]) -> Iterator[Path]:
                     yield found
         else:
             yield path
-
-
-def _bar(shown: bool) -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("remaining"),
-        TimeRemainingColumn(),
-        disable=not shown,
-    )
 
 
 def _width(model: Predictor) -> int:

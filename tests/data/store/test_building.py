@@ -14,9 +14,11 @@ import pytest
 
 from ecgfounder_ft.data.near_copies import fingerprint
 from ecgfounder_ft.data.store import building as store_build
-from ecgfounder_ft.data.store.building import StoreBuildError, StoreFullError
+from ecgfounder_ft.data.store import shard
+from ecgfounder_ft.data.store.building import StoreBuildError
 from ecgfounder_ft.data.store.index import read_index, temporary_file
 from ecgfounder_ft.data.store.reading import build_store, store_name
+from ecgfounder_ft.data.store.shard import StoreFullError
 from ecgfounder_ft.ecg.formats.wfdb import read_recording, write_recording
 from ecgfounder_ft.ecg.leads import STANDARD_LEADS
 from ecgfounder_ft.ecg.preprocessing import Preprocessing
@@ -26,19 +28,19 @@ SLOW_BUILD = """
 import sys, time
 from pathlib import Path
 import pandas as pd
-from ecgfounder_ft.data.store import building as store_build
+from ecgfounder_ft.data.store import shard
 from ecgfounder_ft.data.store.reading import build_store
 from ecgfounder_ft.ecg.preprocessing import Preprocessing
 from ecgfounder_ft.ecg.preprocessing_settings import Window
 
-def slowly(path, read=store_build.read_recording, **settings):
+def slowly(path, read=shard.read_recording, **settings):
     time.sleep(float(pause))
     return read(path, **settings)
 
 table, folder, workers, pause = sys.argv[1:]
 if __name__ == "__main__":
     if workers == "1":
-        store_build.read_recording = slowly
+        shard.read_recording = slowly
     preprocessing = Preprocessing(window=Window(seconds=1.0))
     stored = build_store(pd.read_csv(table), preprocessing, Path(folder), int(workers), progress=False)
     print(len(stored))
@@ -215,14 +217,14 @@ def test_a_disk_too_small_is_said_before_the_work(tmp_path, preprocessing, small
 def test_a_disk_that_fills_during_the_work_keeps_what_was_built(tmp_path, preprocessing, small_disk, monkeypatch):
     table = make_table(tmp_path / "data", 70)
     others = small_disk / "of somebody else"
-    read = store_build.read_recording
+    read = shard.read_recording
 
     def read_while_others_write(path, **settings):
         if Path(path).stem == "r40":
             others.write_bytes(bytes(shutil.disk_usage(small_disk).free - 40_000))
         return read(path, **settings)
 
-    monkeypatch.setattr(store_build, "read_recording", read_while_others_write)
+    monkeypatch.setattr(shard, "read_recording", read_while_others_write)
     with pytest.raises(StoreFullError, match=r"ran full.*32 recordings take 0\.8 MB, 0\.. MB are free.*is kept"):
         build_store(table, preprocessing, small_disk, progress=False)
     assert rows_built(small_disk, preprocessing) == 32

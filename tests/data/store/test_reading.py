@@ -12,11 +12,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ecgfounder_ft.data.store import building as store_build
-from ecgfounder_ft.data.store import reading
-from ecgfounder_ft.data.store.building import StoreFullError, signal_hash
+from ecgfounder_ft.data.store import reading, shard
 from ecgfounder_ft.data.store.index import DamagedStoreError
 from ecgfounder_ft.data.store.reading import StoredSignals, build_store, store_name
+from ecgfounder_ft.data.store.shard import StoreFullError, signal_hash
 from ecgfounder_ft.ecg.formats.wfdb import read_recording, write_recording
 from ecgfounder_ft.ecg.leads import STANDARD_LEADS
 from ecgfounder_ft.ecg.preprocessing import Preprocessing
@@ -50,13 +49,13 @@ def expected(table: pd.DataFrame, preprocessing: Preprocessing) -> np.ndarray:
 def built(monkeypatch) -> list[str]:
     """The paths that were preprocessed, in order."""
     paths: list[str] = []
-    original = store_build.read_recording
+    original = shard.read_recording
 
     def counted(path, **settings):
         paths.append(Path(path).stem)
         return original(path, **settings)
 
-    monkeypatch.setattr(store_build, "read_recording", counted)
+    monkeypatch.setattr(shard, "read_recording", counted)
     return paths
 
 
@@ -287,7 +286,7 @@ def test_a_failing_disk_error_number(tmp_path, preprocessing, monkeypatch):
 
     table = make_recordings(tmp_path / "data", 3)
     with monkeypatch.context() as patch:
-        patch.setattr(store_build, "write_shard_header", full)
+        patch.setattr(shard, "write_shard_header", full)
         with pytest.raises(StoreFullError, match=r"ran full.*3 recordings take"):
             build(table, preprocessing, tmp_path / "store")
     folder = tmp_path / "store" / store_name(preprocessing)

@@ -1,57 +1,30 @@
 """Building what a signal store lacks: by one process, by several, or by the jobs of a cluster."""
 
-import errno
-import hashlib
-import json
 import logging
 import multiprocessing
-import os
 import shutil
 import time
-from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from filelock import FileLock, Timeout
-from numpy.typing import NDArray
 
-from ecgfounder_ft.data.near_copies import fingerprint
-from ecgfounder_ft.data.store.index import (
-    SETTINGS_FILE,
-    Entry,
-    checksum_of,
-    flush,
-    hash_of,
-    located,
-    read_index,
-    remove_remains,
-    signature,
-    temporary_file,
-    write_index,
-    write_shard_header,
-)
-from ecgfounder_ft.ecg.description import NOTHING_STATED, SignalDescription
-from ecgfounder_ft.ecg.formats import other_files, read_recording
-from ecgfounder_ft.ecg.leads import STANDARD_LEADS
+from ecgfounder_ft.data.store.index import Entry, located, read_index, remove_remains, write_index
+from ecgfounder_ft.data.store.shard import ADVICE, StoreFullError, build_shard, disk_error, in_words, row_bytes
 from ecgfounder_ft.ecg.preprocessing import Preprocessing
-from ecgfounder_ft.ecg.recording import MissingReaderError, Recording, UnreadableRecordingError
-from ecgfounder_ft.ecg.regular_file import is_regular
 from ecgfounder_ft.errors import ExplainedError
 from ecgfounder_ft.interruption import Interrupted, children_left_alone, heed_parent
 from ecgfounder_ft.memory import keep_freed_memory
+from ecgfounder_ft.progress import progress_bar
 
 _SHARD_ROWS = (32, 1024)  # fewest and most recordings per shard
 _SHARDS_PER_BUILD = 64  # aimed at between those: even work for the processes, and a progress bar that moves
 _FEWEST_ROWS_PER_PROCESS = 256  # a process takes about a second to start, the time of some hundred recordings
 _POLL_SECONDS = 0.5
-_BLOCK_BYTES = 1 << 20
-_ADVICE = "make room, choose another folder for the store, or fewer recordings (max_samples)"
-_MISSING_MICROVOLTS = np.float32(-(2**31))  # the smallest int32
-_LARGEST_MICROVOLTS = np.float32(2**31 - 128)  # the largest float32 that an int32 holds
 
 log = logging.getLogger(__name__)
 
@@ -59,39 +32,8 @@ Unreadable = dict[str, tuple[str, str]]
 """Path to reason and detail, for files that cannot be read at all. The index does not remember them."""
 
 
-class StoreFullError(ExplainedError, RuntimeError):
-    """The disk has no room for the store; says how much is needed and how much is free."""
-
-
 class StoreBuildError(ExplainedError, RuntimeError):
     """A process or job of the build died; says what to do."""
-
-
-def shape_of(preprocessing: Preprocessing) -> tuple[int, int]:
-    """(leads, samples) of what a preprocessing gives."""
-    return len(preprocessing.leads), preprocessing.samples
-
-
-def row_bytes(preprocessing: Preprocessing) -> int:
-    """Bytes of a recording in a shard."""
-    leads, samples = shape_of(preprocessing)
-    return 4 * leads * samples
-
-
-def signal_hash(recording: Recording) -> str:
-    """A hash of the signal itself, the same under any name and in any storage form.
-
-    Taken of the millivolts rounded to 1 µV, standard leads in standard order before any others.
-    """
-    position = {lead: number for number, lead in enumerate(STANDARD_LEADS)}
-    order = sorted(range(len(recording.leads)), key=lambda row: position.get(recording.leads[row], len(position)))
-    microvolts = recording.signal[order] * np.float32(1000)
-    np.rint(microvolts, out=microvolts)
-    np.clip(microvolts, -_LARGEST_MICROVOLTS, _LARGEST_MICROVOLTS, out=microvolts)
-    missing = np.isnan(microvolts)
-    if missing.any():
-        microvolts[missing] = _MISSING_MICROVOLTS
-    return hash_of(repr(microvolts.shape).encode(), microvolts.astype("<i4"))
 
 
 @contextmanager
@@ -142,15 +84,16 @@ def build_missing(
     size = min(max(-(-len(paths) // _SHARDS_PER_BUILD), _SHARD_ROWS[0]), _SHARD_ROWS[1])
     chunks = [list(paths[start : start + size]) for start in range(0, len(paths), size)]
     unreadable: Unreadable = {}
-    title = f"Preprocessing {len(paths):,} recordings into {_in_words(len(paths) * row_bytes(preprocessing))}"
-    with _progress_bar(title, len(paths), progress) as advance:
+    title = f"Preprocessing {len(paths):,} recordings into {in_words(len(paths) * row_bytes(preprocessing))}"
+    with progress_bar(progress) as bar:
+        task = bar.add_task(title, total=len(paths))
         if executor is None:
             steps = _build_chunks(store, chunks, known, preprocessing, workers)
         else:
             steps = _build_by_jobs(store, chunks, preprocessing, workers, executor, jobs)
         for done, failed in steps:
             unreadable |= failed
-            advance(done)
+            bar.advance(task, done)
     return unreadable
 
 
@@ -164,105 +107,8 @@ def _build_chunks(
             if lasting:
                 write_index(store, lasting)
         except OSError as error:
-            raise _disk_error(error, store, len(lasting), preprocessing) from error
+            raise disk_error(error, store, len(lasting), preprocessing) from error
         yield len(entries), {entry.path: (entry.reason, entry.detail) for entry in entries if not entry.content}
-
-
-# --- One shard ------------------------------------------------------------------------------------------------------
-
-
-def _build_shard(store: Path, paths: Sequence[str], known: frozenset[str], preprocessing: Preprocessing) -> list[Entry]:
-    """Preprocess some recordings into one shard.
-
-    Returns:
-        One entry per path: with a row, with a reason, with neither where the content lies elsewhere, and without
-        content where the files cannot be read at all.
-    """
-    entries: list[Entry] = []
-    rows: set[str] = set()
-    stated = _stated_in(store)
-    try:
-        with temporary_file(store) as (stream, temporary):
-            write_shard_header(stream, (0, *shape_of(preprocessing)))
-            for path in paths:
-                entry, signal = _preprocess(path, (known, rows), preprocessing, stated)
-                if signal is not None:
-                    block = np.ascontiguousarray(signal, dtype="<f4").data
-                    entry = entry._replace(row=len(rows), checksum=checksum_of(block))
-                    rows.add(entry.content)
-                    stream.write(block)
-                entries.append(entry)
-            if not rows:
-                return entries
-            stream.seek(0)
-            write_shard_header(stream, (len(rows), *shape_of(preprocessing)))
-            flush(stream)
-            shard = f"shard-{hash_of(*(entry.content.encode() for entry in entries if entry.row >= 0))}.npy"
-            temporary.replace(store / shard)
-    except OSError as error:
-        raise _disk_error(error, store, len(paths), preprocessing) from error
-    return [entry._replace(shard=shard) if entry.row >= 0 else entry for entry in entries]
-
-
-def _stated_in(store: Path) -> SignalDescription:
-    """What the user states of files that do not say it, as the store's settings have it."""
-    settings = json.loads((store / SETTINGS_FILE).read_text(encoding="utf-8"))
-    return SignalDescription.from_dict(settings["stated"]) if "stated" in settings else NOTHING_STATED
-
-
-def _preprocess(
-    path: str, known: Iterable[Container[str]], preprocessing: Preprocessing, stated: SignalDescription
-) -> tuple[Entry, NDArray[np.float32] | None]:
-    """Read and preprocess one recording, unless its content is known."""
-    entry = Entry(path)
-    try:
-        entry = _identify(path)
-        if any(entry.content in contents for contents in known):
-            return entry, None
-        recording = read_recording(Path(path), leads=preprocessing.leads, stated=stated)
-        prepared = preprocessing(recording)
-    except MissingReaderError as error:  # nothing is wrong with the file: the next build tries again
-        return Entry(path, reason=error.reason, detail=error.detail), None
-    except UnreadableRecordingError as error:
-        return entry._replace(reason=error.reason, detail=error.detail), None
-    except OSError as error:  # a disk or network that fails: not remembered, so that the next build tries again
-        return Entry(path, reason="file cannot be read", detail=str(error)), None
-    except Exception as error:
-        error.add_note(f"while preprocessing {path}")
-        raise
-    if prepared.signal.shape != shape_of(preprocessing):
-        raise ValueError(
-            f"{path}: preprocessing gave {prepared.signal.shape}, expected (leads, samples) {shape_of(preprocessing)}"
-        )
-    entry = entry._replace(
-        signal_hash=signal_hash(recording),
-        repairs="; ".join(prepared.repairs),
-        fingerprint=fingerprint(recording.signal, recording.sampling_rate).astype("<f2").tobytes(),
-    )
-    return entry, prepared.signal
-
-
-def _identify(path: str) -> Entry:
-    """An entry with the state and the content of a recording's files.
-
-    Raises:
-        UnreadableRecordingError: if the file by which it is known cannot be read.
-        OSError: if a file is there but cannot be read.
-    """
-    main = Path(path)
-    files = other_files(main)  # absent ones too: when such a file comes, the signature changes
-    joined = "/".join(files)
-    state = signature(path, joined)  # before the content: a change in between is noticed by the next build
-    digest = hashlib.blake2b(digest_size=16)
-    for file in (main, *(main.parent / name for name in files)):
-        if not is_regular(file):
-            digest.update((0).to_bytes(8, "little"))
-            continue
-        with file.open("rb") as stream:
-            digest.update(os.fstat(stream.fileno()).st_size.to_bytes(8, "little"))
-            while block := stream.read(_BLOCK_BYTES):
-                digest.update(block)
-    return Entry(path, joined, state, digest.hexdigest())
 
 
 # --- Several processes ----------------------------------------------------------------------------------------------
@@ -276,7 +122,7 @@ def _shards(
     if workers <= 1:
         keep_freed_memory()
         for chunk in chunks:
-            yield _build_shard(store, chunk, known, preprocessing)
+            yield build_shard(store, chunk, known, preprocessing)
         return
     executor = ProcessPoolExecutor(
         workers,
@@ -314,7 +160,7 @@ def _start_worker(store: Path, known: frozenset[str], preprocessing: Preprocessi
 
 def _build_shard_in_worker(paths: list[str]) -> list[Entry]:
     store, known, preprocessing = _worker
-    return _build_shard(store, paths, known, preprocessing)
+    return build_shard(store, paths, known, preprocessing)
 
 
 # --- Several machines -----------------------------------------------------------------------------------------------
@@ -377,49 +223,6 @@ def _require_room(store: Path, recordings: int, preprocessing: Preprocessing) ->
     free = shutil.disk_usage(store).free
     if needed > free:
         raise StoreFullError(
-            f"no room for the signal store: {recordings:,} recordings take {_in_words(needed)}, "
-            f"{_in_words(free)} are free in {store}; {_ADVICE}"
+            f"no room for the signal store: {recordings:,} recordings take {in_words(needed)}, "
+            f"{in_words(free)} are free in {store}; {ADVICE}"
         )
-
-
-def _disk_error(error: OSError, store: Path, recordings: int, preprocessing: Preprocessing) -> Exception:
-    if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-        return error
-    return StoreFullError(
-        f"the disk ran full while the signal store was built: the next {recordings:,} recordings take "
-        f"{_in_words(recordings * row_bytes(preprocessing))}, {_in_words(shutil.disk_usage(store).free)} are free in "
-        f"{store}; {_ADVICE}. What was built is kept"
-    )
-
-
-@contextmanager
-def _progress_bar(title: str, total: int, shown: bool) -> Iterator[Callable[[int], None]]:
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
-
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("remaining"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, disable=not shown) as progress:
-        task = progress.add_task(title, total=total)
-        yield lambda recordings: progress.advance(task, recordings)
-
-
-def _in_words(size: int) -> str:
-    """Bytes in a unit that reads well.
-
-    >>> _in_words(240_000), _in_words(12_000_000_000)
-    ('0.2 MB', '12.0 GB')
-    """
-    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB"

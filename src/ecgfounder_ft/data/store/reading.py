@@ -27,7 +27,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ecgfounder_ft.data.store.building import Unreadable, build_missing, only_build, row_bytes, shape_of
+from ecgfounder_ft.data.store.building import Unreadable, build_missing, only_build
 from ecgfounder_ft.data.store.index import (
     SETTINGS_FILE,
     DamagedStoreError,
@@ -38,6 +38,7 @@ from ecgfounder_ft.data.store.index import (
     read_shard_header,
     unchanged,
 )
+from ecgfounder_ft.data.store.shard import row_bytes, shape_of
 from ecgfounder_ft.ecg.description import NOTHING_STATED, SignalDescription
 from ecgfounder_ft.ecg.preprocessing import Preprocessing
 from ecgfounder_ft.files import whole_file
