@@ -239,6 +239,12 @@ def count_conditions(table: pd.DataFrame, label_map: LabelMap, by: str = "datase
     return present.groupby(table[by].to_numpy(), sort=True).sum().rename_axis(index=by)
 
 
+def source_of(table: pd.DataFrame) -> pd.Series:
+    """The finest name of where a recording comes from: its constituent, or its dataset where there is none."""
+    constituent = table["constituent"].astype(str)
+    return constituent.where(constituent != "", table["dataset"].astype(str))
+
+
 def label_patterns(table: pd.DataFrame, label_map: LabelMap) -> dict[str, dict[str, int]]:
     """Which conditions recordings have together, by source: source to pattern to number of recordings.
 
@@ -254,7 +260,7 @@ def label_patterns(table: pd.DataFrame, label_map: LabelMap) -> dict[str, dict[s
         " + ".join(names[row == PRESENT]) or ("none known" if (row == UNKNOWN).all() else "none present")
         for row in distinct
     ]
-    source = table["constituent"].astype(str).where(table["constituent"] != "", table["dataset"].astype(str))
+    source = source_of(table)
     pattern = np.array(texts, dtype=object)[which.ravel()] if len(table) else np.array([], dtype=object)
     counts: dict[str, dict[str, int]] = {}
     for name, part in pd.Series(pattern, index=table.index).groupby(source.to_numpy(dtype=object), sort=True):

@@ -35,6 +35,7 @@ from ecgfounder_ft.data.catalog import (
     label_patterns,
     sample_patients,
     select_max_samples,
+    source_of,
     state_column,
     targets,
 )
@@ -46,7 +47,6 @@ from ecgfounder_ft.data.splits import (
     exclude_copies,
     leakage_report,
     require_enough,
-    source_of,
     split_recordings,
     unknown_patients,
 )

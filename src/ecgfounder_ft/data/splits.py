@@ -25,6 +25,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from ecgfounder_ft.data.catalog import source_of
 from ecgfounder_ft.data.split_settings import EXCLUDED, ONE_SIDE, SIDES, TEST, TRAIN, VALIDATION, SplitSettings
 from ecgfounder_ft.errors import ExplainedError
 from ecgfounder_ft.labels import PRESENT, STATE_NAMES
@@ -112,12 +113,6 @@ def unknown_patients(table: pd.DataFrame) -> pd.Series:
     if "patient_known" not in table:
         return pd.Series(dtype=int)
     return source_of(table)[~table["patient_known"].astype(bool)].value_counts().sort_index()
-
-
-def source_of(table: pd.DataFrame) -> pd.Series:
-    """The finest name of where a recording comes from: its constituent, or its dataset where there is none."""
-    constituent = table["constituent"].astype(str)
-    return constituent.where(constituent != "", table["dataset"].astype(str))
 
 
 # --- Sides ----------------------------------------------------------------------------------------------------------

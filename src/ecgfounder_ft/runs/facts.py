@@ -7,8 +7,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from ecgfounder_ft.data.catalog import source_of
 from ecgfounder_ft.data.sources.source import data_sources
-from ecgfounder_ft.data.splits import TEST, TRAIN, VALIDATION, source_of
+from ecgfounder_ft.data.splits import TEST, TRAIN, VALIDATION
 from ecgfounder_ft.ecg.preprocessing import Preprocessing
 from ecgfounder_ft.evaluation.run_evaluation import RunEvaluation
 from ecgfounder_ft.evaluation.subgroups import NOT_STATED, SubgroupEvaluation

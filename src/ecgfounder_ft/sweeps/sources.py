@@ -3,9 +3,8 @@
 from omegaconf import DictConfig
 
 from ecgfounder_ft.config.compose import typed
-from ecgfounder_ft.data.catalog import targets
+from ecgfounder_ft.data.catalog import source_of, targets
 from ecgfounder_ft.data.sources.source import read_catalog, source_named
-from ecgfounder_ft.data.splits import source_of
 from ecgfounder_ft.labels import LabelMap
 from ecgfounder_ft.task import task_named
 
