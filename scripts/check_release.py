@@ -95,8 +95,7 @@ def wheel_faults(wheel: Path) -> Iterator[str]:
     for name in names:
         if ".dist-info/" in name:
             continue
-        inside = name.removeprefix("ecgfounder_ft/")
-        if not {f"src/ecgfounder_ft/{inside}", inside} & tracked:
+        if not {f"src/{name}", name.removeprefix("ecgfounder_ft/")} & tracked:
             yield f"{wheel.name}: {name} is not in the repository"
 
 

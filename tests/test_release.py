@@ -91,7 +91,10 @@ def test_the_container_s_build_gets_every_file_it_copies_and_no_data() -> None:
     assert (ROOT / ".dockerignore").read_text().splitlines()[1] == "*"
 
 
-def test_what_the_container_copies_builds_the_wheel(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Built from what the container copies."""
+    tmp_path = tmp_path_factory.mktemp("wheel")
     source = tmp_path / "source"
     source.mkdir()
     for name in copied():
@@ -103,8 +106,17 @@ def test_what_the_container_copies_builds_the_wheel(tmp_path: Path) -> None:
             shutil.copy2(path, source / name)
     command = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(tmp_path)]
     subprocess.run(command, cwd=source, check=True, capture_output=True)
-    held = set(zipfile.ZipFile(next(tmp_path.glob("*.whl"))).namelist())
-    assert {"ecgfounder_ft/cli.py", "ecgfounder_ft/configs/train.yaml"} <= held
+    return next(tmp_path.glob("*.whl"))
+
+
+def test_what_the_container_copies_builds_the_wheel(wheel: Path) -> None:
+    held = set(zipfile.ZipFile(wheel).namelist())
+    assert {"ecgfounder_ft/cli.py", "ecgfounder_ft/configs/train.yaml", "hydra_plugins/ecgfounder_ft_slurm.py"} <= held
+
+
+@pytest.mark.skipif(not (ROOT / ".git").exists(), reason="asks git what the repository holds")
+def test_every_file_of_the_wheel_is_of_the_repository(check: ModuleType, wheel: Path) -> None:
+    assert list(check.wheel_faults(wheel)) == []
 
 
 @pytest.mark.slow
