@@ -46,7 +46,7 @@ class Result:
     decisions: dict[str, bool]
     """Condition to whether its probability reaches the threshold; in a single-label task, whether it is the highest."""
     quality: tuple[str, ...]
-    """What is wrong with the signal: dead lead, missing samples, short, clipped, implausible amplitude."""
+    """What is wrong with the signal, in the phrases of :mod:`ecgfounder_ft.ecg.quality`."""
     repairs: tuple[str, ...]
     """What was mended or computed on the way."""
     windows: int
