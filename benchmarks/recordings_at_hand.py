@@ -5,6 +5,7 @@ those of their copies in PhysioNet/CinC 2021, whose headers lie in another folde
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,10 +33,20 @@ _PTBXL_NAME = re.compile(r"(\d{5})_hr")
 class PtbxlLabels:
     """Where labels and patients of PTB-XL's own files are."""
 
-    headers: Path
-    """Folder with the headers of its copy in PhysioNet/CinC 2021: ``HR00001.hea`` for ``00001_hr``."""
+    headers: Mapping[str, Path]
+    """Name to header in PhysioNet/CinC 2021: ``HR00001`` for ``00001_hr``, whose ``ecg_id`` is the number."""
     database: Path | None
     """``ptbxl_database.csv``, for the patients; None: each recording is its own."""
+
+    @classmethod
+    def below(cls, folder: Path, database: Path | None) -> "PtbxlLabels":
+        """Headers in a folder and those in it."""
+        return cls({path.stem: path for path in find_headers(folder)}, database)
+
+    def header_of(self, recording: Path) -> Path | None:
+        """The header that states a recording's diagnoses; None where there is none."""
+        match = _PTBXL_NAME.fullmatch(recording.stem)
+        return self.headers.get(f"HR{match[1]}") if match else None
 
 
 @dataclass
@@ -83,16 +94,14 @@ def find_recordings(folders: list[Path], label_map: LabelMap, ptbxl: PtbxlLabels
         tables.append(catalog.table.assign(recording=of_folder, patient=patient))
     _tell_skipped(pd.concat([catalog.skipped for catalog in catalogs]))
     table = pd.concat(tables, ignore_index=True).drop_duplicates("path", ignore_index=True)
-    diagnoses = [
-        [entry.strip() for entry in read_header(path).metadata.get("dx", "").split(",") if entry.strip()]
-        for path in (_stating(Path(path), ptbxl) for path in table["path"])
-    ]
+    stating = [Path(path) if ptbxl is None else ptbxl.header_of(Path(path)) for path in table["path"]]
+    diagnoses = [_diagnoses(path) for path in stating if path is not None]
     digest = pd.Series([signal_digest(Path(path)) for path in table["path"]], dtype=str)
     usable = np.array([bool(stated) for stated in diagnoses], dtype=bool) & ~digest.duplicated().to_numpy()
     if not usable.any():
         raise SystemExit(
-            f"{', '.join(map(str, folders))}: {len(table)} recordings, none of which states a diagnosis. Expected WFDB "
-            "headers with a Dx line; of PTB-XL's own files, give --headers"
+            f"{', '.join(map(str, folders))}: none of {len(table)} recordings states a diagnosis. Expected WFDB "
+            "headers with a Dx line; of PTB-XL's own files, --headers with a folder of HR00001.hea and so on"
         )
     console.print(f"left out: {int((~usable).sum())} that state nothing or repeat another's signal")
     return Found(table, targets(table, label_map), diagnoses, digest).some(np.flatnonzero(usable).tolist())
@@ -119,15 +128,10 @@ def _tell_skipped(skipped: pd.DataFrame) -> None:
         console.print(f"skipped: {count} x {reason}")
 
 
-def _stating(path: Path, ptbxl: PtbxlLabels | None) -> Path:
-    """The header with a recording's ``Dx`` line."""
-    return path if ptbxl is None else ptbxl.headers / f"{_challenge_name(path)}.hea"
-
-
-def _challenge_name(path: Path) -> str:
-    """The name of a recording of PTB-XL in PhysioNet/CinC 2021, whose number is its ``ecg_id``; empty for others."""
-    match = _PTBXL_NAME.fullmatch(path.stem)
-    return f"HR{match[1]}" if match else ""
+def _diagnoses(header: Path) -> list[str]:
+    """Entries of its ``Dx`` line."""
+    line = read_header(header).metadata.get("dx", "")
+    return [entry.strip() for entry in line.split(",") if entry.strip()]
 
 
 def _read_ptbxl(folder: Path, labels: PtbxlLabels, label_map: LabelMap) -> Catalog:
@@ -136,12 +140,14 @@ def _read_ptbxl(folder: Path, labels: PtbxlLabels, label_map: LabelMap) -> Catal
     if labels.database is not None:
         patients = pd.read_csv(labels.database, usecols=["ecg_id", "patient_id"]).set_index("ecg_id")["patient_id"]
     reader = DiagnosisReader(label_map)
-    reading = read_headers([path for path in find_headers(folder) if _stating(path, labels).is_file()])
+    reading = read_headers([path for path in find_headers(folder) if labels.header_of(path) is not None])
     rows: list[dict[str, object]] = []
     for facts in reading.facts:
         path = Path(facts.path)
-        number = int(_challenge_name(path).removeprefix("HR"))
-        said = reader.read(read_header(_stating(path, labels)).metadata.get("dx", ""), "ptb-xl")
+        header = labels.header_of(path)
+        assert header is not None
+        number = int(header.stem.removeprefix("HR"))
+        said = reader.read(",".join(_diagnoses(header)), "ptb-xl")
         known = number in patients.index
         rows.append(
             {
