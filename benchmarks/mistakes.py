@@ -5,7 +5,7 @@
 
 The protocol stands at the head of that page. Mistakes in what the network is given are made on the recordings in the
 folders, whose headers carry ``Dx`` lines; mistakes in how recordings are divided on simulated ones, which have patients
-with several. Ten minutes on 2 cores with the small network.
+with several. Five minutes of one core with the small network.
 """
 
 import argparse
@@ -152,7 +152,9 @@ def _cell(cost: Cost, metric: str) -> str:
 
 
 def _in_table(text: str) -> str:
-    return text.replace("|", "\\|").replace("{", "(").replace("}", ")")
+    """Verbatim, in a cell of a Markdown table."""
+    escaped = text.replace("|", "\\|")
+    return f"`{escaped}`"
 
 
 def write(text: str) -> None:

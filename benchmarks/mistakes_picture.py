@@ -11,7 +11,7 @@ from benchmarks.paired_costs import JUDGED_BY, Cost
 from ecgfounder_ft.evaluation.metrics import METRICS, Estimate
 
 WORSE, BETTER, UNSURE = "#b2182b", "#2166ac", "#737373"
-LEGEND = {WORSE: "worse than the right way", BETTER: "better than the right way", UNSURE: "the interval holds 0"}
+LEGEND = {WORSE: "worse than the right way", BETTER: "looks better than the right way", UNSURE: "the interval holds 0"}
 WIDTH, ROW, ABOVE, BELOW, FOOT = 13.0, 0.32, 0.62, 0.42, 0.3
 """Inches: of the picture, of a row, of what stands above and below the rows of a group, and of the legend."""
 LEFT, PANEL, STEP, GUARD = 0.19, 0.14, 0.155, 0.665
@@ -50,7 +50,7 @@ def draw(groups: Mapping[str, Mapping[str, Cost]], guards: Mapping[str, str], fi
         top -= size + BELOW
     figure.text(LEFT, 0.1 / height, "with the mistake minus without it, 95% interval:", fontsize=9)
     for place, (color, text) in enumerate(LEGEND.items()):
-        figure.text(0.43 + 0.17 * place, 0.1 / height, f"● {text}", color=color, fontsize=9)
+        figure.text(0.43 + 0.18 * place, 0.1 / height, f"● {text}", color=color, fontsize=9)
     with mpl.rc_context({"svg.hashsalt": "mistakes"}):
         figure.savefig(file, format="svg", metadata={"Date": None}, facecolor="white")
 
@@ -60,7 +60,7 @@ def _draw_panel(panel: Axes, differences: list[Estimate], lower_is_better: bool)
     panel.set_yticks([])
     panel.spines[["left", "right", "top"]].set_visible(False)
     panel.tick_params(labelsize=8)
-    panel.locator_params(axis="x", nbins=5)
+    panel.locator_params(axis="x", nbins=4)
     panel.axvline(0, color="black", linewidth=0.8)
     for row, found in enumerate(differences):
         if row % 2 == 0:
