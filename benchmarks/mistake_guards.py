@@ -233,11 +233,11 @@ GUARDS: dict[str, Guard] = {
         "leads are picked by name; `predict` flags wrong names", lambda: _flag(read_by_position(_recording()))
     ),
     "250 Hz read as 500 Hz": Guard(
-        "the file says its rate or is refused; `predict` flags half a recording",
+        "the file says its rate or is refused; `predict` flags a short one",
         lambda: f"{_rate_unsaid()}. And: {_flag(read_at(_recording(), 250.0))}",
     ),
     "1000 Hz read as 500 Hz": Guard(
-        "the file says its rate, and is resampled; a wrong header goes unseen", _rate_contradicted
+        "the file says its rate and is resampled; a wrong header passes", _rate_contradicted
     ),
     "no filter": Guard(
         "settings travel with the model; others are warned of",

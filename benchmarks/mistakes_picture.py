@@ -12,10 +12,10 @@ from ecgfounder_ft.evaluation.metrics import METRICS, Estimate
 
 WORSE, BETTER, UNSURE = "#b2182b", "#2166ac", "#737373"
 LEGEND = {WORSE: "worse than the right way", BETTER: "looks better than the right way", UNSURE: "the interval holds 0"}
-WIDTH, ROW, ABOVE, BELOW, FOOT = 13.0, 0.32, 0.62, 0.42, 0.3
+WIDTH, ROW, ABOVE, BELOW, FOOT = 10.0, 0.44, 0.62, 0.36, 0.32
 """Inches: of the picture, of a row, of what stands above and below the rows of a group, and of the legend."""
-LEFT, PANEL, STEP, GUARD = 0.19, 0.14, 0.155, 0.665
-"""Shares of the width: where the first panel begins, its width, from one to the next, and where guards begin."""
+LEFT, PANEL, STEP = 0.435, 0.168, 0.19
+"""Shares of the width: where the first panel begins, its width, and from one to the next."""
 
 
 def draw(groups: Mapping[str, Mapping[str, Cost]], guards: Mapping[str, str], file: Path) -> None:
@@ -33,7 +33,6 @@ def draw(groups: Mapping[str, Mapping[str, Cost]], guards: Mapping[str, str], fi
         top -= ABOVE
         size = ROW * len(costs)
         figure.text(0.005, (top + 0.12) / height, heading, fontsize=10.5, fontweight="bold")
-        figure.text(GUARD, (top + 0.12) / height, "guard", fontsize=10, fontweight="bold")
         for place, (metric, label) in enumerate(JUDGED_BY.items()):
             panel = figure.add_axes((LEFT + STEP * place, (top - size) / height, PANEL, size / height))
             lower = METRICS[metric].lower_is_better
@@ -44,13 +43,15 @@ def draw(groups: Mapping[str, Mapping[str, Cost]], guards: Mapping[str, str], fi
                 sense, (0.5, 1), (0, 4), "axes fraction", "offset points", ha="center", fontsize=8, color="#555555"
             )
         for number, name in enumerate(costs):
-            middle = (top - ROW * (number + 0.5)) / height
-            figure.text(0.015, middle, name, va="center", fontsize=9.5)
-            figure.text(GUARD, middle, guards[name].replace("`", ""), va="center", fontsize=9)
+            middle = top - ROW * (number + 0.5)
+            figure.text(0.012, (middle + 0.09) / height, name, va="center", fontsize=10)
+            guard = guards[name].replace("`", "")
+            figure.text(0.025, (middle - 0.1) / height, guard, va="center", fontsize=8.2, color="#555555")
         top -= size + BELOW
-    figure.text(LEFT, 0.1 / height, "with the mistake minus without it, 95% interval:", fontsize=9)
+    note = "Below each: its guard. Mistaken minus right, 95% interval:"
+    figure.text(0.012, 0.1 / height, note, fontsize=8.5)
     for place, (color, text) in enumerate(LEGEND.items()):
-        figure.text(0.43 + 0.18 * place, 0.1 / height, f"● {text}", color=color, fontsize=9)
+        figure.text(0.4 + 0.21 * place, 0.1 / height, f"● {text}", color=color, fontsize=8.5)
     with mpl.rc_context({"svg.hashsalt": "mistakes"}):
         figure.savefig(file, format="svg", metadata={"Date": None}, facecolor="white")
 
