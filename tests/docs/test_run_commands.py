@@ -39,6 +39,7 @@ SMALLER = {
 """What a command says of its own size, and what takes its place."""
 LEFT_OUT = {
     "make": "what it does is tested by itself",
+    "python -m benchmarks": "it needs recordings, and is tested by itself",
     "tensorboard": "it serves until it is stopped",
     "ecgfounder-ft download": "it needs the network",
     "hydra/launcher": "it needs a cluster",

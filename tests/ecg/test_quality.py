@@ -5,12 +5,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from ecgfounder_ft.data.sources.simulated import MIMIC_LEADS
 from ecgfounder_ft.ecg import quality
 from ecgfounder_ft.ecg.formats import read_recording, recordings_in
-from ecgfounder_ft.ecg.leads import STANDARD_LEADS
+from ecgfounder_ft.ecg.leads import STANDARD_LEADS, lead_indices
 from ecgfounder_ft.ecg.limb_leads import LIMB_LEADS_COMPUTED
 from ecgfounder_ft.ecg.quality import quality_flags
 from ecgfounder_ft.ecg.recording import Recording, UnreadableRecordingError
+from ecgfounder_ft.ecg.simulator import record, sample_physiology
 
 RATE = 500
 TIME = np.arange(10 * RATE) / RATE
@@ -67,6 +69,20 @@ def test_a_model_of_short_windows_is_told_of_everything_it_reads() -> None:
     assert quality_flags(WHOLE, 5.0) == (quality.SHORT_WINDOW,)
 
 
+def test_avl_and_avf_under_each_other_s_name_are_found() -> None:
+    signal, _ = record(sample_physiology({"NORM"}, np.random.default_rng(0)), np.random.default_rng(1))
+    by_name = Recording("r", STANDARD_LEADS, signal, RATE)
+    by_position = replace(by_name, signal=signal[lead_indices(STANDARD_LEADS, MIMIC_LEADS)])
+    assert quality_flags(by_name, 10.0) == ()
+    assert quality_flags(by_position, 10.0) == (quality.EXCHANGED_LEADS,)
+    assert quality_flags(replace(by_position, leads=MIMIC_LEADS), 10.0) == ()
+    without = [row for row, lead in enumerate(STANDARD_LEADS) if lead != "II"]
+    fewer = replace(
+        by_position, leads=tuple(STANDARD_LEADS[row] for row in without), signal=by_position.signal[without]
+    )
+    assert quality_flags(fewer, 10.0) == ()
+
+
 def test_few_real_recordings_have_one(shared) -> None:
     found = {}
     for path in recordings_in(shared / "ecg" / "physionet2021"):
@@ -79,4 +95,5 @@ def test_few_real_recordings_have_one(shared) -> None:
     assert sum(bool(set(flags).difference(quality.STORAGE_MATTERS)) for flags in found.values()) < 0.1 * len(found)
     coarse = {name[:1] for name, flags in found.items() if quality.COARSE_RESOLUTION in flags}
     assert coarse == {"E", "J", "H"}  # of a device's 4.88 µV; of HR00599, a gain that is five times too small
+    assert not any(quality.EXCHANGED_LEADS in flags for flags in found.values())
     assert quality.IMPLAUSIBLE_AMPLITUDE in found["HR00599"]  # five times too large, by the gain in its header

@@ -8,7 +8,7 @@ others on how the recording is stored (:data:`STORAGE_MATTERS`).
 import numpy as np
 from numpy.typing import NDArray
 
-from ecgfounder_ft.ecg.limb_leads import LIMB_LEADS_COMPUTED
+from ecgfounder_ft.ecg.limb_leads import LIMB_LEADS_COMPUTED, LIMB_LEADS_OF_I_AND_II
 from ecgfounder_ft.ecg.recording import Recording
 
 DEAD_LEAD = "dead lead"
@@ -20,6 +20,7 @@ COARSE_RESOLUTION = "coarse resolution"
 COMPUTED_LEADS = "computed leads"
 CLIPPED = "clipped"
 IMPLAUSIBLE_AMPLITUDE = "implausible amplitude"
+EXCHANGED_LEADS = "aVL and aVF exchanged"
 
 STORAGE_MATTERS = (SHORT, SHORT_WINDOW, LOW_SAMPLING_RATE, COARSE_RESOLUTION, COMPUTED_LEADS)
 """A probability can move by more than 0.01 when such a recording is stored otherwise: docs/prediction.md."""
@@ -48,6 +49,9 @@ LONGEST_SPIKE = 0.02
 """s at the top and at the bottom that do not count towards that: a pacemaker's pulse is no wrong gain."""
 SMALLEST_RANGE = 0.05
 """mV between the extremes of every lead, beneath which it is no ECG of any heart: low voltage is 0.5 mV."""
+AS_DEFINED = 0.3
+"""Root mean square of what is left of aVL and aVF when those that follow from I and II are taken away, over that of aVL
+and aVF: up to 0.04 in 330 real recordings, where rounding is all that is left, and 0.7 or more with names exchanged."""
 
 
 def quality_flags(recording: Recording, window_seconds: float) -> tuple[str, ...]:
@@ -76,6 +80,7 @@ def quality_flags(recording: Recording, window_seconds: float) -> tuple[str, ...
         CLIPPED: any(_is_clipped(lead, rate) for lead in alive),
         IMPLAUSIBLE_AMPLITUDE: len(alive) > 0
         and (bool((highest - lowest)[~dead].max() < SMALLEST_RANGE) or _largest_range(alive, rate) > LARGEST_RANGE),
+        EXCHANGED_LEADS: _are_exchanged(recording),
     }
     return tuple(phrase for phrase, holds in flags.items() if holds)
 
@@ -94,6 +99,21 @@ def smallest_step(signal: NDArray[np.floating]) -> float:
     smallest = steps.min(axis=1, initial=np.inf)
     smallest = smallest[np.isfinite(smallest)]
     return float(np.quantile(smallest, 0.5, method="lower")) if len(smallest) else 0.0
+
+
+def _are_exchanged(recording: Recording) -> bool:
+    """Whether what is named aVL is the aVF that follows from I and II, and the other way round."""
+    names = ("I", "II", "aVL", "aVF")
+    if not set(names) <= set(recording.leads):
+        return False
+    signal = np.nan_to_num(recording.signal[[recording.leads.index(name) for name in names]])
+    signal = signal - signal.mean(axis=1, keepdims=True)
+    named = signal[2:]
+    computed = np.array([LIMB_LEADS_OF_I_AND_II[name] for name in names[2:]]) @ signal[:2]
+    size = float(np.square(named).sum())
+    as_named, exchanged = (float(np.square(named - one).sum()) for one in (computed, computed[::-1]))
+    limit = AS_DEFINED**2 * size
+    return exchanged < limit < as_named
 
 
 def _largest_range(signal: NDArray[np.floating], rate: float) -> float:

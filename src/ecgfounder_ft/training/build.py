@@ -5,7 +5,7 @@ import inspect
 import logging
 import platform
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, is_dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -20,13 +20,14 @@ from ecgfounder_ft.data.datamodule import ECGDataModule
 from ecgfounder_ft.data.gather_and_split import PreparedData
 from ecgfounder_ft.data.splits import TRAIN
 from ecgfounder_ft.ecg.preprocessing import Preprocessing
+from ecgfounder_ft.ecg.preprocessing_settings import PreprocessingSettings
 from ecgfounder_ft.files import sha256_of
 from ecgfounder_ft.finetune.strategy import Strategy
 from ecgfounder_ft.labels import LabelMap
 from ecgfounder_ft.losses.loss import Loss
 from ecgfounder_ft.model.card import ModelCard
 from ecgfounder_ft.model.checkpoints import load_weights
-from ecgfounder_ft.model.ecgfounder.published import find_weights
+from ecgfounder_ft.model.ecgfounder.published import PUBLISHED, SHIPPED, find_weights
 from ecgfounder_ft.model.network import Network
 from ecgfounder_ft.schedules.schedule import Schedule
 from ecgfounder_ft.targets import targets_in
@@ -79,7 +80,29 @@ def build_model(config: Config, data: PreparedData) -> Model:
         rows = [condition.tasks for condition in label_map.conditions.values()]
         load_weights(net, path, rows if model.head == "pretrained" else None)
         log.info("Weights: %s (head: %s)", path, model.head)
+        if path.stem in (*PUBLISHED, *SHIPPED):
+            warn_of_other_preprocessing(card.preprocessing, path.name)
     return Model(net, card, strategy)
+
+
+def warn_of_other_preprocessing(preprocessing: PreprocessingSettings, weights: str) -> None:
+    """Warn where a network pretrained as ECGFounder was reads another signal than it was pretrained on.
+
+    Its authors ask that their preprocessing be followed strictly; docs/mistakes.md measures what it costs not to.
+    """
+    for name, (here, there) in preprocessing.unlike_pretraining().items():
+        log.warning("preprocessing.%s=%s, but %s was pretrained with %s", name, _short(here), weights, _short(there))
+
+
+def _short(setting: Any) -> str:
+    """A value, or the values of a step, as they are typed."""
+    if setting is None:
+        return "null"
+    return (
+        str(setting)
+        if not is_dataclass(setting)
+        else "{" + ",".join(f"{k}:{v}" for k, v in vars(setting).items()) + "}"
+    )
 
 
 def build_classifier(config: Config, model: Model, data: PreparedData, inputs: Inputs) -> Classifier:
