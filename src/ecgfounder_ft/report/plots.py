@@ -41,7 +41,8 @@ def colour_of(index: int) -> str:
     return _COLOURS[index % len(_COLOURS)]
 
 
-def _dash_of(index: int) -> str:
+def dash_of(index: int) -> str:
+    """The dashes of a line at this place: another kind where the colours begin again."""
     return _DASHES[index // len(_COLOURS) % len(_DASHES)]
 
 
@@ -216,7 +217,7 @@ def roc_figure(
         curve = curves.roc(*_known(targets, probabilities, column))
         area = "" if evaluation is None else f"  {_value(evaluation.conditions[code].metrics['auroc'])}"
         x, y = (np.empty(0), np.empty(0)) if curve is None else (curve.x, curve.y)
-        axes.plot(x, y, color=colour_of(column), linestyle=_dash_of(column), label=f"{code}{area}", linewidth=1.6)
+        axes.plot(x, y, color=colour_of(column), linestyle=dash_of(column), label=f"{code}{area}", linewidth=1.6)
     axes.set_xlabel("1 - specificity")
     axes.set_ylabel("sensitivity")
     _unit_square(axes, title, "AUROC" if evaluation is not None else "")
@@ -244,7 +245,7 @@ def precision_recall_figure(
             y,
             where="pre",
             color=colour_of(column),
-            linestyle=_dash_of(column),
+            linestyle=dash_of(column),
             label=f"{code}{area}",
             linewidth=1.6,
         )
