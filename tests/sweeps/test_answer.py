@@ -75,9 +75,14 @@ def test_a_configuration_wins_by_the_mean_of_its_trials(tmp_path: Path) -> None:
     assert winner.value == pytest.approx(0.6)
 
 
+@pytest.fixture(scope="module")
+def three_seeds(tmp_path_factory: pytest.TempPathFactory) -> SweepFolder:
+    return write_sweep(tmp_path_factory.mktemp("seeds") / "sweep", Seeds(resume=True, seeds=3), [0.3, 1.5])
+
+
 @pytest.mark.parametrize(("width", "interval"), [(80, False), (140, True)])
-def test_the_table_of_trials_breaks_no_value(width: int, interval: bool, tmp_path: Path) -> None:
-    results = read_results(write_sweep(tmp_path / "sweep", Grid(resume=True), [1.0, 3.0]))
+def test_the_table_of_trials_breaks_no_value(width: int, interval: bool, three_seeds: SweepFolder) -> None:
+    results = read_results(three_seeds)
     values = {"optimizer.lr": "6.988e-05", "data.batch_size": "16", "optimizer.weight_decay": "0.007729"}
     trials = [replace(one, parameters=values, state="interrupted") for one in results.trials]
     printed = printed_by(width, lambda console: terminal_table(replace(results, trials=trials), console))
@@ -100,9 +105,9 @@ def printed_by(width: int, make: Callable[[Console], Table]) -> str:
     return console.export_text()
 
 
-def test_pictures_show_the_winner_and_leave_out_what_repeats(tmp_path: Path) -> None:
+def test_pictures_show_the_winner_and_leave_out_what_repeats(three_seeds: SweepFolder) -> None:
     """A seed is no parameter that is looked for, and no two trials look alike."""
-    results = read_results(write_sweep(tmp_path / "sweep", Seeds(resume=True, seeds=3), [0.3, 1.5]))
+    results = read_results(three_seeds)
     for one in results.trials:
         one.run.write_history([{"epoch": 0, "validation/loss": 1.0}])
     parameters, curves = overview.sections(results, winner_of(results), {})
@@ -114,8 +119,8 @@ def test_pictures_show_the_winner_and_leave_out_what_repeats(tmp_path: Path) -> 
     assert len(set(looks)) == 1 + 3
 
 
-def test_seeds_stand_beside_the_patients(tmp_path: Path) -> None:
-    found = answer(write_sweep(tmp_path / "sweep", Seeds(resume=True, seeds=3), [0.3, 1.5]))
+def test_seeds_stand_beside_the_patients(three_seeds: SweepFolder) -> None:
+    found = answer(three_seeds)
     weak, strong = rows_of(found, "standard deviation between seeds")
     assert (weak[0], weak[1]) == ("finetune=s0", "3")
     assert float(strong[2]) > float(weak[2])
