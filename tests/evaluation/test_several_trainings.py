@@ -67,6 +67,12 @@ def test_the_mean_over_drawn_seeds_spreads_as_a_mean_of_so_many_does() -> None:
     assert np.mean(found) == pytest.approx(1 / 3, rel=0.1)
 
 
+def test_an_interval_stays_within_what_the_metric_can_be() -> None:
+    """Seeds near the ceiling, of which few are drawn: their spread would lead above 1."""
+    spread = spread_of(trainings("near the ceiling", [1.0, 9.0]), seed=0)
+    assert spread.over_both.high == 1.0
+
+
 def test_a_single_seed_leaves_the_chance_of_training_out() -> None:
     spread = spread_of(trainings("one", [1.0]), seed=0)
     assert spread.deviation is None

@@ -1,10 +1,15 @@
 """What a finished sweep says: its table, its page, and the answer of its design."""
 
 import csv
+import io
 import re
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from rich.console import Console
+from rich.table import Table
 
 from ecgfounder_ft.designs.cross_validation import CrossValidation
 from ecgfounder_ft.designs.grid import Grid
@@ -12,8 +17,9 @@ from ecgfounder_ft.designs.hospital_out import HospitalOut
 from ecgfounder_ft.designs.label_efficiency import LabelEfficiency
 from ecgfounder_ft.designs.seeds import Seeds
 from ecgfounder_ft.files import write_json
-from ecgfounder_ft.report.sweep_section import Section
-from ecgfounder_ft.sweeps.answer import design_sections, show_answer
+from ecgfounder_ft.report.sweep_section import Section, SectionTable
+from ecgfounder_ft.sweeps import overview
+from ecgfounder_ft.sweeps.answer import design_sections, section_table, show_answer, terminal_table
 from ecgfounder_ft.sweeps.folder import SweepFolder, SweepFolderError
 from ecgfounder_ft.sweeps.results import read_results, winner_of
 from tests.console import console
@@ -69,8 +75,52 @@ def test_a_configuration_wins_by_the_mean_of_its_trials(tmp_path: Path) -> None:
     assert winner.value == pytest.approx(0.6)
 
 
-def test_seeds_stand_beside_the_patients(tmp_path: Path) -> None:
-    found = answer(write_sweep(tmp_path / "sweep", Seeds(resume=True, seeds=3), [0.3, 1.5]))
+@pytest.fixture(scope="module")
+def three_seeds(tmp_path_factory: pytest.TempPathFactory) -> SweepFolder:
+    return write_sweep(tmp_path_factory.mktemp("seeds") / "sweep", Seeds(resume=True, seeds=3), [0.3, 1.5])
+
+
+@pytest.mark.parametrize(("width", "interval"), [(80, False), (140, True)])
+def test_the_table_of_trials_breaks_no_value(width: int, interval: bool, three_seeds: SweepFolder) -> None:
+    results = read_results(three_seeds)
+    values = {"optimizer.lr": "6.988e-05", "data.batch_size": "16", "optimizer.weight_decay": "0.007729"}
+    trials = [replace(one, parameters=values, state="interrupted") for one in results.trials]
+    printed = printed_by(width, lambda console: terminal_table(replace(results, trials=trials), console))
+    for word in (*values.values(), "interrupted", "weight"):
+        assert word in printed
+    assert bool(re.search(r"0\.\d+ \(0\.\d+-", printed)) == interval
+
+
+def test_a_narrow_terminal_gets_all_columns_and_whole_names() -> None:
+    names = ["configuration", "seeds", "macro AUROC", "between seeds", "patients", "both"]
+    row = ["finetune=linear_probe", "2", "0.578", "0.019 (0.564 to 0.591)", "0.468 to 0.682", "0.453 to 0.721"]
+    printed = printed_by(80, lambda console: section_table(SectionTable("Mean", names, [row]), console))
+    for word in ("finetune=linear_probe", "both", "0.721", f"intervals: see {SweepFolder.PAGE}"):
+        assert word in printed
+
+
+def printed_by(width: int, make: Callable[[Console], Table]) -> str:
+    console = Console(width=width, file=io.StringIO(), record=True)
+    console.print(make(console))
+    return console.export_text()
+
+
+def test_pictures_show_the_winner_and_leave_out_what_repeats(three_seeds: SweepFolder) -> None:
+    """A seed is no parameter that is looked for, and no two trials look alike."""
+    results = read_results(three_seeds)
+    for one in results.trials:
+        one.run.write_history([{"epoch": 0, "validation/loss": 1.0}])
+    parameters, curves = overview.sections(results, winner_of(results), {})
+    assert [axes.get_title() for axes in parameters.pictures[1].figure.axes] == ["finetune"]
+    (axes,) = curves.pictures[0].figure.axes
+    looks = [(line.get_color(), line.get_linestyle()) for line in axes.get_lines()]
+    won = [line for line in axes.get_lines() if str(line.get_label()).endswith("(winner)")]
+    assert len(won) == 3
+    assert len(set(looks)) == 1 + 3
+
+
+def test_seeds_stand_beside_the_patients(three_seeds: SweepFolder) -> None:
+    found = answer(three_seeds)
     weak, strong = rows_of(found, "standard deviation between seeds")
     assert (weak[0], weak[1]) == ("finetune=s0", "3")
     assert float(strong[2]) > float(weak[2])

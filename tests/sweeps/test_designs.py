@@ -90,6 +90,11 @@ def test_a_command_is_the_same_in_any_order_and_with_more_trials() -> None:
     assert first != command_of(["sweep=optuna", "optimizer.lr=1e-2,1e-4"])
 
 
+def test_of_what_is_typed_twice_the_last_makes_the_command() -> None:
+    assert command_of(["seed=2", "tf32=true", "seed=1"]) == command_of(["tf32=true", "seed=1"])
+    assert command_of(["seed=2", "seed=1"]) != command_of(["seed=1", "seed=2"])
+
+
 def test_a_changed_value_is_another_trial_and_a_changed_place_is_none() -> None:
     digest = digest_of(compose_config(["output_dir=/a", "optimizer.lr=1e-3"]))
     assert digest == digest_of(compose_config(["output_dir=/b", "optimizer.lr=0.001", "data.workers=7"]))

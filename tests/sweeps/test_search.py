@@ -100,19 +100,32 @@ def test_a_line_that_was_cut_off_is_left_out(tmp_path: Path, caplog: pytest.LogC
     assert [trial.value for trial in optuna.load_study(study_name="one", storage=journal(folder)).trials] == [0.5, 0.25]
 
 
-@pytest.mark.parametrize(("loss", "pruned"), [(0.5, True), (0.05, False)])
-def test_a_trial_behind_the_others_is_given_up(loss: float, pruned: bool, tmp_path: Path) -> None:
-    """The loss is minimised: of the trial that ended it was 0.1 in the same epoch."""
-    pruner = optuna.pruners.MedianPruner(n_startup_trials=1, n_warmup_steps=0)
+@pytest.mark.parametrize(
+    ("loss", "warm_up", "epochs", "pruned"),
+    [
+        pytest.param(0.5, 0, 9, True, id="behind"),
+        pytest.param(0.05, 0, 9, False, id="ahead"),
+        pytest.param(0.5, 4, 9, True, id="after as many epochs as it cannot be given up before"),
+        pytest.param(0.5, 5, 9, False, id="too early"),
+        pytest.param(0.5, 0, 4, False, id="in its last epoch"),
+    ],
+)
+def test_a_trial_behind_the_others_is_given_up(
+    loss: float, warm_up: int, epochs: int, pruned: bool, tmp_path: Path
+) -> None:
+    """The loss is minimised: of the trial that ended it was 0.1 in the same epoch, the fourth."""
+    pruner = optuna.pruners.MedianPruner(n_startup_trials=1, n_warmup_steps=warm_up)
     study = optuna.create_study(storage=journal(SweepFolder(tmp_path)), direction="minimize", pruner=pruner)
     earlier = study.ask()
-    earlier.report(0.1, step=3)
+    earlier.report(0.1, step=4)
     study.tell(earlier, 0.1)
     run = RunFolder(tmp_path)
     callback = PruneByValidation(study.ask(), "validation/loss", run)
     metrics = {"validation/loss": torch.tensor(loss), "train/loss": torch.tensor(1.0)}
     state = SimpleNamespace(fn=TrainerFn.FITTING)
-    trainer: Any = SimpleNamespace(state=state, callback_metrics=metrics, current_epoch=3, callbacks=[])
+    trainer: Any = SimpleNamespace(
+        state=state, callback_metrics=metrics, current_epoch=3, max_epochs=epochs, callbacks=[]
+    )
     if not pruned:
         callback.on_validation_end(trainer, None)  # type: ignore[arg-type]
         return

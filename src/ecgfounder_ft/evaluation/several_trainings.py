@@ -168,6 +168,8 @@ def spread_of(trainings: Trainings, column: str = MACRO, *, seed: int) -> Spread
     mean = _estimate(values.mean())
     single = len(values) == 1
     known = values[~np.isnan(values)]
+    # the few seeds that were drawn are spread out, which may lead beyond what a metric can be
+    both = np.clip(mean_over_seeds(drawn, seed), 0.0, 1.0)
     return Spread(
         name=trainings.name,
         seeds=len(values),
@@ -175,7 +177,7 @@ def spread_of(trainings: Trainings, column: str = MACRO, *, seed: int) -> Spread
         highest=float(known.max()) if len(known) else None,
         deviation=None if single or np.isnan(values).any() else float(values.std(ddof=1)),
         over_patients=interval(mean, drawn.mean(axis=0), level=LEVEL, too_few=trainings.too_few),
-        over_both=interval(mean, mean_over_seeds(drawn, seed), level=LEVEL, too_few=trainings.too_few),
+        over_both=interval(mean, both, level=LEVEL, too_few=trainings.too_few),
     )
 
 

@@ -332,6 +332,12 @@ def format_interval(estimate: Estimate) -> str:
     return "" if estimate.low is None or estimate.high is None else f"{estimate.low:z.3f} to {estimate.high:z.3f}"
 
 
+def with_interval(value: str, estimate: Estimate) -> str:
+    """A formatted value with its interval in parentheses, "0.912 (0.881 to 0.942)", where there is one."""
+    ends = format_interval(estimate)
+    return value + (f" ({ends})" if ends else "")
+
+
 def format_count(number: int) -> str:
     """Thousands parted by commas."""
     return f"{number:,}"

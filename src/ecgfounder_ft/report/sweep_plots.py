@@ -1,7 +1,7 @@
 """Pictures of a sweep: its trials over their parameters, over epochs, over seeds and over training recordings."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 from matplotlib.cm import ScalarMappable
@@ -12,25 +12,32 @@ from matplotlib.ticker import MaxNLocator, NullLocator
 from ecgfounder_ft.evaluation.label_efficiency import LearningCurve
 from ecgfounder_ft.evaluation.metrics import METRICS
 from ecgfounder_ft.evaluation.several_trainings import LEVEL, Rank, Spread
-from ecgfounder_ft.report.figures import GREY, colour_of, new_figure, plain, say
+from ecgfounder_ft.report.figures import GREY, colour_of, dash_of, new_figure, plain
 
 _MAP = "viridis"
 _ACCENT = "#D55E00"
-"""Of the best trial."""
-_MANY = 12
-"""Curves beyond which only the best keeps a legend of its own."""
+"""Of the winner's trials, and of no others."""
+_OTHERS = [index for index in range(14) if colour_of(index) != _ACCENT]
+"""Places in the palette of the other trials."""
+_MOST_GROUPS = 6
+"""Different numbers up to which each has a place and a mean of its own."""
 
 
 def parallel_coordinates_figure(
-    parameters: Mapping[str, Sequence[str]], values: Sequence[float], metric: str, best: int, *, lower_is_better: bool
+    parameters: Mapping[str, Sequence[str]],
+    values: Sequence[float],
+    metric: str,
+    best: Collection[int],
+    *,
+    lower_is_better: bool,
 ) -> Figure:
-    """One line per trial across its parameters to its metric; the best one on top.
+    """One line per trial across its parameters to its metric; those of the winner on top.
 
     Args:
         parameters: key to the value of each trial, as typed, "" where a trial has none.
         values: (trials,) the metric.
         metric: its name.
-        best: position of the trial that won.
+        best: positions of the trials that won.
         lower_is_better: of the metric.
     """
     axes_names = [*parameters, metric]
@@ -48,8 +55,8 @@ def parallel_coordinates_figure(
     norm = Normalize(low, high if high > low else low + 1)
     colours = ScalarMappable(norm, _MAP + "_r" if lower_is_better else _MAP)
     order = sorted(range(len(values)), key=lambda trial: values[trial], reverse=lower_is_better)
-    for trial in sorted(order, key=lambda trial: trial == best):
-        won = trial == best
+    for trial in sorted(order, key=lambda trial: trial in best):
+        won = trial in best
         axes.plot(
             range(len(axes_names)),
             [column[trial] for column in heights],
@@ -60,9 +67,10 @@ def parallel_coordinates_figure(
     for place, ticks in enumerate(labels):
         axes.axvline(place, color="#333333", linewidth=0.8)
         for height, text in ticks:
-            axes.text(
-                place, height, f" {text}", fontsize=8, va="center", clip_on=False,
-                bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.75, "pad": 0.5},
+            axes.annotate(
+                text, (place, height), (5 if place else -5, 0), textcoords="offset points", fontsize=8,
+                va="center", ha="left" if place else "right", annotation_clip=False,
+                bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.9, "pad": 0.5},
             )  # fmt: skip
     axes.set_xticks(range(len(axes_names)), [_wrapped(name) for name in axes_names], fontsize=9)
     axes.set_xlim(-0.1, len(axes_names) - 0.5)
@@ -87,17 +95,18 @@ def parameters_figure(parameters: Mapping[str, Sequence[str]], values: Sequence[
     for place, (name, column) in enumerate(parameters.items()):
         axes = figure.add_subplot(lines, columns, place + 1)
         numbers = _numbers(column)
-        if numbers is not None and len(set(numbers)) > 1:
+        if numbers is not None and len(set(numbers)) > _MOST_GROUPS:
             axes.plot(numbers, values, "o", color=colour_of(0), markersize=5, alpha=0.8)
-            if min(numbers) > 0 and max(numbers) / min(numbers) >= 20:
+            if _spans_magnitudes(numbers):
                 axes.set_xscale("log")
         else:
-            names = list(dict.fromkeys(column))
+            names = _in_order(column)
             places = [names.index(value) for value in column]
             axes.plot(places, values, "o", color=colour_of(0), markersize=5, alpha=0.8)
             for group in range(len(names)):
-                mean = float(np.mean([value for value, where in zip(values, places, strict=True) if where == group]))
-                axes.hlines(mean, group - 0.25, group + 0.25, color=GREY, linewidth=1.5)
+                found = [value for value, where in zip(values, places, strict=True) if where == group]
+                if len(found) > 1:
+                    axes.hlines(float(np.mean(found)), group - 0.25, group + 0.25, color=GREY, linewidth=1.5)
             axes.set_xticks(range(len(names)), [_wrapped(value or "not set", 14) for value in names], fontsize=8)
             axes.set_xlim(-0.5, len(names) - 0.5)
         axes.set_title(name, fontsize=10)
@@ -108,38 +117,35 @@ def parameters_figure(parameters: Mapping[str, Sequence[str]], values: Sequence[
 
 
 def learning_curves_figure(
-    curves: Mapping[str, Sequence[tuple[int, float]]], metric: str, best: str | None, *, xlabel: str = "epoch"
+    curves: Mapping[str, Sequence[tuple[int, float]]], metric: str, best: Collection[str]
 ) -> Figure:
-    """One line per trial over its epochs; the best one on top.
+    """One line per trial over its epochs; those of the winner on top.
 
     Args:
-        curves: name of a trial to epochs and values.
+        curves: name of a trial to epochs and values, at least one of each.
         metric: its name.
-        best: name of the best trial.
-        xlabel: under the picture.
+        best: names of the trials that won.
     """
     figure = new_figure(7.2, 3.8)
     axes = figure.add_subplot()
-    if not curves:
-        say(axes, "no epoch was completed")
-        return figure
-    many = len(curves) > _MANY
-    for place, (name, points) in enumerate(curves.items()):
-        if not points:
-            continue
+    many = len(curves) > len(_OTHERS)
+    others = iter(_OTHERS)
+    for name, points in curves.items():
         epochs, values = zip(*points, strict=True)
-        chosen = name == best
+        won = name in best
+        place = None if won or many else next(others)
         axes.plot(
             epochs,
             values,
-            color=_ACCENT if chosen else "#b0b0b0" if many else colour_of(place + (colour_of(place) == _ACCENT)),
-            linewidth=2.6 if chosen else 1.1,
-            zorder=3 if chosen else 2,
+            color=_ACCENT if won else "#b0b0b0" if place is None else colour_of(place),
+            linestyle="-" if place is None else dash_of(place),
+            linewidth=2.6 if won else 1.1,
+            zorder=3 if won else 2,
             marker="o" if len(points) == 1 else "",
             markersize=4,
-            label=f"{name} (best)" if chosen else None if many else name,
+            label=f"{name} (winner)" if won else None if many else name,
         )
-    axes.set_xlabel(xlabel)
+    axes.set_xlabel("epoch")
     axes.set_ylabel(metric)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     if axes.get_legend_handles_labels()[0]:
@@ -204,10 +210,12 @@ def label_efficiency_figure(curves: Sequence[LearningCurve]) -> Figure:
     axes = figure.add_subplot()
     for place, curve in enumerate(curves):
         colour = colour_of(place)
-        ends = [(point.over_both.low, point.over_both.high) for point in curve.points]
-        if all(low is not None and high is not None for low, high in ends):
-            low, high = (np.array([end[which] for end in ends], dtype=np.float64) for which in (0, 1))
-            axes.fill_between(curve.sizes, low, high, color=colour, alpha=0.15, linewidth=0)
+        # where a point has no interval, the band comes down to the curve
+        low, high = (
+            [mean if end is None else end for mean, end in zip(curve.means, ends, strict=True)]
+            for ends in zip(*((point.over_both.low, point.over_both.high) for point in curve.points), strict=True)
+        )
+        axes.fill_between(curve.sizes, low, high, color=colour, alpha=0.15, linewidth=0)
         axes.plot(curve.sizes, curve.means, color=colour, marker="o", label=curve.name)
     sizes = sorted({size for curve in curves for size in curve.sizes})
     axes.set_xscale("log")
@@ -243,25 +251,36 @@ def _numbers(column: Sequence[str]) -> list[float] | None:
     return found if all(map(math.isfinite, found)) else None
 
 
+def _in_order(column: Sequence[str]) -> list[str]:
+    """The different values: numbers from the smallest up, then words as they come."""
+    words = [value for value in dict.fromkeys(column) if _numbers([value]) is None]
+    return [*sorted(set(column) - set(words), key=float), *words]
+
+
+def _spans_magnitudes(numbers: Sequence[float]) -> bool:
+    """Whether numbers are told apart on a logarithmic axis alone."""
+    return min(numbers) > 0 and max(numbers) / min(numbers) >= 20
+
+
 def _positions(column: Sequence[str]) -> tuple[list[float], list[tuple[float, str]]]:
     """Heights of the values on an axis from 0 to 1, and its ticks."""
     numbers = _numbers(column)
     if numbers is None:
-        names = list(dict.fromkeys(column))
+        names = _in_order(column)
         step = 1 / max(1, len(names) - 1)
         heights = {name: number * step if len(names) > 1 else 0.5 for number, name in enumerate(names)}
         return [heights[value] for value in column], [(height, name or "not set") for name, height in heights.items()]
-    log_scale = min(numbers) > 0 and max(numbers) / min(numbers) >= 20
+    log_scale = _spans_magnitudes(numbers)
     scaled = [math.log(number) if log_scale else number for number in numbers]
     low, span = min(scaled), (max(scaled) - min(scaled)) or 1.0
     positions = [(number - low) / span if len(set(scaled)) > 1 else 0.5 for number in scaled]
     ticks = dict(zip(positions, column, strict=True))
-    if len(ticks) > 6:
+    if len(ticks) > _MOST_GROUPS:
         ticks = {position: ticks[position] for position in (min(ticks), max(ticks))}
     return positions, list(ticks.items())
 
 
-def _wrapped(text: str, width: int = 18) -> str:
+def _wrapped(text: str, width: int = 22) -> str:
     """A long name on two lines or more, broken behind a dot or an underscore."""
     lines, line = [], ""
     for part in text.replace(".", ".\0").replace("_", "_\0").replace("/", "/\0").split("\0"):

@@ -3,10 +3,11 @@
 import csv
 import io
 import logging
+import shlex
 import statistics
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -17,7 +18,7 @@ from rich.table import Table
 from ecgfounder_ft.errors import ExplainedError
 from ecgfounder_ft.evaluation.metrics import METRICS, Estimate
 from ecgfounder_ft.files import write_text
-from ecgfounder_ft.report.page import format_interval
+from ecgfounder_ft.report.page import format_interval, with_interval
 from ecgfounder_ft.report.sweep_page import SweepPage, TrialRow, WinnerShown, parted, render_sweep
 from ecgfounder_ft.report.sweep_section import Section, SectionTable
 from ecgfounder_ft.sweeps import cross_validation, hospital_out, label_efficiency, overview, seeds
@@ -39,7 +40,7 @@ DESIGNS: Mapping[str, Callable[[SweepFolder, Sequence[TrialResult], str, int | N
 """Designs that have an answer of their own to what gives it."""
 
 _LONGEST_WORD = 26
-"""Letters up to which a word in a table's first column is not broken."""
+"""Letters up to which a parameter's value, or a word in a table's first column, is not broken."""
 _UNLIMITED = 10_000
 _MOST_ROWS = 40
 """Trials that the terminal shows; the table on disk and the page have all."""
@@ -63,7 +64,7 @@ def show_answer(folder: SweepFolder, *, metric: str = "auroc", resamples: int | 
         return True
     write_table(folder, table_rows(results))
     winner = winner_of(results)
-    console.print(terminal_table(results))
+    console.print(terminal_table(results, console))
     found = design_sections(folder, results, metric, resamples)
     for section in found:
         _print_section(console, section)
@@ -135,35 +136,38 @@ def write_table(folder: SweepFolder, rows: Sequence[Mapping[str, Any]]) -> None:
 
 def page_of(results: SweepResults, winner: Winner | None, sections: Sequence[Section]) -> SweepPage:
     """What the page says."""
-    columns = [*results.parameters, "state", results.metric, "test macro AUROC", "minutes", "error"]
+    columns = [*results.parameters, "state", results.metric, "test macro AUROC", "minutes"]
+    if any(one.error for one in results.trials):
+        columns.append("error")
     return SweepPage(
         title=f"Sweep {results.folder.path.parent.name}/{results.folder.path.name}",
         created=time.strftime("%Y-%m-%d %H:%M"),
-        commands=[" ".join(["-m", *command]) for command in results.folder.commands()],
+        commands=[shlex.join(["-m", *command]) for command in results.folder.commands()],
         states=_states(results),
         metric=results.metric,
         lower_is_better=results.mode == "min",
         winner=None if winner is None else _winner_shown(winner),
         columns=columns,
-        rows=[_row(results, one) for one in results.trials],
+        rows=[_row(results, one, len(columns)) for one in results.trials],
         table=SweepFolder.TABLE,
         sections=sections,
         warnings=_warnings(results, winner),
     )
 
 
-def _row(results: SweepResults, one: TrialResult) -> TrialRow:
+def _row(results: SweepResults, one: TrialResult, columns: int) -> TrialRow:
+    test = macro(one.test, "auroc")
     minutes = "–" if one.seconds is None else f"{one.seconds / 60:.1f}"
     cells = [
         *(one.parameters.get(key, "–") for key in results.parameters),
         one.state,
         number(one.value),
-        in_words(macro(one.test, "auroc")),
+        with_interval(number(test.value), test),
         minutes,
         one.error,
     ]
     link = f"{one.trial.name}/{one.run.REPORT}" if one.run.report_file.is_file() else ""
-    return TrialRow(one.trial.name, cells, link)
+    return TrialRow(one.trial.name, cells[:columns], link)
 
 
 def _winner_shown(winner: Winner) -> WinnerShown:
@@ -217,25 +221,56 @@ def _warnings(results: SweepResults, winner: Winner | None) -> list[str]:
 # --------------------------------------------------------------------------------------------- the terminal
 
 
-def terminal_table(results: SweepResults) -> Table:
-    """The trials at a glance."""
+def terminal_table(results: SweepResults, console: Console) -> Table:
+    """The trials at a glance; without the test metric's interval where the terminal is too narrow for it."""
+    return _fitting(
+        console,
+        lines=[_trials_table(results, intervals=True), _trials_table(results)],
+        words=_trials_table(results, whole_words=True),
+        letters=_trials_table(results),
+    )
+
+
+def _fitting(console: Console, *, lines: Sequence[Table], words: Table, letters: Table) -> Table:
+    """The first that fits of tables that are to stand in one line, break at words, and break anywhere.
+
+    Rich would cut whole columns off a table whose widths are given and that does not fit.
+    """
+    options = console.options.update(width=_UNLIMITED)
+    for table in lines:
+        if console.measure(table, options=options).maximum <= console.width:
+            return table
+    return words if console.measure(words, options=options).minimum <= console.width else letters
+
+
+def _width_of(head: str, cells: Iterable[str]) -> int:
+    """Of a column that breaks no word; one more, which Rich takes for the padding that neighbours share."""
+    return 1 + min(_LONGEST_WORD, max(len(word) for text in (head, *cells) for word in (text.split() or [""])))
+
+
+def _trials_table(results: SweepResults, *, intervals: bool = False, whole_words: bool = False) -> Table:
     title = f"Trials of {results.folder}, best first by {results.metric}; nothing is ranked by test"
+    if not intervals:
+        title += f" (intervals: see {SweepFolder.PAGE})"
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, collapse_padding=True)
     shown = results.trials[:_MOST_ROWS]
     ragged = any(result.state != "finished" for result in results.trials)
-    table.add_column("trial")
+    table.add_column("trial", no_wrap=True)
     short = [key.rpartition(".")[2] for key in results.parameters]
     for key, last in zip(results.parameters, short, strict=True):
-        table.add_column(last if short.count(last) == 1 else key, overflow="fold")
+        head = (last if short.count(last) == 1 else key).replace("_", " ")
+        cells = [result.parameters.get(key, "-") for result in shown]
+        table.add_column(head, overflow="fold", width=_width_of(head, cells) if whole_words else None)
     if ragged:
-        table.add_column("state")
-    table.add_column(results.metric.removeprefix("validation/"), justify="right", no_wrap=True)
-    table.add_column("test macro AUROC", justify="right", no_wrap=True)
+        table.add_column("state", no_wrap=True)
+    table.add_column(results.metric.removeprefix("validation/").replace("_", " "), justify="right")
+    table.add_column("test macro AUROC", justify="right", no_wrap=intervals)
     for result in shown:
         cells = [result.trial.name, *(result.parameters.get(key, "-") for key in results.parameters)]
         if ragged:
             cells.append(result.state)
-        table.add_row(*cells, number(result.value), in_words(macro(result.test, "auroc")))
+        test = macro(result.test, "auroc")
+        table.add_row(*cells, number(result.value), in_words(test) if intervals else number(test.value))
     if len(shown) < len(results.trials):
         table.caption = f"and {len(results.trials) - len(shown)} more in {SweepFolder.TABLE}"
     return table
@@ -246,10 +281,18 @@ def _print_section(console: Console, section: Section) -> None:
     for paragraph in section.text:
         console.print(paragraph, markup=False, highlight=False)
     for shown in section.tables:
-        table = _rich_table(shown)
-        if console.measure(table, options=console.options.update(width=_UNLIMITED)).maximum > console.width:
-            table = _rich_table(without_intervals(shown))
-        console.print(table)
+        console.print(section_table(shown, console))
+
+
+def section_table(shown: SectionTable, console: Console) -> Table:
+    """A table of a section; without the intervals behind its values where the terminal is too narrow for them."""
+    shorter = without_intervals(shown)
+    return _fitting(
+        console,
+        lines=[_rich_table(shown), _rich_table(shorter)],
+        words=_rich_table(shorter, whole_words=True),
+        letters=_rich_table(shorter),
+    )
 
 
 def without_intervals(shown: SectionTable) -> SectionTable:
@@ -260,16 +303,12 @@ def without_intervals(shown: SectionTable) -> SectionTable:
     return replace(shown, rows=rows, caption=f"{shown.caption} (intervals: see {SweepFolder.PAGE})")
 
 
-def _rich_table(shown: SectionTable) -> Table:
+def _rich_table(shown: SectionTable, *, whole_words: bool = False) -> Table:
     table = Table(title=shown.caption, title_justify="left", box=box.SIMPLE_HEAD, collapse_padding=True)
     for place, name in enumerate(shown.columns):
-        longest = max((len(word) for row in shown.rows for word in row[place].split()), default=0)
-        table.add_column(
-            name,
-            justify="right" if place else "left",
-            overflow="fold",
-            min_width=None if place else min(longest, _LONGEST_WORD),
-        )
+        # of names no letter goes to the next line; numbers have room enough beside them
+        width = _width_of(name, (row[place] for row in shown.rows)) if whole_words and not place else None
+        table.add_column(name, justify="right" if place else "left", overflow="fold", width=width)
     for row in shown.rows:
         table.add_row(*row)
     return table

@@ -80,21 +80,23 @@ def trainings_of(groups: Mapping[str, Mapping[int, EvaluationInput]], draws: Dra
 
 def spreads_table(spreads: Sequence[Spread], draws: Draws) -> SectionTable:
     """One row per configuration: what is chance of training beside what is chance of the patients."""
-    columns = ["configuration", "seeds", draws.label, "between seeds", "lowest to highest", "patients", "both"]
+    columns = ["configuration", "seeds", draws.label, "between seeds", "patients", "both"]
     rows = [
         [
             spread.name,
             str(spread.seeds),
             format_value(spread.over_both),
-            "–" if spread.deviation is None else f"{spread.deviation:.3f}",
-            "–" if spread.lowest is None else f"{spread.lowest:.3f} to {spread.highest:.3f}",
+            "–"
+            if spread.deviation is None
+            else f"{spread.deviation:.3f} ({spread.lowest:.3f} to {spread.highest:.3f})",
             format_interval(spread.over_patients) or "–",
             format_interval(spread.over_both) or "–",
         ]
         for spread in spreads
     ]
     return SectionTable(
-        "Mean over seeds, standard deviation between seeds, and 95% intervals: of the patients, and of both",
+        "Mean over seeds, standard deviation between seeds (lowest to highest), and 95% intervals: of the patients, "
+        "and of both",
         columns,
         rows,
     )

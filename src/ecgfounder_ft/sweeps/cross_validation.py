@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from ecgfounder_ft.evaluation.inputs import EvaluationInput
-from ecgfounder_ft.evaluation.metrics import METRICS
+from ecgfounder_ft.evaluation.metrics import METRICS, Estimate
 from ecgfounder_ft.evaluation.out_of_fold import pool
 from ecgfounder_ft.evaluation.run_evaluation import RunEvaluation
 from ecgfounder_ft.files import write_csv
-from ecgfounder_ft.report.page import content_of, format_interval, format_value, render_report
+from ecgfounder_ft.report.page import content_of, format_value, render_report, with_interval
 from ecgfounder_ft.report.sweep_section import Section, SectionPicture, SectionTable
 from ecgfounder_ft.runs.evaluation_folder import EXACT, EvaluationFolder
 from ecgfounder_ft.runs.report import classification_report, metrics_of
@@ -141,13 +141,8 @@ def pooled_table(name: str, seed: int, found: RunEvaluation) -> SectionTable:
     """All folds as one, by condition, with intervals."""
     evaluation = found.evaluation
 
-    def cells(metrics: Mapping[str, object]) -> list[str]:
-        shown = []
-        for metric in SHOWN:
-            estimate = metrics[metric]
-            ends = format_interval(estimate)  # type: ignore[arg-type]
-            shown.append(format_value(estimate) + (f" ({ends})" if ends else ""))  # type: ignore[arg-type]
-        return shown
+    def cells(metrics: Mapping[str, Estimate]) -> list[str]:
+        return [with_interval(format_value(metrics[metric]), metrics[metric]) for metric in SHOWN]
 
     rows = [
         [code, f"{one.positives:,} of {one.n:,}", *cells(one.metrics)] for code, one in evaluation.conditions.items()

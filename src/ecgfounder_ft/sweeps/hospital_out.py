@@ -1,15 +1,14 @@
 """How a model fares where it was never trained: each source held out in turn, beside a split that mixes all of them."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from ecgfounder_ft.evaluation.inputs import EvaluationInput
-from ecgfounder_ft.evaluation.metrics import Estimate
 from ecgfounder_ft.evaluation.run_evaluation import RunEvaluation
 from ecgfounder_ft.evaluation.several_trainings import MACRO, difference_of, draw_trainings, spread_of
-from ecgfounder_ft.report.page import format_difference, format_interval, format_value
+from ecgfounder_ft.report.page import format_difference, format_value, with_interval
 from ecgfounder_ft.report.sweep_section import Section, SectionTable
 from ecgfounder_ft.sweeps.comparison import Draws, draws_of, evaluated
 from ecgfounder_ft.sweeps.folder import SweepFolder
@@ -62,7 +61,7 @@ def matrix(trials: Sequence[TrialResult], draws: Draws, of: str) -> list[Section
         )
         spreads = [spread_of(trainings, column, seed=draws.seed).over_both for column in trainings.columns]
         recordings = len(next(iter(seeds.values())).data.targets)
-        values.append([source, f"{recordings:,}", *(_with_interval(format_value, found) for found in spreads)])
+        values.append([source, f"{recordings:,}", *(with_interval(format_value(found), found) for found in spreads)])
         drops.append(_drop(source, seeds, mixed, draws, len(codes) + 1))
     label = draws.label.removeprefix("macro ")
     tables = [SectionTable(f"{label}{of} by source held out and condition", columns, values)]
@@ -90,7 +89,7 @@ def _drop(
         for name, one in (("mixed", mixed), ("held out", held_out))
     )  # fmt: skip
     found = [difference_of(first, second, column, seed=draws.seed).estimate for column in first.columns]
-    return [source, f"{len(shared):,}", *(_with_interval(format_difference, one) for one in found)]
+    return [source, f"{len(shared):,}", *(with_interval(format_difference(one), one) for one in found)]
 
 
 def _only(run: RunEvaluation, recordings: set[str]) -> EvaluationInput:
@@ -98,8 +97,3 @@ def _only(run: RunEvaluation, recordings: set[str]) -> EvaluationInput:
     names = run.rows["recording"].iloc[run.data.kept]
     chosen = run.data.select(np.flatnonzero(names.isin(recordings)))
     return replace(chosen, kept=np.arange(len(chosen.kept), dtype=np.int64))
-
-
-def _with_interval(form: Callable[[Estimate], str], estimate: Estimate) -> str:
-    ends = format_interval(estimate)
-    return form(estimate) + (f" ({ends})" if ends else "")

@@ -81,8 +81,12 @@ def parse(arguments: Sequence[str], config_loader: Any) -> Typed:
 
 
 def command_of(arguments: Sequence[str]) -> list[str]:
-    """What makes two starts of a sweep the same: all that was typed, in any order, without :data:`NOT_THE_COMMAND`."""
-    return sorted(entry for entry in arguments if entry.lstrip("+").partition("=")[0] not in NOT_THE_COMMAND)
+    """What makes two starts of a sweep the same: all that was typed, in any order, without :data:`NOT_THE_COMMAND`.
+
+    Of a key that was typed twice the last one counts, as it does for Hydra.
+    """
+    typed = {entry.lstrip("+").partition("=")[0]: entry for entry in arguments}
+    return sorted(entry for key, entry in typed.items() if key not in NOT_THE_COMMAND)
 
 
 def design_of(config: DictConfig) -> Design:

@@ -1,6 +1,6 @@
 """What all sweeps show, whatever their design: trials over their parameters and over epochs."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 from ecgfounder_ft.report.sweep_plots import (
     importances_figure,
@@ -12,6 +12,8 @@ from ecgfounder_ft.report.sweep_section import Section, SectionPicture
 from ecgfounder_ft.sweeps.results import SweepResults, TrialResult, Winner
 
 _LOSS = "validation/loss"
+_CHANCE = {"fold": "split.fold", "seed": "seed"}
+"""Axes of designs along which trials repeat each other, to the parameter that they set; these get no pictures."""
 
 
 def sections(results: SweepResults, winner: Winner | None, importances: Mapping[str, float]) -> list[Section]:
@@ -23,35 +25,45 @@ def sections(results: SweepResults, winner: Winner | None, importances: Mapping[
         importances: of a search, parameter to its share of the metric's variation; empty where there are none.
     """
     told = [one for one in results.trials if one.value is not None]
+    # where all trials are of the winner, none stands out
+    won = [] if winner is None or len(winner.trials) == len(told) else [one.trial.name for one in winner.trials]
     found = []
-    if results.parameters and len(told) > 1:
-        found.append(_parameters(results, told, winner, importances))
-    curves = [
-        picture for metric in dict.fromkeys((results.metric, _LOSS)) for picture in _curves(results, metric, winner)
+    keys = [
+        key
+        for key in results.parameters
+        if not any(key == _CHANCE.get(axis) for one in told for axis in one.trial.place)
     ]
+    if keys and len(told) > 1:
+        found.append(_parameters(results, keys, told, won, importances))
+    curves = [picture for metric in dict.fromkeys((results.metric, _LOSS)) for picture in _curves(results, metric, won)]
     if curves:
         found.append(Section("learning_curves", "Learning curves", pictures=curves))
     return found
 
 
 def _parameters(
-    results: SweepResults, told: list[TrialResult], winner: Winner | None, importances: Mapping[str, float]
+    results: SweepResults,
+    keys: Sequence[str],
+    told: Sequence[TrialResult],
+    won: Collection[str],
+    importances: Mapping[str, float],
 ) -> Section:
-    parameters = {key: [one.parameters.get(key, "") for one in told] for key in results.parameters}
+    parameters = {key: [one.parameters.get(key, "") for one in told] for key in keys}
     values = [float(one.value or 0.0) for one in told]
-    best = 0 if winner is None else told.index(winner.trials[0])
+    best = [place for place, one in enumerate(told) if one.trial.name in won]
+    lines = "Each line is a trial" + ("" if not best else ", a thick one the winner's by " + results.metric)
     pictures = [
         SectionPicture(
             parallel_coordinates_figure(
                 parameters, values, results.metric, best, lower_is_better=results.mode == "min"
             ),
             "Each trial as a line across its parameters to its metric; the numbers stand in the table of trials.",
-            f"Each line is a trial, the thick one the winner's by {results.metric}.",
+            f"{lines}.",
         ),
         SectionPicture(
             parameters_figure(parameters, values, results.metric),
             f"{results.metric} of each trial over each parameter; the numbers stand in the table of trials.",
-            f"{results.metric} of each trial over each parameter; bars are means.",
+            f"{results.metric} of each trial over each parameter; a bar is the mean of trials with the same value.",
         ),
     ]
     text = []
@@ -69,11 +81,10 @@ def _parameters(
     return Section("parameters", "Parameters", text, pictures=pictures)
 
 
-def _curves(results: SweepResults, metric: str, winner: Winner | None) -> list[SectionPicture]:
+def _curves(results: SweepResults, metric: str, won: Collection[str]) -> list[SectionPicture]:
     """The curves of a metric over epochs; none where no trial has it."""
-    best = winner.trials[0].trial.name if winner is not None else None
     curves: dict[str, list[tuple[int, float]]] = {}
-    label = None
+    best = []
     for one in results.trials:
         points = [
             (int(row["epoch"]), float(row[metric]))
@@ -81,10 +92,11 @@ def _curves(results: SweepResults, metric: str, winner: Winner | None) -> list[S
             if row.get(metric) is not None and row[metric] == row[metric]
         ]
         if points:
-            name = f"{one.trial.name}: {one.label}"
+            name = f"{one.trial.name}: {one.label}" if one.parameters else one.label
             curves[name] = points
-            label = name if one.trial.name == best else label
+            if one.trial.name in won:
+                best.append(name)
     if not curves:
         return []
-    figure = learning_curves_figure(curves, metric, label)
+    figure = learning_curves_figure(curves, metric, best)
     return [SectionPicture(figure, f"{metric} of every trial over its epochs.", f"{metric} of every trial")]

@@ -35,6 +35,8 @@ class PruneByValidation(pl.Callback):
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Report, after each epoch's validation.
 
+        A trial that has come to its last epoch is not given up: nothing would be saved, and its test metrics lost.
+
         Raises:
             PrunedError: if the trial is given up.
         """
@@ -43,10 +45,12 @@ class PruneByValidation(pl.Callback):
         epoch, value = trainer.current_epoch, float(trainer.callback_metrics[self.metric])
         if value != value:  # NaN says nothing
             return
+        trained = epoch + 1  # pruners count in steps, which are epochs: the first one is one
         reported = self.trial.study.trials[self.trial.number].intermediate_values
-        if epoch not in reported:  # a trial that goes on may come to an epoch twice
-            self.trial.report(value, step=epoch)
-        if self.trial.should_prune():
+        if trained not in reported:  # a trial that goes on may come to an epoch twice
+            self.trial.report(value, step=trained)
+        behind = self.trial.should_prune()  # asked after the last epoch, too: others are measured against it
+        if behind and trained != trainer.max_epochs:
             callbacks: list[pl.Callback] = trainer.callbacks  # type: ignore[attr-defined]
             epochs = [row for one in callbacks if isinstance(one, History) for row in one.epochs]
             metrics = {name: float(one) for name, one in trainer.callback_metrics.items() if "validation/" in name}
