@@ -16,8 +16,9 @@ COUNT ?=
 demo: .venv/installed
 	$(BIN)/python train.py experiment=demo
 
+# in the order of tests/conftest.py, long files first; what has become long shows at the end
 test: .venv/installed lint
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder --durations 10
 
 test-slow: .venv/installed
 	$(BIN)/python -m pytest -m slow --timeout 1800
@@ -71,9 +72,11 @@ tensorboard: .venv/installed
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache docs/_build docs/reference dist
 
+# compiling all the modules of 150 packages takes a minute: Python compiles a module when it is first imported
 .venv/installed: pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "No Python 3.11, 3.12 or 3.13 found: install one, or set PYTHON=/path/to/python" >&2; exit 1; }
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --upgrade pip
-	PIP_BUILD_CONSTRAINT=constraints.txt $(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev]"
+	$(BIN)/python -m pip install --quiet --no-compile --upgrade pip
+	PIP_BUILD_CONSTRAINT=constraints.txt $(BIN)/python -m pip install --quiet --no-compile --constraint constraints.txt \
+		--editable ".[dev]"
 	touch $@

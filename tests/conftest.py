@@ -9,6 +9,36 @@ from filelock import FileLock
 from ecgfounder_ft.labels import LabelMap
 
 REPOSITORY = Path(__file__).resolve().parents[1]
+LONG_FIRST = (
+    "training/test_resume.py",
+    "training/test_experiment.py",
+    "docs/test_site.py",
+    "sweeps/test_continue.py",
+    "test_train_command.py",
+    "runs/test_evaluate_command.py",
+    "test_benchmarks.py",
+    "config/test_preflight.py",
+    "model/test_documented_example.py",
+    "inference/test_exported_model.py",
+    "training/test_interruption.py",
+    "training/test_settle.py",
+    "training/test_random_encoder.py",
+    "report/test_page.py",
+    "inference/test_bad_model_files.py",
+    "evaluation/test_intervals.py",
+    "test_cli.py",
+    "test_installed.py",
+)
+"""Files of more than ten seconds, the longest first: one that began last would leave the other processes idle."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the long files first."""
+    places = {REPOSITORY / "tests" / name: place for place, name in enumerate(LONG_FIRST)}
+    for path in places:
+        if not path.is_file():
+            raise pytest.UsageError(f"LONG_FIRST in tests/conftest.py names {path}, which is not there: take it out")
+    items.sort(key=lambda item: places.get(item.path, len(places)))
 
 
 @pytest.fixture(scope="session")
@@ -64,7 +94,8 @@ def finished_run(small_root: Path) -> Path:
     folder = small_root / "finished-run"
     with FileLock(small_root / "finished-run.lock"):
         if not (folder / "report.html").exists():
-            report = ("evaluation.report=true", "evaluation.resamples=50")
+            subgroups = "evaluation.by=[source,constituent,sex,age,condition,signal]"
+            report = ("evaluation.report=true", "evaluation.resamples=50", subgroups)
             train(folder, small_root, "trainer.max_epochs=1", *report)
     return folder
 

@@ -1,15 +1,16 @@
 """The one recipe for a small run: a minute of simulated ECGs, a network of three stages, a few seconds of training.
 
-And runs in processes of their own, so that they can be killed; torch is imported once for all of them.
+And runs in processes of their own, so that they can be killed.
 """
 
-import multiprocessing
 import os
 import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+from tests.forked import context
 
 SMALL = (
     "data=simulated",
@@ -27,6 +28,7 @@ SMALL = (
     "trainer.enable_progress_bar=false",
     "trainer.accelerator=cpu",
     "evaluation.resamples=20",
+    "evaluation.by=[]",
     "evaluation.baselines=false",
     "evaluation.report=false",
 )
@@ -52,12 +54,6 @@ def train(folder: Path, root: Path, *changes: str) -> Path:
     return folder
 
 
-_context = multiprocessing.get_context("forkserver")
-_context.set_forkserver_preload(
-    ["ecgfounder_ft.training.experiment", "ecgfounder_ft.sweeps.answer", "tests.small_run", "tests.sweep_runs"]
-)
-
-
 def run(
     folder: Path,
     root: Path,
@@ -72,7 +68,7 @@ def run(
     (as the untrained network is evaluated) or ``end``; ``number`` is the signal. What it says on stderr stands beside
     the folder, in ``<folder>.stderr``.
     """
-    process = _context.Process(target=_run, args=(folder, root, list(changes), kill_at, resume, number))
+    process = context.Process(target=_run, args=(folder, root, list(changes), kill_at, resume, number))
     process.start()
     process.join()
     assert process.exitcode is not None

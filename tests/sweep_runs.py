@@ -1,4 +1,4 @@
-"""Sweeps of small runs in processes of their own, which can be killed; torch is imported once for all of them."""
+"""Sweeps of small runs in processes of their own, which can be killed."""
 
 import csv
 import math
@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from ecgfounder_ft.runs.folder import RunFolder
-from tests.small_run import _context, small_run
+from tests.forked import context
+from tests.small_run import small_run
 
 TINY = ("trainer.max_epochs=2", "data.batch_size=32", "evaluation.resamples=20", "logger=csv")
 """Beside those of a small run: two epochs of two steps each."""
@@ -38,7 +39,7 @@ class SweepProcess:
         self.output = folder / f"output-{next(numbers)}.txt"
         self.output.touch()
         typed = [*overrides, f"hydra.sweep.dir={folder / 'sweep'}"]
-        self.process = _context.Process(target=_run, args=(folder, self.output, typed, kill_after, trained, together))
+        self.process = context.Process(target=_run, args=(folder, self.output, typed, kill_after, trained, together))
         self.process.start()
 
     def wait(self) -> int:

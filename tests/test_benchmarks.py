@@ -29,6 +29,7 @@ def test_near_copies() -> None:
     assert "50 fingerprints, 1,225 pairs" in found
 
 
+@pytest.mark.slow  # tests/data/store/test_frozen_outputs.py has a computation that is broken off
 def test_faults() -> None:
     found = run("-m", "benchmarks.faults", "--count", "2", "--only", "activations")
     assert "| stored outputs of frozen parts | SIGKILL | 2 |" in found
@@ -48,6 +49,7 @@ def test_one_device() -> None:
     assert "aten::" in found  # the profiler's table
 
 
+@pytest.mark.slow  # tests/config/test_preflight.py has slips and files of strangers
 def test_mutated_configurations() -> None:
     found = run("-m", "benchmarks.fuzz_configuration", "--count", "15")
     assert "15 cases, seed 0" in found

@@ -1,6 +1,7 @@
 """``python train.py`` and ``ecgfounder-ft`` as a user types them."""
 
 import csv
+import functools
 import os
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import pytest
 import yaml
 
 from ecgfounder_ft.train import help_text
+from tests import forked
 from tests.small_run import SMALL, small_run
 
 ROOT = Path(__file__).parents[1]
@@ -28,8 +30,13 @@ def train(*arguments: str, cwd: Path = ROOT, form: str = "train.py") -> subproce
     return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=240, check=False)
 
 
+def command(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    """``ecgfounder-ft train``, where it is not the form or what is imported that is looked at."""
+    return forked.command("train", *arguments, cwd=cwd)
+
+
 def test_without_data_it_says_what_to_download_and_names_the_demo(tmp_path: Path) -> None:
-    found = train("data.mimic_path=/nowhere/mimic", f"hydra.run.dir={tmp_path}")
+    found = command("data.mimic_path=/nowhere/mimic", f"hydra.run.dir={tmp_path}")
     assert found.returncode == 2
     assert "/nowhere/mimic" in found.stderr
     assert "https://physionet.org/content/mimic-iv-ecg" in found.stderr
@@ -113,7 +120,7 @@ def test_each_form_runs_a_sweep(form: str, tmp_path: Path) -> None:
     assert {path.parent.name for path in (tmp_path / "sweep").glob("*/train.log")} == {"0", "1"}
 
 
-@pytest.mark.parametrize("form", EACH_FORM)
+@pytest.mark.parametrize("form", ["forked", *(pytest.param(form, marks=pytest.mark.slow) for form in FORMS)])
 def test_own_configurations_are_found_by_each_form_and_in_a_sweep(form: str, tmp_path: Path) -> None:
     """Trials that are composed and then refused, for the same reason."""
     own = tmp_path / "configs" / "optimizer"
@@ -125,11 +132,12 @@ def test_own_configurations_are_found_by_each_form_and_in_a_sweep(form: str, tmp
     (own / "slip.yaml").write_text("defaults: [adamw, _self_]\nlrr: 0.125\n")
     folder = tmp_path / "sweep"
     sweep = ("-m", "optimizer=mine,adam", "data.mimic_path=/nowhere", f"hydra.sweep.dir={folder}")
-    train(*sweep, cwd=tmp_path, form=form)
+    typed = command if form == "forked" else functools.partial(train, form=form)
+    typed(*sweep, cwd=tmp_path)
     composed = [folder / trial / ".hydra" / "config.yaml" for trial in ("0", "1")]
     assert [yaml.safe_load(file.read_text())["optimizer"]["lr"] for file in composed] == [0.125, 0.25]
     assert f"{tmp_path / 'configs'} take precedence" in (folder / "0" / "train.log").read_text()
-    refused = train("optimizer=slip", cwd=tmp_path, form=form)
+    refused = typed("optimizer=slip", cwd=tmp_path)
     assert refused.returncode == 2
     assert "optimizer/slip.yaml: there is no value" in refused.stderr
     assert "Did you mean optimizer.lr?" in refused.stderr
@@ -159,7 +167,7 @@ def test_each_form_trains_in_two_processes(form: str, tmp_path: Path) -> None:
 
 def test_a_refused_configuration_has_no_traceback(tmp_path: Path) -> None:
     for slip in ("optimizer.lrr=1", "model.weights=/nowhere.pth"):  # tests/config/test_preflight.py has many more
-        found = train(slip, "experiment=demo", f"hydra.run.dir={tmp_path / 'run'}", cwd=tmp_path)
+        found = command(slip, "experiment=demo", f"hydra.run.dir={tmp_path / 'run'}", cwd=tmp_path)
         assert found.returncode == 2, slip
         assert len(found.stderr.strip().splitlines()) == 1, found.stderr
         assert "Traceback" not in found.stderr

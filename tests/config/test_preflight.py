@@ -1,14 +1,17 @@
 """Slips of a user, and files of a stranger: refused in one line before anything is made, and nothing of a file runs."""
 
+import copy
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 import yaml
+from omegaconf import DictConfig, OmegaConf
 
 from ecgfounder_ft.config.compose import ConfigurationError
 from ecgfounder_ft.config.preflight import looked_through
+from ecgfounder_ft.config.values import refuse_impossible_values
 from ecgfounder_ft.errors import ExplainedError
 from ecgfounder_ft.targets import UntrustedTargetError
 
@@ -60,11 +63,20 @@ SLIPS = {
     "data=table": "type data.path=...",
     "data=mimic_iv_ecg": "type data.root=...",
     "data.max_samples=0": "data.max_samples is 0, expected 1 or more",
+    "optimizer.lr=-1": "optimizer.lr=-1.0: expected a number above 0",
+    "task=multi_label task/loss=cross_entropy": "its own is task/loss=binary_cross_entropy",
+    "finetune=lora finetune.rank=0": "finetune.rank is 0, expected 1 or more",
+    "split=external": "needs split.train_sources",
+    "seed=1 -m optimizer.lr=1,2": "type flags such as -m before all values",
+    "-m optimizer.lr=1,-2": "optimizer.lr=-2.0",
+    "-m optimizer=adamw,adamq": "optimizer=adamq: no such file",
+}
+"""What was typed, to words of the answer."""
+IMPOSSIBLE = {
     "data.batch_size=0": "data.batch_size is 0, expected a number of recordings or auto",
     "data.batch_size=large": "data.batch_size is 'large'",
     "data.workers=-1": "data.workers is -1",
     "data.imbalance=sampler": "expected one of: none, balanced_sampler, pos_weight",
-    "optimizer.lr=-1": "optimizer.lr=-1.0: expected a number above 0",
     "optimizer.lr=nan": "expected a number above 0",
     "optimizer.weight_decay=-1": "expected a number from 0",
     "optimizer.betas=[0.9]": "expected two numbers",
@@ -80,19 +92,13 @@ SLIPS = {
     "preprocessing.leads=[II]": "type model.leads=[...] alone",
     "model.head=imagenet": "expected one of random, pretrained",
     "scheduler.factor=2": "expected a number above 0 and below 1",
-    "task=multi_label task/loss=cross_entropy": "its own is task/loss=binary_cross_entropy",
-    "finetune=lora finetune.rank=0": "finetune.rank is 0, expected 1 or more",
     "augment.mixup=-1": "augment.mixup is -1.0",
-    "split=external": "needs split.train_sources",
     "split.train=0.9": "shares that add up to 1",
     "evaluation.by=[age,sexx]": "expected one of source",
     "lr_finder.highest=1e-9": "lr_finder.lowest is not below",
     "wise_ft.coefficients=[2]": "expected a list of shares",
-    "seed=1 -m optimizer.lr=1,2": "type flags such as -m before all values",
-    "-m optimizer.lr=1,-2": "optimizer.lr=-2.0",
-    "-m optimizer=adamw,adamq": "optimizer=adamq: no such file",
 }
-"""What was typed, to words of the answer."""
+"""Values among the shipped ones that are of the right kind and cannot be meant, to words of the answer."""
 
 INTERNAL = ("_schema", "Config'", "full_key", "object_type", "omegaconf", "hydra.errors", "Traceback", "DictConfig")
 
@@ -103,15 +109,34 @@ def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path / "here")
 
 
+def require_one_plain_line(said: str, words: str) -> None:
+    assert words in said
+    assert "\n" not in said
+    assert not [name for name in INTERNAL if name in said]
+
+
 @pytest.mark.parametrize("typed", SLIPS)
 def test_a_slip_is_answered_in_one_line(typed: str, tmp_path: Path) -> None:
     with pytest.raises(ExplainedError) as error:
         looked_through(shlex.split(typed))
-    said = str(error.value)
-    assert SLIPS[typed] in said
-    assert "\n" not in said
-    assert not [name for name in INTERNAL if name in said]
+    require_one_plain_line(str(error.value), SLIPS[typed])
     assert not list((tmp_path / "here").iterdir())
+
+
+@pytest.fixture(scope="module")
+def shipped() -> DictConfig:
+    """The configuration without overrides, composed once: that is most of the time that a line is looked through."""
+    return looked_through([])[1][0]
+
+
+@pytest.mark.parametrize("typed", IMPOSSIBLE)
+def test_an_impossible_value_is_answered_in_one_line(typed: str, shipped: DictConfig) -> None:
+    config = copy.deepcopy(shipped)
+    key, _, value = typed.partition("=")
+    OmegaConf.update(config, key, yaml.safe_load(value))
+    with pytest.raises(ExplainedError) as error:
+        refuse_impossible_values(config)
+    require_one_plain_line(str(error.value), IMPOSSIBLE[typed])
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,11 @@ from ecgfounder_ft.config.command_line import read_command_line
 from ecgfounder_ft.config.compose import compose_config
 from tests.docs.documented import ROOT, Command, commands, files_of, pages
 
-TRAINING = [command for command in commands() if command.trains]
-PROGRAM = [command for command in commands() if command.words[0] == "ecgfounder-ft" and not command.trains]
-MAKE = [command for command in commands() if command.words[0] == "make"]
+EACH = {tuple(command.words): command for command in commands()}.values()
+"""Those that several pages name, once."""
+TRAINING = [command for command in EACH if command.trains]
+PROGRAM = [command for command in EACH if command.words[0] == "ecgfounder-ft" and not command.trains]
+MAKE = [command for command in EACH if command.words[0] == "make"]
 
 
 @pytest.fixture

@@ -1,7 +1,5 @@
 """The documentation site builds without a warning, and its references are complete."""
 
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -12,6 +10,7 @@ import typer
 import yaml
 
 from ecgfounder_ft.cli import app
+from tests import forked
 from tests.docs.documented import ROOT
 from tests.scripts import script
 
@@ -22,10 +21,16 @@ pytest.importorskip("sphinx", reason="the site needs the extra [docs]")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where every page was read and its links were followed; no HTML is written, which would take as long again."""
     folder = tmp_path_factory.mktemp("site")
-    command = [sys.executable, "-m", "sphinx", "-q", "-b", "dummy", "--fail-on-warning", "--keep-going"]
-    built = subprocess.run([*command, str(ROOT / "docs"), str(folder)], capture_output=True, text=True, check=False)
+    options = ["-q", "-b", "dummy", "--fail-on-warning", "--keep-going"]
+    built = forked.call(_sphinx, *options, str(ROOT / "docs"), str(folder), cwd=ROOT)
     assert built.returncode == 0, built.stdout + built.stderr
     return folder
+
+
+def _sphinx(*arguments: str) -> int:
+    from sphinx.cmd.build import main
+
+    return main(arguments)
 
 
 def test_the_site_builds_without_a_warning_and_documents_the_code(site: Path) -> None:

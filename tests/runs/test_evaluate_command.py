@@ -112,7 +112,7 @@ def test_near_copies_of_what_the_run_learnt_from_are_left_out(
         f"data.physionet_path='{tmp_path / 'copies'}'",
         f"data.store='{tmp_path / 'store'}'",
         "--resamples=0",
-        "--no-attribution",
+        "evaluation.report=false",
         f"--output={output}",
     )
     assert found.exit_code == 0, found.stderr
