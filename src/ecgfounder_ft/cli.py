@@ -259,6 +259,7 @@ def predict(
         int | None,
         typer.Option(min=0, help="Processes that read and filter; default: one per core beside a GPU, else 0."),
     ] = None,
+    show: Annotated[int, typer.Option(min=0, help="Rows of the table to show in the terminal when all are there.")] = 0,
     restart: Annotated[
         bool, typer.Option("--restart", help="Begin anew, where the same command would go on after a kill.")
     ] = False,
@@ -294,6 +295,12 @@ def predict(
         for reason, count in found.skipped.most_common():
             typer.echo(f"skipped {count}: {reason}", err=True)
         again = f" ({found.resumed} of them by an earlier start)" if found.resumed else ""
+        if show:
+            from rich.console import Console
+
+            from ecgfounder_ft.inference.answers_table import answers_table
+
+            Console().print(answers_table(output, loaded.card.label_map.codes, show))
         typer.echo(f"{found.answered} of {found.recordings} recordings answered{again}, {found.rows} rows in {output}")
         typer.echo(f"{NO_MEDICAL_DEVICE.capitalize()}.")
         return bool(found.answered)
