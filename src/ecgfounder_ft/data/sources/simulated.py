@@ -8,14 +8,14 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ecgfounder_ft.data.sources.selected import Selected
 from ecgfounder_ft.ecg.leads import STANDARD_LEADS, lead_indices
-from ecgfounder_ft.files import write_csv, write_json
+from ecgfounder_ft.files import write_json
 from ecgfounder_ft.labels import LabelMap
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ MIMIC_LEADS: tuple[str, ...] = ("I", "II", "III", "aVR", "aVF", "aVL", "V1", "V2
 
 MARKER = "simulated.json"
 """Beside the two folders: the settings they were written with, and whether they are complete."""
-TRUTH = "truth.csv"
+TRUTH = "truth.json"
 """Beside the two folders: what every recording shows, and what its folders and header state."""
 
 _PHYSIONET_SPELLING = {"1dAVb": "1st Degree AV Block"}
@@ -302,15 +302,8 @@ def _write(plan: _Plan, folders: tuple[Path, Path], label_map: LabelMap, seed: i
 
 
 def _write_truth(path: Path, plans: list[_Plan]) -> None:
-    import pandas as pd
-
-    columns = ("conditions", "findings", "stated")
-    rows = [
-        {"dataset": plan.dataset, "recording": plan.name, "patient": plan.patient}
-        | {column: "; ".join(getattr(plan, column)) for column in columns}
-        for plan in plans
-    ]
-    write_csv(path, pd.DataFrame(rows))
+    """JSON and no table, which reading a folder would take for a recording."""
+    write_json(path, [asdict(plan) for plan in plans])
 
 
 def _store(
