@@ -13,8 +13,15 @@ COUNT ?=
 
 .PHONY: demo test test-slow test-gpu test-slurm docs release bench bench-short fuzz faults lint format tensorboard clean
 
+# fine-tunes on a simulated hospital, then reads patients of it that came later
 demo: .venv/installed
-	$(BIN)/python train.py experiment=demo
+	@set -e; run=outputs/$$(date +%Y-%m-%d/%H-%M-%S); new=outputs/demo_new_patients; \
+	$(BIN)/python train.py experiment=demo hydra.run.dir=$$run; \
+	$(BIN)/ecgfounder-ft simulate $$new --recordings 2 --seed 7 --hospital shifted > /dev/null; \
+	echo; echo "ecgfounder-ft predict $$run $$new --show 20"; \
+	$(BIN)/ecgfounder-ft predict $$run $$new --show 20 --output $$run/new_patients.csv; \
+	echo; echo "Your own recordings, with ECGFounder's published weights (docs/start.md):"; \
+	echo '  python train.py data.mimic_path="/data/MIMIC IV Selected" data.physionet_path="/data/Physionet 2021 Selected"'
 
 # in the order of tests/conftest.py, long files first; what has become long shows at the end
 test: .venv/installed lint

@@ -25,7 +25,10 @@ from benchmarks.machine import describe
 
 COMMAND = (
     "experiment=demo",
+    "data.hospital=textbook",
+    "data.recordings_per_condition=100",
     "finetune=linear_probe",
+    "scheduler=plateau",
     "trainer.max_epochs=20",
     "trainer.enable_progress_bar=false",
     "evaluation.report=false",

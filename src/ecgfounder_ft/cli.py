@@ -63,6 +63,8 @@ def simulate(
     recordings: Annotated[int, typer.Option(help="Recordings per condition, in both datasets together.")] = 100,
     seed: Annotated[int, typer.Option(help="The same seed gives the same files.")] = 0,
     labels: Annotated[str, typer.Option(help="Label map: a file of configs/labels, by its name.")] = "six_conditions",
+    hospital: Annotated[str, typer.Option(help="textbook or shifted: whom and with what it records.")] = "textbook",
+    wrong_labels: Annotated[float, typer.Option(help="Share of recordings with another condition stated.")] = 0.0,
 ) -> None:
     """Write simulated recordings in the folder layout of both datasets."""
 
@@ -70,7 +72,9 @@ def simulate(
         from ecgfounder_ft.config.compose import load_label_map
         from ecgfounder_ft.data.sources.simulated import write_selected_folders
 
-        mimic, physionet = write_selected_folders(folder, load_label_map(labels), recordings, seed)
+        mimic, physionet = write_selected_folders(
+            folder, load_label_map(labels), recordings, seed, hospital, wrong_labels
+        )
         typer.echo(f'ecgfounder-ft train data.mimic_path="{mimic}" data.physionet_path="{physionet}"')
 
     run_or_explain(run)
@@ -255,6 +259,7 @@ def predict(
         int | None,
         typer.Option(min=0, help="Processes that read and filter; default: one per core beside a GPU, else 0."),
     ] = None,
+    show: Annotated[int, typer.Option(min=0, help="Rows of the table to show in the terminal when all are there.")] = 0,
     restart: Annotated[
         bool, typer.Option("--restart", help="Begin anew, where the same command would go on after a kill.")
     ] = False,
@@ -290,6 +295,12 @@ def predict(
         for reason, count in found.skipped.most_common():
             typer.echo(f"skipped {count}: {reason}", err=True)
         again = f" ({found.resumed} of them by an earlier start)" if found.resumed else ""
+        if show:
+            from rich.console import Console
+
+            from ecgfounder_ft.inference.answers_table import answers_table
+
+            Console().print(answers_table(output, loaded.card.label_map.codes, show))
         typer.echo(f"{found.answered} of {found.recordings} recordings answered{again}, {found.rows} rows in {output}")
         typer.echo(f"{NO_MEDICAL_DEVICE.capitalize()}.")
         return bool(found.answered)

@@ -1,6 +1,7 @@
 """Predictions into a file: what stands in it, that a killed command goes on, and what is refused."""
 
 import csv
+import io
 import json
 import os
 import signal
@@ -12,12 +13,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from rich.console import Console
 
 from ecgfounder_ft.ecg.description import SignalDescription
 from ecgfounder_ft.ecg.formats.wfdb import write_recording
 from ecgfounder_ft.ecg.leads import STANDARD_LEADS
 from ecgfounder_ft.ecg.preprocessing import Preprocessing
 from ecgfounder_ft.ecg.preprocessing_settings import Window
+from ecgfounder_ft.inference.answers_table import answers_table
 from ecgfounder_ft.inference.finished_model import FinishedModel, save_model
 from ecgfounder_ft.inference.inputs import PredictionError, Reading
 from ecgfounder_ft.inference.notice import NO_MEDICAL_DEVICE
@@ -393,11 +396,31 @@ def test_a_page_that_cannot_be_drawn_does_not_end_the_others(
     assert caplog.text.count("cannot be drawn") == 4
 
 
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_the_first_answers_are_shown_as_they_were_written(
+    model: FinishedModel, folder: Path, tmp_path: Path, suffix: str
+) -> None:
+    output, codes = tmp_path / f"p.{suffix}", model.card.label_map.codes
+    predict_into_file(model, [folder], Reading(model.card.preprocessing, STATED), wanted(output))
+    written = pd.read_csv(output) if suffix == "csv" else pd.read_parquet(output)
+    console = Console(width=200, record=True, file=io.StringIO())
+    console.print(answers_table(output, codes, 8))
+    shown = [line.split() for line in console.export_text().splitlines()[3:] if line.strip()]
+    assert len(shown) == 8
+    for row, cells in zip(written.to_dict("records"), shown, strict=False):
+        if not isinstance(row["skipped"], str) or not row["skipped"]:
+            assert cells[1:7] == [f"{row[f'probability_{code}']:.2f}" for code in codes]
+            decided = [code for code in codes if row[f"decision_{code}"] == 1]
+            assert " ".join(cells[7:]) == (", ".join(decided) or "none")
+    assert any("skipped:" in cells for cells in shown)
+
+
 def test_exit_codes(model: FinishedModel, folder: Path, tmp_path: Path) -> None:
     save_model(model, tmp_path / "model.pth")
     output = ("--output", str(tmp_path / "p.csv"))
-    answered = console("predict", str(tmp_path / "model.pth"), str(folder), *output)
+    answered = console("predict", str(tmp_path / "model.pth"), str(folder), *output, "--show", "9")
     assert answered.exit_code == 0
+    assert "decided" in answered.stdout
     assert "4 of 9 recordings answered, 9 rows in" in answered.stdout
     assert "no medical device" in answered.stdout
     assert "skipped 2: no sampling rate" in answered.stderr

@@ -337,8 +337,11 @@ def test_each_baseline_stands_beside_with_the_paired_difference_and_what_it_is()
     pair = compare(worse, content.data, resamples=50)
     told = replace(
         content,
-        baselines={"linear probe on a random encoder": evaluate_input(worse, resamples=50)},
-        differences={"linear probe on a random encoder": pair},
+        facts=run_facts(),
+        baselines=dict.fromkeys(
+            ("untrained start", "linear probe on a random encoder"), evaluate_input(worse, resamples=50)
+        ),
+        differences=dict.fromkeys(("untrained start", "linear probe on a random encoder"), pair),
         baseline_notes={"linear probe on a random encoder": "random weights"},
     )
     text = _text(told)
@@ -347,6 +350,11 @@ def test_each_baseline_stands_beside_with_the_paired_difference_and_what_it_is()
     assert "Linear probe on a random encoder : random weights" in text
     assert "Macro AUROC of this model is higher: +" in text
     assert "AUROC by condition, this model minus the baseline" in text
+    summary = text[: text.index("AUROC by condition")]
+    start = told.baselines["untrained start"].macro["auroc"].value
+    assert f"Against its untrained start , whose macro AUROC is {start:.3f}: macro AUROC of this model is" in summary
+    untrained = _text(replace(told, facts=run_facts(epochs=0)))
+    assert "Against its untrained start" not in untrained
 
 
 def test_a_verdict_goes_no_further_than_its_interval():

@@ -10,6 +10,7 @@ import torch
 from sklearn.metrics import f1_score, roc_auc_score
 
 from ecgfounder_ft.evaluation.calibration import Calibration
+from ecgfounder_ft.evaluation.run_evaluation import evaluate_predictions
 from ecgfounder_ft.inference.ecg_classifier import ECGClassifier
 from ecgfounder_ft.inference.finished_model import DeviceError, FinishedModel, load_model
 from ecgfounder_ft.inference.inputs import Reading
@@ -18,6 +19,10 @@ from ecgfounder_ft.labels import LabelMap
 from ecgfounder_ft.model.card import CARD_KEY, ModelCard
 from ecgfounder_ft.model.checkpoints import load_weights
 from ecgfounder_ft.model.ecgfounder.net1d import Net1D
+from ecgfounder_ft.report.page import baseline_verdict
+from ecgfounder_ft.runs.folder import RunFolder
+from ecgfounder_ft.runs.report import settings_of
+from ecgfounder_ft.training.results import print_summary
 
 FILES = (
     "config.yaml",
@@ -148,6 +153,22 @@ def test_the_untrained_start_stands_beside_the_result(finished_run: Path) -> Non
     for side in ("validation", "test"):
         assert 0 <= start[side][f"{side}/macro_auroc"] <= 1
         assert start[side][f"{side}/loss"] > 0
+
+
+def test_the_last_lines_say_what_training_changed_and_what_to_type_next(
+    finished_run: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    run = RunFolder(finished_run)
+    predictions = run.predictions()
+    evaluated = evaluate_predictions(predictions, settings_of(run), baselines=run.baselines(predictions.codes))
+    print_summary(evaluated, "report: here", {"read other recordings": "ecgfounder-ft predict 'a [run]' FOLDER"})
+    said = capsys.readouterr().out
+    start, end = evaluated.baselines["untrained start"].macro["auroc"], evaluated.evaluation.macro["auroc"]
+    macro = next(line.split() for line in said.splitlines() if line.split()[:1] == ["macro"])
+    assert (macro[2], macro[4]) == (f"{end.value:.3f}", f"{start.value:.3f}")
+    assert f"against its untrained start, {baseline_verdict(evaluated.differences['untrained start'])}" in said
+    assert said.endswith("read other recordings: ecgfounder-ft predict 'a [run]' FOLDER\n")
 
 
 def test_history_has_one_row_per_epoch_with_both_sides(finished_run: Path) -> None:

@@ -25,7 +25,7 @@ from ecgfounder_ft.evaluation.inputs import EvaluationInput
 from ecgfounder_ft.evaluation.metrics import METRICS, Estimate, count_patients, count_recordings
 from ecgfounder_ft.evaluation.recordings_to_inspect import CONFIDENT_ERROR, LEAST_CERTAIN, Case
 from ecgfounder_ft.evaluation.run_comparison import RunComparison
-from ecgfounder_ft.evaluation.run_evaluation import RunEvaluation
+from ecgfounder_ft.evaluation.run_evaluation import UNTRAINED_START, RunEvaluation
 from ecgfounder_ft.evaluation.subgroups import SubgroupEvaluation, multiplicity
 from ecgfounder_ft.evaluation.thresholds import Thresholds
 from ecgfounder_ft.labels import PRESENT, STATE_NAMES, UNKNOWN
@@ -248,6 +248,7 @@ def render_report(content: ReportContent) -> str:
             table_sources=list(dict.fromkeys(name for one in content.characteristics for name in one.sources)),
             baseline_metrics=COMPARISON_METRICS,
             verdicts={name: baseline_verdict(pair) for name, pair in content.differences.items()},
+            untrained_start=UNTRAINED_START,
             checklist=checklist,
             checklist_counts=count_states(checklist),
         )

@@ -1,6 +1,7 @@
 """One experiment from its configuration to its results."""
 
 import logging
+import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -188,7 +189,15 @@ def report(settled: Settled, model: Model, data: PreparedData, trained: Trained,
     for logger in trained.trainer.loggers:
         log_results(logger, evaluated.evaluation, trained.end.metrics["validation"], pictures, folder)
     shown = f"report: {folder.report_file}" if settled.config.evaluation.report else f"results: {folder}"
-    print_summary(evaluated.evaluation, trained.start, shown)
+    place = shlex.quote(str(folder))
+    print_summary(
+        evaluated,
+        shown,
+        {
+            "read other recordings": f"ecgfounder-ft predict {place} FOLDER",
+            "watch the curves": f"tensorboard --logdir {place}",
+        },
+    )
 
 
 def add_random_encoder(settled: Settled, model: Model, data: PreparedData, trained: Trained, folder: RunFolder) -> None:

@@ -1,6 +1,7 @@
 """What training leaves in a run's folder beside its evaluation, and what it says at the end."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pandas as pd
@@ -10,9 +11,10 @@ from rich.console import Console
 from rich.table import Table
 
 from ecgfounder_ft.data.gather_and_split import PreparedData
-from ecgfounder_ft.evaluation.evaluate import Evaluation
 from ecgfounder_ft.evaluation.predictions import predictions_table
+from ecgfounder_ft.evaluation.run_evaluation import UNTRAINED_START, RunEvaluation
 from ecgfounder_ft.model.card import ModelCard
+from ecgfounder_ft.report.page import baseline_verdict
 
 
 @dataclass(frozen=True)
@@ -35,26 +37,38 @@ class Pass:
         return pd.concat(parts, ignore_index=True)
 
 
-def print_summary(evaluation: Evaluation, start: Pass, report: str) -> None:
-    """The closing table."""
+def print_summary(evaluated: RunEvaluation, report: str, next_commands: Mapping[str, str]) -> None:
+    """The closing table, what was learnt in a sentence, and what to type next.
+
+    Args:
+        evaluated: the run, with its untrained start among the baselines.
+        report: where the results are.
+        next_commands: what for, to command.
+    """
+    evaluation, start = evaluated.evaluation, evaluated.baselines[UNTRAINED_START]
     table = Table(title="Test recordings", title_justify="left", box=box.SIMPLE_HEAD, collapse_padding=True)
     for name in ("condition", "n", "AUROC", "95% interval", "start", "AUPRC", "F1", "sens.", "spec."):
         table.add_column(name, justify="left" if name == "condition" else "right", no_wrap=True)
     rows = [
-        (code, condition.positives, condition.metrics, start.metrics["test"].get(f"test/auroc/{code}"))
+        (code, condition.positives, condition.metrics, start.conditions[code].metrics["auroc"])
         for code, condition in evaluation.conditions.items()
     ]
-    rows.append(("macro", evaluation.n, evaluation.macro, start.metrics["test"].get("test/macro_auroc")))
+    rows.append(("macro", evaluation.n, evaluation.macro, start.macro["auroc"]))
     for name, n, metrics, before in rows:
         if name == "macro":
             table.add_section()
         auroc = metrics["auroc"]
         interval = "-" if auroc.low is None else f"{auroc.low:.3f}-{auroc.high:.3f}"
         cells = [_cell(metrics[metric].value) for metric in ("auprc", "f1", "sensitivity", "specificity")]
-        table.add_row(name, str(n), _cell(auroc.value), interval, _cell(before), *cells)
+        table.add_row(name, str(n), _cell(auroc.value), interval, _cell(before.value), *cells)
     console = Console()
     console.print(table)
-    console.print(f"accuracy {_cell(evaluation.overall['accuracy'].value)}; {report}")
+    console.print(f"accuracy {_cell(evaluation.overall['accuracy'].value)}; {report}", soft_wrap=True)
+    if UNTRAINED_START in evaluated.differences:
+        verdict = baseline_verdict(evaluated.differences[UNTRAINED_START])
+        console.print(f"against its {UNTRAINED_START}, {verdict}", soft_wrap=True)
+    for purpose, command in next_commands.items():
+        console.print(f"{purpose}: {command}", soft_wrap=True, highlight=False, markup=False)
 
 
 def _cell(value: float | None) -> str:
