@@ -108,7 +108,8 @@ def read_all(folders: list[Path], label_map: LabelMap, preprocessing: Preprocess
 def build(weights: Path, architecture: dict, leads: int, label_map: LabelMap) -> Net1D:
     """The network with its last layer from the checkpoint's matching task rows."""
     net = Net1D(in_channels=leads, num_classes=len(label_map), **architecture)
-    load_weights(net, weights, [condition.tasks for condition in label_map.conditions.values()])
+    conditions = label_map.conditions.values()
+    load_weights(net, weights, [one.tasks for one in conditions], [one.combine for one in conditions])
     return net
 
 
