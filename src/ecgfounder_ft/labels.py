@@ -106,10 +106,10 @@ class LabelMap:
     """An ordered set of conditions. The order of ``conditions`` is the order of the network's outputs.
 
     Raises:
-        ValueError: if there is no condition, a name is missing, a rule for task rows is unknown, an alias, code or word
-            names two conditions, a code contradicts itself (it states a condition and makes a recording unusable, leaves
-            open or excludes it), a pattern is no regular expression, or a condition that is not in the map is called
-            unreliable.
+        ValueError: if there is no condition, a name is missing, a rule for task rows is unknown, an alias, code or
+            word names two conditions, a code contradicts itself (it states a condition and makes a recording unusable,
+            leaves open or excludes it), a pattern is no regular expression, or a condition that is not in the map is
+            called unreliable.
     """
 
     name: str

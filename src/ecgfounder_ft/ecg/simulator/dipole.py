@@ -81,7 +81,7 @@ QRS: dict[str, Waves] = {
     "lbbb": Waves.of(
         (0.12, 0.050, 0.22, 0.10, -0.06),  # septum from right to left: no q in I and V6
         (0.32, 0.100, 0.88, 0.36, 0.72),
-        (0.58, 0.115, 0.80, 0.08, 0.92),  # the left free wall last: the second hump of the notched R
+        (0.60, 0.125, 0.84, 0.14, 0.92),  # the left free wall last: the second hump of the notched R
         (0.83, 0.080, 0.28, -0.08, 0.34),
     ),
     "ilbbb": Waves.of(
@@ -116,7 +116,7 @@ T_VECTOR: dict[str, tuple[float, float, float]] = {
     "normal": (0.29, 0.15, -0.16),
     "rbbb": (0.30, 0.20, 0.14),  # away from the late right ventricle: inverted in V1 and V2
     "irbbb": (0.28, 0.21, -0.04),
-    "lbbb": (-0.32, -0.04, -0.36),  # opposite to the QRS: inverted in I and V6
+    "lbbb": (-0.38, -0.06, -0.40),  # opposite to the QRS: inverted in I and V6
     "ilbbb": (0.06, 0.08, -0.26),
     "ivcd": (0.14, 0.12, -0.20),
     "wpw": (0.02, 0.08, -0.20),

@@ -116,7 +116,7 @@ RANGES: dict[str, Range] = {
     ),
     "P duration, enlarged": Range(0.120, 0.150, "s", "AHA-V: left atrial abnormality, at least 120 ms"),
     "P amplitude": Range(
-        0.30, 2.0, "of the template", "Rijnbeek 2014: 0.05-0.25 mV in lead II", percentiles=(0.4, 1.7)
+        0.35, 2.3, "of the template", "Rijnbeek 2014: 0.05-0.25 mV in lead II", percentiles=(0.48, 1.95)
     ),
     "P rotation": Range(
         -50, 50, "degrees", "ELSA: median P axis 54 and 57 degrees; frontal plane", percentiles=(-32, 28)
@@ -152,7 +152,7 @@ RANGES: dict[str, Range] = {
     "QRS, ventricular": Range(0.125, 0.190, "s", "Chou: premature ventricular beats"),
     "QTc": Range(0.350, 0.450, "s", "Mason 2007: 359-445 ms by Fridericia's correction", percentiles=(0.359, 0.445)),
     "QTc, long": Range(0.460, 0.540, "s", "AHA-IV: at least 450 ms in men, 460 in women"),
-    "QRS amplitude": Range(0.5, 1.9, "of the template", "Rijnbeek 2014", percentiles=(0.62, 1.55)),
+    "QRS amplitude": Range(0.5, 1.9, "of the template", "Rijnbeek 2014", percentiles=(0.60, 1.45)),
     "QRS amplitude, low voltage": Range(0.20, 0.45, "of the template", "Chou: below 0.5 mV in the limb leads"),
     "QRS amplitude, lvh": Range(1.5, 2.4, "of the template", "AHA-V: Sokolow-Lyon above 3.5 mV"),
     "T amplitude": Range(0.3, 1.9, "of the template", "AHA-IV", percentiles=(0.4, 1.7)),
@@ -178,7 +178,7 @@ RANGES: dict[str, Range] = {
     "notches": Range(0.0, 0.10, "of QRS", "Chou: fragmentation"),
     "breathing of the QRS": Range(0.01, 0.10, "of amplitude", "Schijvenaars 2008"),
     # electrodes and devices
-    "chest gain": Range(0.6, 1.7, "1", "chosen: thin and stout chests, against the limb leads", True, (0.65, 1.45)),
+    "chest gain": Range(0.6, 1.7, "1", "chosen: thin and stout chests, against the limb leads", True, (0.65, 1.35)),
     "precordial gain": Range(0.75, 1.25, "1", "Schijvenaars 2008: distance of each chest electrode"),
     "electrode shift": Range(-0.4, 0.4, "electrode spacings", "Schijvenaars 2008: about an interspace"),
     "lead vector error": Range(0.02, 0.12, "of its length", "chosen: what a single dipole does not explain"),
