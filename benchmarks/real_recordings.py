@@ -46,7 +46,8 @@ ENOUGH = 5
 def build(weights: Path, architecture: dict, leads: int, label_map: LabelMap) -> Net1D:
     """The network with its last layer from the checkpoint's matching task rows."""
     net = Net1D(in_channels=leads, num_classes=len(label_map), **architecture)
-    load_weights(net, weights, [condition.tasks for condition in label_map.conditions.values()])
+    conditions = label_map.conditions.values()
+    load_weights(net, weights, [one.tasks for one in conditions], [one.combine for one in conditions])
     return net
 
 
@@ -128,12 +129,14 @@ def auroc_rows(data: RealRecordings, logits: NDArray, label_map: LabelMap, optio
                 "n": condition.n,
                 "positives": condition.positives,
                 **{key: getattr(condition.metrics["auroc"], key) for key in ("value", "low", "high")},
+                "f1": condition.metrics["f1"].value,
             }
             for code, condition in found.conditions.items()
         }
         if len(of) > 1:
             macro = found.macro["auroc"]
             results[name]["macro"] = {"value": macro.value, "low": macro.low, "high": macro.high}
+            results[name]["macro"]["f1"] = found.macro["f1"].value
             enough = [index for index, code in enumerate(of) if found.conditions[code].positives >= ENOUGH]
             if len(enough) < len(of):
                 names = [of[index] for index in enough]
@@ -168,11 +171,14 @@ def auroc_rows(data: RealRecordings, logits: NDArray, label_map: LabelMap, optio
 
 
 def show(title: str, results: dict) -> None:
-    table = Table("set", "condition", "recordings", "with it", "AUROC", "95% interval", title=title)
+    table = Table("set", "condition", "recordings", "with it", "AUROC", "95% interval", "F1 at .5", title=title)
     for name, rows in results.items():
         for code, row in rows.items():
             value, low, high = (("-" if row[key] is None else f"{row[key]:.3f}") for key in ("value", "low", "high"))
-            table.add_row(name, code, str(row.get("n", "")), str(row.get("positives", "")), value, f"{low} to {high}")
+            f1 = "" if row.get("f1") is None else f"{row['f1']:.3f}"
+            table.add_row(
+                name, code, str(row.get("n", "")), str(row.get("positives", "")), value, f"{low} to {high}", f1
+            )
         table.add_section()
     console.print(table)
 

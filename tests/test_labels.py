@@ -134,6 +134,11 @@ def test_folders_that_differ_in_spelling_only_are_the_same_alias():
         LabelMap("twice", conditions)
 
 
+def test_an_unknown_rule_for_task_rows_is_refused():
+    with pytest.raises(ValueError, match="'combine' of A is 'sum', expected one of mean, any, all"):
+        LabelMap("odd", {"A": Condition(name="a", combine="sum")})
+
+
 def test_an_empty_map_and_a_nameless_condition_are_refused():
     with pytest.raises(ValueError, match="no conditions"):
         LabelMap("none", {})

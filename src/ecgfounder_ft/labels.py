@@ -17,6 +17,14 @@ STATE_NAMES: dict[int, str] = {PRESENT: "present", ABSENT: "absent", UNKNOWN: "u
 """How catalogs spell the states."""
 
 
+COMBINATIONS: dict[str, int] = {"mean": 0, "any": 1, "all": -1}
+"""Rule for the task rows of a condition to the multiple of log k that is added to the mean of k logits.
+
+``mean``: the rows are other words for one thing. ``any``: alternatives that exclude each other; their probabilities add
+up, and log-sum-exp is mean + log k where the logits agree. ``all``: each is necessary, the mirror image of ``any``.
+"""
+
+
 def folder_key(name: str) -> str:
     """A folder's name for comparison: without its case, and with spaces for underscores and hyphens.
 
@@ -88,6 +96,8 @@ class Condition:
     """SNOMED CT codes and words of what cannot be at the same time (another rhythm), for ``unstated_in``."""
     tasks: list[int] = field(default_factory=list)
     """0-based rows of the published 150-task layer that stand for it."""
+    combine: str = "mean"
+    """How several rows make one logit, of :data:`COMBINATIONS`."""
     statements: Statements = field(default_factory=Statements)
 
 
@@ -96,9 +106,10 @@ class LabelMap:
     """An ordered set of conditions. The order of ``conditions`` is the order of the network's outputs.
 
     Raises:
-        ValueError: if there is no condition, a name is missing, an alias, code or word names two conditions, a code
-            contradicts itself (it states a condition and makes a recording unusable, leaves open or excludes it), a
-            pattern is no regular expression, or a condition that is not in the map is called unreliable.
+        ValueError: if there is no condition, a name is missing, a rule for task rows is unknown, an alias, code or
+            word names two conditions, a code contradicts itself (it states a condition and makes a recording unusable,
+            leaves open or excludes it), a pattern is no regular expression, or a condition that is not in the map is
+            called unreliable.
     """
 
     name: str
@@ -118,6 +129,11 @@ class LabelMap:
         for code, condition in self.conditions.items():
             if not condition.name:
                 raise ValueError(f"label map '{self.name}': condition {code} has no name")
+            if condition.combine not in COMBINATIONS:
+                raise ValueError(
+                    f"label map '{self.name}': 'combine' of {code} is '{condition.combine}', expected one of "
+                    f"{', '.join(COMBINATIONS)}"
+                )
         self.code_of_folder()
         self.code_of_snomed()
         self.code_of_word()

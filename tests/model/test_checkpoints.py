@@ -65,6 +65,16 @@ def test_pretrained_head_takes_the_mean_of_its_rows(checkpoint: Path) -> None:
     assert torch.equal(net.dense.bias[3], published["dense.bias"][79])
 
 
+@pytest.mark.parametrize(("rule", "added"), [("any", np.log(3)), ("all", -np.log(3)), ("mean", 0.0)])
+def test_rules_for_several_rows_differ_in_the_bias_alone(checkpoint: Path, rule: str, added: float) -> None:
+    net = Net1D(12, 6, **TINY)
+    load_weights(net, checkpoint, ROWS, [rule, "any", "all", "any", "all", "mean"])
+    published = published_dictionary()["state_dict"]
+    torch.testing.assert_close(net.dense.weight[0], published["dense.weight"][[1, 2, 3]].mean(0))
+    torch.testing.assert_close(net.dense.bias[0], published["dense.bias"][[1, 2, 3]].mean() + added)
+    assert torch.equal(net.dense.bias[1], published["dense.bias"][5])  # one row stays as it is under any rule
+
+
 class Malicious:
     def __reduce__(self) -> tuple:
         return (print, ("code from the file ran",))

@@ -4,6 +4,7 @@ A file is a pickled dictionary with ``state_dict``, beside whatever training sta
 dict.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ecgfounder_ft.labels import COMBINATIONS
 from ecgfounder_ft.model.checkpoint_file import WeightsError, read_checkpoint, require_plain_tensors
 from ecgfounder_ft.model.network import Network
 
@@ -94,15 +96,16 @@ def _differences(tensors: Mapping[str, Tensor], expected: Mapping[str, Tensor]) 
     return found + ([f"of another shape: {_listed(reshaped)}"] if reshaped else [])
 
 
-def load_weights(net: Network, path: Path, head_rows: Sequence[Sequence[int]] | None) -> None:
+def load_weights(
+    net: Network, path: Path, head_rows: Sequence[Sequence[int]] | None, combine: Sequence[str] | None = None
+) -> None:
     """Load a checkpoint into the network.
 
     Args:
         net: the network; its last layer keeps its own start where ``head_rows`` is None.
         path: the checkpoint file.
         head_rows: for each output of ``net`` the 0-based rows of the checkpoint's last layer that stand for it.
-            Several rows are averaged: the logit is then the mean of theirs, the one linear combination that treats
-            them alike and keeps the scale of a single task, so that no condition is favoured by having more rows.
+        combine: for each output how several rows make one, of ``labels.COMBINATIONS``; their mean where None.
 
     Raises:
         WeightsError: if a tensor is missing, unexpected or of another shape; the message names them.
@@ -139,18 +142,25 @@ def load_weights(net: Network, path: Path, head_rows: Sequence[Sequence[int]] | 
     elif len(head) != len(names):
         raise WeightsError(f"{path}: has no last layer to start from; choose model.head=random")
     else:
-        tensors |= _head_from_rows(head, head_rows, path)
+        tensors |= _head_from_rows(head, head_rows, combine or ["mean"] * len(head_rows), path)
     net.load_state_dict(tensors)
 
 
-def _head_from_rows(head: Mapping[str, Tensor], rows: Sequence[Sequence[int]], path: Path) -> dict[str, Tensor]:
+def _head_from_rows(
+    head: Mapping[str, Tensor], rows: Sequence[Sequence[int]], combine: Sequence[str], path: Path
+) -> dict[str, Tensor]:
     tasks = min(len(value) for value in head.values())
     for output, chosen in enumerate(rows):
         if not chosen:
             raise WeightsError(f"output {output} has no task rows in the label map; choose model.head=random")
         if not all(0 <= row < tasks for row in chosen):
             raise WeightsError(f"{path}: has {tasks} tasks, the label map asks for rows {list(chosen)}")
-    return {key: torch.stack([value[list(chosen)].mean(dim=0) for chosen in rows]) for key, value in head.items()}
+    combined = {key: torch.stack([value[list(chosen)].mean(dim=0) for chosen in rows]) for key, value in head.items()}
+    added = [COMBINATIONS[rule] * math.log(len(chosen)) for rule, chosen in zip(combine, rows, strict=True)]
+    for key, value in combined.items():
+        if value.ndim == 1:  # the biases
+            combined[key] = value + torch.tensor(added, dtype=value.dtype)
+    return combined
 
 
 def _shape(tensor: Tensor) -> str:

@@ -78,7 +78,8 @@ def build_model(config: Config, data: PreparedData) -> Model:
     net = card.build_network(typed_by_the_user, "model.architecture")
     if path is not None:
         rows = [condition.tasks for condition in label_map.conditions.values()]
-        load_weights(net, path, rows if model.head == "pretrained" else None)
+        combine = [condition.combine for condition in label_map.conditions.values()]
+        load_weights(net, path, rows if model.head == "pretrained" else None, combine)
         log.info("Weights: %s (head: %s)", path, model.head)
         if path.stem in (*PUBLISHED, *SHIPPED):
             warn_of_other_preprocessing(card.preprocessing, path.name)

@@ -282,7 +282,7 @@ def _write(plan: _Plan, folders: tuple[Path, Path], label_map: LabelMap, seed: i
     mimic = plan.dataset == "mimic"
     patient_rng = np.random.default_rng([seed, 1 if mimic else 2, plan.patient])
     physiology = sample_physiology(plan.conditions, patient_rng, plan.findings, ranges=hospital.ranges)
-    age, sex = int(patient_rng.integers(*hospital.ages)), str(patient_rng.choice(["Male", "Female"]))
+    age, sex = int(physiology.age), "Female" if physiology.female else "Male"
     digits = int(plan.name.removeprefix("SIM"))
     signal, _ = record(physiology, np.random.default_rng([seed, 3 if mimic else 4, digits]), ranges=hospital.ranges)
     for code in plan.stated:

@@ -12,17 +12,19 @@ from numpy.typing import NDArray
 
 from ecgfounder_ft.ecg.leads import STANDARD_LEADS
 from ecgfounder_ft.ecg.recording import Recording
-from ecgfounder_ft.ecg.simulator.dipole import (
-    LOST_VECTOR,
-    P_WAVE,
-    QRS,
-    T_VECTOR,
-    Waves,
-    add_waves,
-    joined,
-    repolarisation,
+from ecgfounder_ft.ecg.simulator.atria import atrial_dipole
+from ecgfounder_ft.ecg.simulator.beats import (
+    Beats,
+    fibrillation_beats,
+    flutter_beats,
+    regular_beats,
+    sinus_beats,
+    with_ectopics,
+    with_escape_rhythm,
+    with_every_nth_dropped,
+    with_wenckebach,
 )
-from ecgfounder_ft.ecg.simulator.leads import ELECTRODES_TO_LEADS, group_leads, patient_leads, rotation
+from ecgfounder_ft.ecg.simulator.leads import ELECTRODES_TO_LEADS, group_leads, misplaced, patient_leads
 from ecgfounder_ft.ecg.simulator.noise import electrode_noise, through_device, with_dropouts
 from ecgfounder_ft.ecg.simulator.physiology import (
     FINDINGS,
@@ -32,17 +34,7 @@ from ecgfounder_ft.ecg.simulator.physiology import (
     sample_physiology,
 )
 from ecgfounder_ft.ecg.simulator.ranges import RANGES, Ranges
-from ecgfounder_ft.ecg.simulator.rhythm import (
-    Beats,
-    fibrillation_beats,
-    fibrillation_waves,
-    flutter_beats,
-    flutter_waves,
-    regular_beats,
-    sinus_beats,
-    with_dropped_beats,
-    with_ectopics,
-)
+from ecgfounder_ft.ecg.simulator.ventricles import ventricular_dipoles
 
 __all__ = [
     "FINDINGS",
@@ -71,7 +63,7 @@ class Truth:
     heart_rate: float
     """Mean ventricular rate within the recording, 1/min."""
     pr_ms: float
-    """NaN without P waves."""
+    """NaN without P waves that are conducted."""
     qrs_ms: float
     beat_times: NDArray[np.float64]
     """(beats,) QRS onsets within the recording, s."""
@@ -92,9 +84,7 @@ class Simulated:
 
 def _beats(physiology: Physiology, rng: np.random.Generator, duration: float, ranges: Ranges) -> Beats:
     findings, rate = physiology.findings, physiology.rate
-    if physiology.conduction == "paced":
-        beats = regular_beats(rng, duration, rate)
-    elif physiology.rhythm == "fibrillation":
+    if physiology.rhythm == "fibrillation" and physiology.conduction != "paced":
         beats = fibrillation_beats(rng, duration, rate, ranges)
     elif physiology.rhythm == "flutter":
         delay = ranges["flutter to QRS"].draw(rng)
@@ -105,143 +95,27 @@ def _beats(physiology: Physiology, rng: np.random.Generator, duration: float, ra
     elif physiology.rhythm in {"junctional", "svt"}:
         retrograde = rng.choice([np.nan, rng.uniform(-0.11, -0.08), rng.uniform(0.07, 0.16)])
         beats = regular_beats(rng, duration, rate, p_from_qrs=float(retrograde))
+    elif physiology.rhythm in {"paced", "fibrillation"} or physiology.atria_paced:
+        beats = regular_beats(rng, duration, rate, p_from_qrs=-physiology.pr)
     else:
-        arrhythmia = "sinus arrhythmia" in findings
+        arrhythmia = "sinus arrhythmia" in findings or physiology.rhythm == "wandering"
         beats = sinus_beats(rng, duration, rate, physiology.pr, ranges, arrhythmia=arrhythmia)
-        if "second-degree block" in findings:
-            beats = with_dropped_beats(rng, beats, physiology.pr)
+    if "second-degree block" in findings:
+        beats = with_wenckebach(rng, beats, physiology.pr)
+    elif "Mobitz II block" in findings:
+        beats = with_every_nth_dropped(rng, beats, int(rng.integers(3, 6)))
+    elif "two-to-one block" in findings:
+        beats = with_every_nth_dropped(rng, beats, 2)
+    elif "third-degree block" in findings:
+        ventricular = physiology.escape == "ventricular"
+        escape_rate = ranges[f"{physiology.escape} escape rate"].draw(rng)
+        beats = with_escape_rhythm(rng, beats, duration, escape_rate, ventricular=ventricular)
     for name, kind in (("PAC", "atrial"), ("PVC", "ventricular")):
         if name in findings:
             share, every = ranges["ectopic share"].draw(rng), int(rng.choice([0, 0, 0, 0, 2, 3]))
-            beats = with_ectopics(rng, beats, share, kind, ranges, every=every)
+            couplets = float(rng.choice([0.0, 0.0, 0.4]))
+            beats = with_ectopics(rng, beats, share, kind, ranges, every=every, couplets=couplets)
     return beats
-
-
-def _atrial_dipole(
-    physiology: Physiology,
-    beats: Beats,
-    anatomy: np.random.Generator,
-    rng: np.random.Generator,
-    time: NDArray,
-    sampling_rate: float,
-    ranges: Ranges,
-) -> NDArray[np.float32]:
-    if physiology.rhythm == "fibrillation":
-        waves = fibrillation_waves(rng, time, physiology.atrial_rate / 60, physiology.atrial_size)
-        return waves.astype(np.float32)
-    if physiology.rhythm == "flutter":
-        circuit = str(anatomy.choice(["typical", "reverse", "atypical"], p=[0.6, 0.15, 0.25]))
-        waves = flutter_waves(anatomy, time, 60 / physiology.atrial_rate, physiology.atrial_size, circuit)
-        return waves.astype(np.float32)
-    dipole = np.zeros((len(time), 3), dtype=np.float32)
-    wave = P_WAVE.varied(anatomy, timing=0.2, size=0.2, direction=0.12)
-    wave = wave.scaled(time=physiology.p_duration, size=physiology.atrial_size)
-    turn = rotation(ranges["P rotation"].draw(anatomy), ranges["P rotation"].draw(anatomy), 0)
-    if physiology.rhythm in {"junctional", "svt"}:
-        turn = rotation(180, 0, 0) @ turn  # from the AV node upwards
-    ectopic = wave.rotated(rotation(*anatomy.uniform(-120, 120, 3)))
-    seen = np.isfinite(beats.p)
-    early = (beats.kind == "atrial") | (beats.kind == "dropped") & ("PAC" in physiology.findings)
-    for which, template in ((seen & ~early, wave.rotated(turn)), (seen & early, ectopic)):
-        onsets = beats.p[which] - time[0]
-        add_waves(dipole, onsets, template, sampling_rate, size=rng.normal(1, 0.06, len(onsets)))
-    return dipole
-
-
-def _activation(physiology: Physiology, anatomy: np.random.Generator, turn: NDArray, ranges: Ranges) -> Waves:
-    """The patient's QRS."""
-    template = QRS[physiology.conduction].varied(anatomy, timing=0.3, size=0.22, direction=0.05).rotated(turn)
-    late = {"rbbb": 2, "irbbb": 1}.get(physiology.conduction, 0)
-    if late:
-        # the right ventricle's own part: of very different size, and hardly moved by the left ventricle's axis
-        own = QRS[physiology.conduction].vector[-late:] * ranges["late right vector"].draw(anatomy)
-        own = own * np.exp(anatomy.normal(0, 0.2, (late, 1))) + anatomy.normal(0, 0.08, (late, 3))
-        spared = rotation(0.25 * physiology.frontal, 0.5 * physiology.horizontal, physiology.sagittal)
-        template.vector[-late:] = own @ spared.T
-    for name, direction in LOST_VECTOR.items():
-        if f"{name} infarct" in physiology.findings:
-            depth = ranges["infarct Q"].draw(anatomy)
-            x, y, z = turn @ (depth * np.array(direction))
-            scar = Waves.of((anatomy.uniform(0.22, 0.36), anatomy.uniform(0.08, 0.12), x, y, z))
-            template = joined(template, scar)
-    if "rvh" in physiology.findings:
-        x, y, z = anatomy.uniform(0.5, 1.1) * np.array([-0.7, 0.15, -0.75])
-        template = joined(template, Waves.of((anatomy.uniform(0.5, 0.7), 0.11, x, y, z)))
-    notches = ranges["notches"].draw(anatomy) * np.linalg.norm(template.vector, axis=1).max()
-    count = int(anatomy.integers(0, 4))
-    if count:
-        table = [
-            (
-                anatomy.uniform(0.15, 0.9),
-                anatomy.uniform(0.02, 0.05) * min(1.0, 0.1 / physiology.qrs) + 0.01,
-                *anatomy.normal(0, notches, 3),
-            )
-            for _ in range(count)
-        ]
-        template = joined(template, Waves.of(*table))
-    return template.scaled(time=physiology.qrs, size=physiology.qrs_size)
-
-
-def _recovery(physiology: Physiology, anatomy: np.random.Generator, turn: NDArray, ranges: Ranges) -> Waves:
-    """The patient's ST segment, T and U wave at a rate of 60."""
-    t_turn = rotation(physiology.t_rotation, physiology.t_rotation, 0) @ turn
-    t_vector = t_turn @ (physiology.t_size * np.array(T_VECTOR[physiology.conduction]))
-    if physiology.conduction in {"lbbb", "rbbb", "paced", "ivcd"}:
-        t_vector = t_vector * physiology.qrs_size  # secondary changes grow with the QRS
-    for name, direction in LOST_VECTOR.items():
-        if f"{name} infarct" in physiology.findings:
-            t_vector = t_vector + anatomy.uniform(-0.1, 0.5) * np.array(direction)
-    st_vector = physiology.st_share * t_vector
-    if "ST change" in physiology.findings:
-        towards = anatomy.normal(0, 1, 3)
-        st_vector = st_vector + ranges["ST deviation"].draw(anatomy) * towards / np.linalg.norm(towards)
-    u_share = ranges["U amplitude"].draw(anatomy)
-    skew = anatomy.uniform(0.6, 2.0)
-    return repolarisation(t_vector, st_vector, u_share, physiology.qrs, physiology.qtc, skew)
-
-
-def _ectopic_beat(physiology: Physiology, anatomy: np.random.Generator, ranges: Ranges) -> tuple[Waves, Waves]:
-    """A ventricular ectopic's wide QRS from anywhere, and a T wave against it."""
-    template = QRS[str(anatomy.choice(["lbbb", "rbbb", "paced", "ivcd"]))]
-    turn = rotation(anatomy.uniform(-150, 120), anatomy.uniform(-60, 60), anatomy.uniform(-40, 40))
-    duration = ranges["QRS, ventricular"].draw(anatomy)
-    size = physiology.qrs_size * anatomy.uniform(0.9, 1.7)
-    qrs = template.varied(anatomy, timing=0.3, size=0.25, direction=0.1).scaled(time=duration, size=size).rotated(turn)
-    net = (qrs.vector * (qrs.width / duration)[:, None]).sum(axis=0)
-    t_vector = -net * anatomy.uniform(0.9, 1.8)
-    return qrs, repolarisation(t_vector, 0.25 * t_vector, 0.0, duration, physiology.qtc + 0.03)
-
-
-def _ventricular_dipoles(
-    physiology: Physiology,
-    beats: Beats,
-    anatomy: np.random.Generator,
-    rng: np.random.Generator,
-    time: NDArray,
-    sampling_rate: float,
-    ranges: Ranges,
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Dipoles of activation and of recovery, (samples, 3) each."""
-    activation = np.zeros((len(time), 3), dtype=np.float32)
-    recovery = np.zeros((len(time), 3), dtype=np.float32)
-    turn = rotation(physiology.frontal, physiology.horizontal, physiology.sagittal)
-    own = _activation(physiology, anatomy, turn, ranges), _recovery(physiology, anatomy, turn, ranges)
-    onsets = beats.qrs - time[0]
-    depth, frequency = ranges["breathing of the QRS"].draw(rng), ranges["respiratory rate"].draw(rng)
-    size = 1 + depth * np.sin(2 * np.pi * (frequency * beats.qrs + rng.uniform()))
-    size *= rng.normal(1, 0.015, len(size))
-    # QT follows the interval before the beat, slowly: half the beat's own, half the mean (AHA-IV)
-    rr = 0.5 * beats.rr.clip(0.25, 2.0) + 0.5 * float(np.mean(beats.rr))
-    groups = [((beats.kind == "conducted") | (beats.kind == "atrial"), own)]
-    if (beats.kind == "ventricular").any():
-        groups.append((beats.kind == "ventricular", _ectopic_beat(physiology, anatomy, ranges)))
-    for which, (qrs, st_t) in groups:
-        add_waves(activation, onsets[which], qrs, sampling_rate, size=size[which])
-        add_waves(recovery, onsets[which], st_t, sampling_rate, size=size[which], stretch=np.cbrt(rr[which]))
-    if physiology.conduction == "paced":
-        spike = Waves.of((-0.004, 0.0012, *(anatomy.normal(0, 1, 3) * anatomy.choice([0.0, 0.3, 1.2]))))
-        add_waves(activation, onsets[groups[0][0]], spike, sampling_rate)
-    return activation, recovery
 
 
 def record(
@@ -271,8 +145,8 @@ def record(
     time = (np.arange(n + settling) - settling) / sampling_rate
     anatomy = np.random.default_rng(physiology.anatomy)
     beats = _beats(physiology, rng, duration, ranges)
-    atria = _atrial_dipole(physiology, beats, anatomy, rng, time, sampling_rate, ranges)
-    activation, recovery = _ventricular_dipoles(physiology, beats, anatomy, rng, time, sampling_rate, ranges)
+    atria = atrial_dipole(physiology, beats, anatomy, rng, time, sampling_rate, ranges)
+    activation, recovery = ventricular_dipoles(physiology, beats, anatomy, rng, time, sampling_rate, ranges)
     eight = patient_leads(anatomy, ranges)
     leads = np.concatenate([group_leads(eight, anatomy, ranges) for _ in range(3)], axis=1)
     # einsum and not a matrix product: a BLAS thread pool costs more than it brings on matrices this small
@@ -280,6 +154,8 @@ def record(
     signal = np.einsum("ld,dt->lt", leads, np.ascontiguousarray(dipoles))
     if disturbed:
         signal += np.einsum("le,et->lt", ELECTRODES_TO_LEADS, electrode_noise(rng, time, sampling_rate, ranges))
+    signal = misplaced(signal, rng, physiology.findings)
+    if disturbed:
         signal = with_dropouts(through_device(signal, rng, sampling_rate, ranges), rng)
     return np.ascontiguousarray(signal[:, settling:], dtype=np.float32), beats
 

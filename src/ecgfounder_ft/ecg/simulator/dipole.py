@@ -53,8 +53,8 @@ class Waves:
 
 
 P_WAVE = Waves.of(
-    (0.34, 0.16, 0.040, 0.085, -0.050),  # right atrium: to the feet and front
-    (0.66, 0.16, 0.060, 0.060, 0.050),  # left atrium: to the left and back
+    (0.34, 0.16, 0.072, 0.060, -0.066),  # right atrium: to the feet and front
+    (0.66, 0.16, 0.096, 0.042, 0.034),  # left atrium: to the left and back
 )
 """Centers and widths as fractions of the P duration."""
 
@@ -62,8 +62,8 @@ QRS: dict[str, Waves] = {
     "normal": Waves.of(
         (0.20, 0.085, -0.13, 0.04, -0.26),  # septum, from left to right and forwards
         (0.42, 0.100, 0.62, 0.42, -0.08),  # apex and anterior wall
-        (0.54, 0.100, 0.75, 0.62, 0.62),  # free wall of the left ventricle
-        (0.78, 0.095, -0.12, -0.10, 0.40),  # base
+        (0.53, 0.095, 0.72, 0.60, 0.38),  # free wall of the left ventricle
+        (0.74, 0.100, 0.10, -0.08, 0.68),  # base
     ),
     "rbbb": Waves.of(
         (0.13, 0.055, -0.13, 0.04, -0.24),
@@ -81,7 +81,7 @@ QRS: dict[str, Waves] = {
     "lbbb": Waves.of(
         (0.12, 0.050, 0.22, 0.10, -0.06),  # septum from right to left: no q in I and V6
         (0.32, 0.100, 0.88, 0.36, 0.72),
-        (0.58, 0.115, 0.80, 0.08, 0.92),  # the left free wall last: the second hump of the notched R
+        (0.60, 0.125, 0.84, 0.14, 0.92),  # the left free wall last: the second hump of the notched R
         (0.83, 0.080, 0.28, -0.08, 0.34),
     ),
     "ilbbb": Waves.of(
@@ -113,10 +113,10 @@ QRS: dict[str, Waves] = {
 """Conduction pattern to the ventricles' activation; centers and widths as fractions of the QRS duration."""
 
 T_VECTOR: dict[str, tuple[float, float, float]] = {
-    "normal": (0.28, 0.22, -0.12),
+    "normal": (0.29, 0.15, -0.16),
     "rbbb": (0.30, 0.20, 0.14),  # away from the late right ventricle: inverted in V1 and V2
     "irbbb": (0.28, 0.21, -0.04),
-    "lbbb": (-0.26, -0.02, -0.36),  # opposite to the QRS: inverted in I and V6
+    "lbbb": (-0.38, -0.06, -0.40),  # opposite to the QRS: inverted in I and V6
     "ilbbb": (0.06, 0.08, -0.26),
     "ivcd": (0.14, 0.12, -0.20),
     "wpw": (0.02, 0.08, -0.20),
@@ -133,6 +133,16 @@ LOST_VECTOR: dict[str, tuple[float, float, float]] = {
     "lateral": (-0.9, 0.1, 0.2),
 }
 """Where the dipole points instead, early in the QRS, once that wall is scar: away from it."""
+
+
+ST_VECTOR: dict[str, tuple[float, float, float]] = {
+    "ST depression": (-0.60, -0.55, 0.45),  # from the apex to the cavity: towards aVR, away from V4-V6 and II
+    "ST elevation": (0.60, 0.55, -0.45),  # the whole outside of the heart: early repolarisation, pericarditis
+    "anterior": (0.25, 0.0, -1.0),
+    "inferior": (-0.25, 1.0, 0.1),
+    "lateral": (0.9, -0.25, 0.2),
+}
+"""Where the ST segment points: of widespread changes, and towards the injured wall of an acute infarct (UDMI 2018)."""
 
 
 def joined(first: Waves, second: Waves) -> Waves:

@@ -27,8 +27,6 @@ class Hospital:
     """What patients, electrodes and devices are drawn from."""
     shares: Shares | None
     """How frequent conditions and other findings are; None: as frequent as asked for, and no other finding."""
-    ages: tuple[int, int]
-    """Years, the second excluded."""
     repeats: float
     """Share of recordings after which the same patient is recorded again, where headers name patients."""
     largest_gain: float
@@ -36,7 +34,7 @@ class Hospital:
 
 
 def with_changes(ranges: Ranges, changes: Mapping[str, tuple[float, float]]) -> Ranges:
-    """Ranges of which some have other limits; unit, source and distribution stay.
+    """Ranges of which some have other limits, evenly spread between them; unit and source stay.
 
     Args:
         ranges: quantity to its range.
@@ -51,13 +49,14 @@ def with_changes(ranges: Ranges, changes: Mapping[str, tuple[float, float]]) -> 
     for name, (low, high) in changes.items():
         if low > high:
             raise ValueError(f"range '{name}' from {low} to {high}: the lower limit stands first")
-    return {
-        name: replace(found, low=changes[name][0], high=changes[name][1]) if name in changes else found
-        for name, found in ranges.items()
+    evenly = {
+        name: replace(ranges[name], low=low, high=high, percentiles=None) for name, (low, high) in changes.items()
     }
+    return {**ranges, **evenly}
 
 
 _SHIFTED: dict[str, tuple[float, float]] = {
+    "age": (65, 98),
     # rhythm and atria
     "afib rate": (50, 115),
     "afib RR coefficient of variation": (0.06, 0.18),
@@ -68,9 +67,10 @@ _SHIFTED: dict[str, tuple[float, float]] = {
     "PR, first-degree block": (0.203, 0.280),
     "flutter rate": (225, 290),
     "flutter rate, slow": (170, 225),
-    "flutter amplitude": (0.025, 0.11),
+    "flutter amplitude": (0.04, 0.14),
+    "flutter amplitude, atypical": (0.03, 0.10),
     "f-wave frequency": (4.0, 6.5),
-    "f-wave amplitude": (0.006, 0.05),
+    "f-wave amplitude": (0.015, 0.08),
     # ventricles
     "QRS, normal": (0.086, 0.112),
     "QRS, rbbb": (0.120, 0.136),
@@ -96,7 +96,7 @@ _SHIFTED: dict[str, tuple[float, float]] = {
 }
 
 HOSPITALS: dict[str, Hospital] = {
-    "textbook": Hospital(RANGES, shares=None, ages=(18, 95), repeats=0.15, largest_gain=1000.0),
+    "textbook": Hospital(RANGES, shares=None, repeats=0.15, largest_gain=1000.0),
     "shifted": Hospital(
         with_changes(RANGES, _SHIFTED),
         shares=replace(
@@ -118,7 +118,6 @@ HOSPITALS: dict[str, Hospital] = {
             axis=0.20,
             wall=0.35,
         ),
-        ages=(65, 98),
         repeats=0.35,
         largest_gain=100.0,
     ),

@@ -4,6 +4,8 @@ The lead vectors are Dower's (Dower, Machado & Osborne, Clin Cardiol 1980;3:87),
 left, y to the feet, z to the back.
 """
 
+from collections.abc import Collection
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -73,6 +75,34 @@ def group_leads(eight: NDArray, rng: np.random.Generator, ranges: Ranges) -> NDA
     error = ranges["lead vector error"].draw(rng)
     lengths = np.linalg.norm(eight, axis=1, keepdims=True)
     return twelve_from_eight(eight + error * lengths * rng.normal(0, 1, eight.shape)).astype(np.float32)
+
+
+_SWAPPED_LIMBS: dict[str, tuple[tuple[str, int], ...]] = {
+    "arms": (("I", -1), ("III", 1), ("II", 1), ("aVL", 1), ("aVR", 1), ("aVF", 1)),
+    "left arm and leg": (("II", 1), ("I", 1), ("III", -1), ("aVR", 1), ("aVF", 1), ("aVL", 1)),
+    "right arm and leg": (("III", -1), ("II", -1), ("I", -1), ("aVF", 1), ("aVL", 1), ("aVR", 1)),
+}
+"""Which lead, with which sign, stands under I, II, III, aVR, aVL and aVF (Kligfield 2007); chest leads stay."""
+
+
+def misplaced(signal: NDArray, rng: np.random.Generator, findings: Collection[str]) -> NDArray:
+    """The recording with electrodes where they don't belong, (12, samples).
+
+    Args:
+        signal: (12, samples), the leads as they should be.
+        rng: source of randomness.
+        findings: ``limb electrodes reversed`` and ``chest electrodes swapped`` are made here.
+    """
+    if "limb electrodes reversed" in findings:
+        table = _SWAPPED_LIMBS[str(rng.choice(list(_SWAPPED_LIMBS), p=[0.7, 0.15, 0.15]))]
+        rows = [sign * signal[STANDARD_LEADS.index(name)] for name, sign in table]
+        signal = np.concatenate([np.stack(rows), signal[6:]])
+    if "chest electrodes swapped" in findings:
+        first = 6 + int(rng.integers(0, 5))
+        order = list(range(len(signal)))
+        order[first], order[first + 1] = order[first + 1], order[first]
+        signal = signal[order]
+    return signal
 
 
 def rotation(frontal: float, horizontal: float, sagittal: float) -> NDArray[np.float64]:

@@ -25,7 +25,9 @@ def electrode_noise(
         size = (wander * share * rng.normal(0, 1, (n_electrodes, 1))).astype(np.float32)
         wave = np.sin(2 * np.pi * (frequency * time + rng.uniform())).astype(np.float32)
         noise += size * wave
-    muscle = ranges["muscle noise"].draw(rng) * rng.uniform(0.5, 1.5, (n_electrodes, 1))
+    # arms and legs tremble each on their own, the chest less
+    muscle = ranges["muscle noise"].draw(rng) * np.exp(rng.normal(0, 0.5, (n_electrodes, 1)))
+    muscle[ELECTRODES.index("V1") :] *= 0.7
     white = rng.standard_normal((n_electrodes, n), dtype=np.float32)
     white[:, 1:] -= 0.6 * white[:, :-1]  # more at high frequencies, as surface EMG has
     if rng.random() < 0.15:  # a muscle is tense for a while
@@ -41,6 +43,9 @@ def electrode_noise(
         at, which = rng.uniform(0, time[-1]), rng.integers(n_electrodes)
         fade = np.where(time >= at, np.exp(-(time - at).clip(0) / rng.uniform(0.1, 2.0)), 0)
         noise[which] += (rng.normal(0, 0.8) * fade).astype(np.float32)
+    if rng.random() < 0.03:  # a contact breaks for some milliseconds
+        at, which = int(rng.integers(n)), rng.integers(n_electrodes)
+        noise[which, at : at + int(rng.integers(1, 6))] += np.float32(rng.normal(0, 2.0))
     mains = ranges["mains noise"].draw(rng)
     frequency = rng.choice([50.0, 60.0])
     if frequency < sampling_rate / 2:

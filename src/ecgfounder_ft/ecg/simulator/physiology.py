@@ -1,23 +1,30 @@
 """A patient's heart on one day, and drawing one that has given conditions and findings."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 import numpy as np
 
 from ecgfounder_ft.ecg.simulator.dipole import ST_SHARE
-from ecgfounder_ft.ecg.simulator.ranges import RANGES, Ranges
+from ecgfounder_ft.ecg.simulator.ranges import EFFECTS, RANGES, Ranges
 
 SIMULATED_CONDITIONS: tuple[str, ...] = ("NORM", "AFIB", "AFLT", "1dAVb", "RBBB", "LBBB")
 """Condition codes that the simulator knows."""
 
-RHYTHM_FINDINGS = ("bradycardia", "tachycardia", "junctional", "svt", "vt", "paced", "second-degree block")
+PACED_FINDINGS = ("paced", "atrial pacing", "dual-chamber pacing")
+"""``paced`` is from the right ventricle alone."""
+BLOCK_FINDINGS = ("second-degree block", "Mobitz II block", "two-to-one block", "third-degree block")
+"""AV blocks beyond the first degree; ``second-degree block`` is Wenckebach's (Mobitz I)."""
+OTHER_RHYTHM_FINDINGS = ("junctional", "svt", "vt", "ectopic atrial", "wandering", "multifocal atrial tachycardia")
+RHYTHM_FINDINGS = ("bradycardia", "tachycardia", *OTHER_RHYTHM_FINDINGS, *PACED_FINDINGS, *BLOCK_FINDINGS)
 """Other rhythms; ``bradycardia`` and ``tachycardia`` are those of the sinus node."""
 BEAT_FINDINGS = ("slow flutter", "sinus arrhythmia", "PAC", "PVC", "short PR", "atrial enlargement")
 CONDUCTION_FINDINGS = ("irbbb", "ilbbb", "ivcd", "wpw")
 AXIS_FINDINGS = ("lafb", "lpfb")
 WALL_FINDINGS = ("lvh", "rvh", "inferior infarct", "anterior infarct", "lateral infarct")
-REPOLARISATION_FINDINGS = ("T change", "ST change", "long QT")
+REPOLARISATION_FINDINGS = ("T change", "ST change", "ST depression", "ST elevation", "acute infarct", "long QT")
+RECORDING_FINDINGS = ("limb electrodes reversed", "chest electrodes swapped")
+"""Errors of who recorded it. Conditions stay those of the heart."""
 FINDINGS: tuple[str, ...] = (
     *RHYTHM_FINDINGS,
     *BEAT_FINDINGS,
@@ -26,50 +33,75 @@ FINDINGS: tuple[str, ...] = (
     *WALL_FINDINGS,
     *REPOLARISATION_FINDINGS,
     "low voltage",
+    *RECORDING_FINDINGS,
 )
 """What a recording may show beside the conditions."""
 
+
+def _each(*names: str) -> tuple[frozenset[str], ...]:
+    return tuple(frozenset({name}) for name in names)
+
+
+_NO_SINUS_NODE = frozenset({"AFIB", "AFLT", "paced", "atrial pacing", *OTHER_RHYTHM_FINDINGS})
 _EXCLUSIVE: tuple[tuple[frozenset[str], ...], ...] = (
-    (frozenset({"NORM", "1dAVb"}), frozenset({"AFIB"}), frozenset({"AFLT"})),
-    (frozenset({"RBBB"}), frozenset({"LBBB"}), *(frozenset({name}) for name in CONDUCTION_FINDINGS)),
-    (frozenset({"paced", "vt"}), frozenset({"RBBB", "LBBB", "NORM", "1dAVb", "AFLT", *CONDUCTION_FINDINGS})),
+    (frozenset({"NORM", "1dAVb"}), *_each("AFIB", "AFLT")),
+    _each("RBBB", "LBBB", *CONDUCTION_FINDINGS),
     (
-        frozenset({"NORM", "1dAVb", "AFIB", "AFLT"}),
-        frozenset({"junctional"}),
-        frozenset({"svt"}),
-        frozenset({"vt"}),
-        frozenset({"paced"}),
+        frozenset({"paced", "dual-chamber pacing", "vt"}),
+        frozenset({"RBBB", "LBBB", "NORM", "1dAVb", "AFLT", *CONDUCTION_FINDINGS}),
     ),
-    (frozenset({"NORM"}), frozenset({"bradycardia"}), frozenset({"tachycardia"}), frozenset({"second-degree block"})),
+    _each("AFIB", "AFLT", *OTHER_RHYTHM_FINDINGS, *PACED_FINDINGS),
+    (frozenset({"NORM"}), frozenset({*OTHER_RHYTHM_FINDINGS, *PACED_FINDINGS})),
+    (frozenset({"1dAVb"}), *_each("junctional", "svt", "vt", "wandering", "multifocal atrial tachycardia")),
     (
-        frozenset({"AFIB", "AFLT", "junctional", "svt", "vt"}),
-        frozenset({"bradycardia", "tachycardia", "PAC", "short PR"}),
+        frozenset({"NORM"}),
+        frozenset({"bradycardia"}),
+        frozenset({"tachycardia"}),
+        *_each(*BLOCK_FINDINGS),
     ),
-    (frozenset({"vt"}), frozenset({"PVC"})),
     (
-        frozenset({"AFIB", "AFLT", "junctional", "svt", "vt", "paced"}),
-        frozenset({"second-degree block", "sinus arrhythmia"}),
+        frozenset({*_NO_SINUS_NODE, "dual-chamber pacing"}),
+        frozenset({"bradycardia", "tachycardia", "sinus arrhythmia"}),
     ),
-    (frozenset({"AFLT", "slow flutter"}), frozenset({"NORM", "1dAVb", "AFIB", "junctional", "svt", "vt", "paced"})),
+    (frozenset({*_NO_SINUS_NODE, "dual-chamber pacing"}), frozenset(BLOCK_FINDINGS)),
+    (frozenset({*_NO_SINUS_NODE, *BLOCK_FINDINGS, "dual-chamber pacing"}), frozenset({"PAC"})),
+    (frozenset({*_NO_SINUS_NODE, "dual-chamber pacing"}), frozenset({"short PR"})),
+    (frozenset({"vt", *BLOCK_FINDINGS}), frozenset({"PVC"})),
+    (frozenset({"third-degree block"}), frozenset({"1dAVb", "wpw", "short PR"})),
+    (
+        frozenset({"AFLT", "slow flutter"}),
+        frozenset({"NORM", "1dAVb", "AFIB", *OTHER_RHYTHM_FINDINGS, *PACED_FINDINGS, "bradycardia", "tachycardia"}),
+        frozenset({*BLOCK_FINDINGS, "sinus arrhythmia"}),
+    ),
     (frozenset({"1dAVb"}), frozenset({"short PR", "wpw"})),
-    (frozenset({"lafb"}), frozenset({"lpfb"}), frozenset({"LBBB"}), frozenset({"paced", "vt"})),
+    (*_each("lafb", "lpfb", "LBBB"), frozenset({"paced", "dual-chamber pacing", "vt"})),
+    _each("ST change", "ST depression", "ST elevation", "acute infarct"),
 )
 """Alternatives: members of two sets of one row cannot stand together."""
-_MAY_STAND_TOGETHER = frozenset({frozenset({"AFIB", "paced"})})
+_MAY_STAND_TOGETHER = frozenset({frozenset({"AFIB", "paced"}), frozenset({"AFIB", "third-degree block"})})
 
 
 @dataclass(frozen=True)
 class Physiology:
     """One patient's heart on one day. Times in seconds, rates per minute, voltages in millivolts, angles in degrees."""
 
+    age: float
+    """Years."""
+    female: bool
     rhythm: str
-    """``sinus``, ``fibrillation``, ``flutter``, ``junctional``, ``svt``, ``vt`` or ``paced``."""
+    """``sinus``, ``fibrillation``, ``flutter``, ``junctional``, ``svt``, ``vt``, ``ectopic atrial``, ``wandering`` (and
+    multifocal, where that is fast) or ``paced``."""
+    atria_paced: bool
+    circuit: str
+    """Of flutter: ``typical``, ``reverse`` or ``atypical``; empty in other rhythms."""
+    escape: str
+    """What leads the ventricles in third-degree block: ``junctional`` or ``ventricular``; empty otherwise."""
     conduction: str
     """A pattern of ``dipole.QRS``."""
     rate: float
     """Mean ventricular rate; in flutter it follows from the atrial rate and the conduction ratios."""
     pr: float
-    """PR interval, NaN without sinus P waves."""
+    """PR interval, NaN without P waves that are conducted; that of the atria's own rhythm in third-degree block."""
     qrs: float
     """QRS duration."""
     qtc: float
@@ -79,7 +111,7 @@ class Physiology:
     flutter_ratios: tuple[int, ...]
     """Flutter waves per beat, those that occur."""
     atrial_size: float
-    """Of P waves against the template; of f-waves and flutter waves in mV."""
+    """Of P waves against the template; of f-waves in V1 and flutter waves in II in mV, from peak to trough."""
     p_duration: float
     qrs_size: float
     t_size: float
@@ -144,32 +176,43 @@ def sample_physiology(
     wanted = check_conditions(conditions, findings)
     found = frozenset(findings)
 
+    age, female = ranges["age"].draw(rng), bool(rng.random() < _FEMALE_SHARE)
+
     def draw(name: str) -> float:
-        return ranges[name].draw(rng)
+        effect = EFFECTS.get(name)
+        return ranges[name].draw(rng, effect.shift(age, female) if effect else 0.0)
 
     conduction = _conduction(wanted, found)
     rhythm = _rhythm(wanted, found)
-    rate = _rate(rhythm, found, rng, ranges)
+    rate = draw(_rate_of(rhythm, found))
     atrial_rate, atrial_size, pr = rate, draw("P amplitude"), float("nan")
+    circuit = ""
     ratios: tuple[int, ...] = ()
     if rhythm == "fibrillation":
         atrial_rate = 60 * draw("f-wave frequency")
         atrial_size = draw("f-wave amplitude")
     elif rhythm == "flutter":
+        circuit = str(rng.choice(list(_CIRCUIT_SHARES), p=list(_CIRCUIT_SHARES.values())))
         atrial_rate = draw("flutter rate, slow" if "slow flutter" in found else "flutter rate")
-        atrial_size = draw("flutter amplitude")
+        atrial_size = draw("flutter amplitude, atypical" if circuit == "atypical" else "flutter amplitude")
         ratios = _FLUTTER_RATIOS[rng.choice(len(_FLUTTER_RATIOS), p=_FLUTTER_RATIO_SHARES)]
         rate = atrial_rate / float(np.mean(ratios))
-    elif rhythm == "sinus":
-        pr = _pr(wanted, found, rate, rng, ranges)
+    elif rhythm not in {"junctional", "svt", "vt", "paced"}:
+        pr = _pr(wanted, found, rate, draw)
     size = "QRS amplitude"
     size += ", low voltage" if "low voltage" in found else ", lvh" if "lvh" in found else ""
     strained = "lvh" in found and rng.random() < 0.6
     axis = "frontal rotation"
     for name in ("lafb", "lpfb", "lbbb", "paced"):
         axis = f"frontal rotation, {name}" if name in found or conduction == name else axis
+    escape = str(rng.choice(["junctional", "ventricular"])) if "third-degree block" in found else ""
     return Physiology(
+        age=age,
+        female=female,
         rhythm=rhythm,
+        atria_paced=bool(found & {"atrial pacing", "dual-chamber pacing"}),
+        circuit=circuit,
+        escape=escape,
         conduction=conduction,
         rate=rate,
         pr=pr,
@@ -181,7 +224,7 @@ def sample_physiology(
         p_duration=draw("P duration, enlarged" if "atrial enlargement" in found else "P duration"),
         qrs_size=draw(size),
         t_size=draw("T amplitude, abnormal" if "T change" in found or strained else "T amplitude"),
-        st_share=draw("ST level") + ST_SHARE.get(conduction, 0.0),
+        st_share=draw("ST level") + ST_SHARE.get(conduction, 0.0) + (_STRAIN if strained else 0.0),
         frontal=draw(axis),
         horizontal=draw("horizontal rotation"),
         sagittal=draw("sagittal rotation"),
@@ -191,6 +234,12 @@ def sample_physiology(
     )
 
 
+_FEMALE_SHARE = 0.48
+"""Wagner 2020."""
+_STRAIN = 0.2
+"""ST level against the inverted T wave in left ventricular strain (AHA-V)."""
+_CIRCUIT_SHARES = {"typical": 0.65, "reverse": 0.15, "atypical": 0.20}
+"""Counter-clockwise around the tricuspid valve is by far the commonest (Saoudi 2001)."""
 _FLUTTER_RATIOS: tuple[tuple[int, ...], ...] = ((2,), (3,), (4,), (2, 4), (2, 3, 4), (3, 4), (2, 3))
 _FLUTTER_RATIO_SHARES = (0.26, 0.10, 0.22, 0.14, 0.12, 0.10, 0.06)
 """Two and four to one are the common fixed ratios (Chou)."""
@@ -201,10 +250,9 @@ def _conduction(conditions: frozenset[str], findings: frozenset[str]) -> str:
         return "rbbb"
     if "LBBB" in conditions:
         return "lbbb"
-    for name in (*CONDUCTION_FINDINGS, "paced"):
-        if name in findings:
-            return name
-    return "normal"
+    if findings & {"paced", "dual-chamber pacing"}:
+        return "paced"
+    return next((name for name in CONDUCTION_FINDINGS if name in findings), "normal")
 
 
 def _rhythm(conditions: frozenset[str], findings: frozenset[str]) -> str:
@@ -212,30 +260,30 @@ def _rhythm(conditions: frozenset[str], findings: frozenset[str]) -> str:
         return "fibrillation"
     if "AFLT" in conditions:
         return "flutter"
-    for name in ("junctional", "svt", "vt", "paced"):
-        if name in findings:
-            return name
-    return "sinus"
+    if "multifocal atrial tachycardia" in findings:
+        return "wandering"
+    return next((name for name in (*OTHER_RHYTHM_FINDINGS, "paced") if name in findings), "sinus")
 
 
-def _rate(rhythm: str, findings: frozenset[str], rng: np.random.Generator, ranges: Ranges) -> float:
+def _rate_of(rhythm: str, findings: frozenset[str]) -> str:
+    """Whose rate it is, as ``ranges.py`` names it."""
+    if findings & set(PACED_FINDINGS):
+        return "paced rate"
     if rhythm == "sinus":
-        for name in ("bradycardia", "tachycardia"):
-            if name in findings:
-                return ranges[f"sinus rate, {name}"].draw(rng)
-    name = {"sinus": "sinus", "fibrillation": "afib", "flutter": "flutter"}.get(rhythm, rhythm)
-    if rhythm == "fibrillation" and "paced" in findings:
-        name = "paced"
-    return ranges[f"{name} rate"].draw(rng)
+        if findings & set(BLOCK_FINDINGS):
+            return "blocked sinus rate"
+        name = next((name for name in ("bradycardia", "tachycardia") if name in findings), "")
+        return f"sinus rate, {name}" if name else "sinus rate"
+    if rhythm == "wandering":
+        return "multifocal rate" if "multifocal atrial tachycardia" in findings else "ectopic atrial rate"
+    return f"{'afib' if rhythm == 'fibrillation' else rhythm} rate"
 
 
-def _pr(
-    conditions: frozenset[str], findings: frozenset[str], rate: float, rng: np.random.Generator, ranges: Ranges
-) -> float:
+def _pr(conditions: frozenset[str], findings: frozenset[str], rate: float, draw: Callable[[str], float]) -> float:
     if "1dAVb" in conditions:
-        block = ranges["PR, first-degree block"]
         # long ones are rarer; a fast heart leaves no room for them
-        pr = block.low + (block.high - block.low) * float(rng.beta(1.2, 2.5))
-        return max(min(pr, 0.5 * 60 / rate), block.low)
-    pr = ranges["PR, short" if findings & {"short PR", "wpw"} else "PR"].draw(rng)
-    return min(pr, max(0.5 * 60 / rate, 0.11))
+        return max(min(draw("PR, first-degree block"), 0.5 * 60 / rate), 0.205)
+    name = "PR, short" if findings & {"short PR", "wpw"} else "PR"
+    if findings & {"ectopic atrial", "wandering"}:
+        name = "PR, ectopic atrial"
+    return min(draw(name), max(0.5 * 60 / rate, 0.11))

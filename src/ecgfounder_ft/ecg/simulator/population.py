@@ -11,47 +11,63 @@ import numpy as np
 
 from ecgfounder_ft.ecg.simulator.physiology import (
     AXIS_FINDINGS,
-    CONDUCTION_FINDINGS,
+    FINDINGS,
+    OTHER_RHYTHM_FINDINGS,
+    PACED_FINDINGS,
     WALL_FINDINGS,
     check_conditions,
 )
 
 RHYTHM_SHARES: dict[str, float] = {
     "normal rate": 0.36,
-    "bradycardia": 0.09,
+    "bradycardia": 0.08,
     "tachycardia": 0.08,
-    "AFIB": 0.19,
-    "AFLT": 0.15,
-    "paced": 0.025,
-    "vt": 0.02,
-    "svt": 0.03,
-    "junctional": 0.03,
-    "second-degree block": 0.03,
+    "AFIB": 0.18,
+    "AFLT": 0.14,
+    "paced": 0.02,
+    "atrial pacing": 0.005,
+    "dual-chamber pacing": 0.01,
+    "vt": 0.015,
+    "svt": 0.025,
+    "junctional": 0.02,
+    "ectopic atrial": 0.02,
+    "wandering": 0.015,
+    "multifocal atrial tachycardia": 0.015,
+    "second-degree block": 0.015,
+    "Mobitz II block": 0.007,
+    "two-to-one block": 0.008,
+    "third-degree block": 0.015,
 }
 CONDUCTION_SHARES: dict[str, float] = {
-    "RBBB": 0.17,
-    "LBBB": 0.14,
+    "RBBB": 0.16,
+    "LBBB": 0.12,
     "irbbb": 0.07,
     "ilbbb": 0.03,
     "ivcd": 0.06,
     "wpw": 0.02,
 }
-FIRST_DEGREE_SHARE = 0.34
-"""Of sinus rhythms."""
+FIRST_DEGREE_SHARE = 0.32
+"""Of sinus rhythms, and of those from elsewhere in the atria."""
 UNREMARKABLE_SHARE = 0.25
 """Of sinus rhythms of normal rate: nothing else is found."""
 FINDING_SHARES: dict[str, float] = {
-    "PAC": 0.10,
-    "PVC": 0.10,
+    "PAC": 0.11,
+    "PVC": 0.11,
     "sinus arrhythmia": 0.10,
     "short PR": 0.04,
     "atrial enlargement": 0.10,
     "low voltage": 0.07,
     "T change": 0.22,
-    "ST change": 0.14,
+    "ST change": 0.05,
+    "ST depression": 0.07,
+    "ST elevation": 0.04,
+    "acute infarct": 0.03,
     "long QT": 0.08,
+    "limb electrodes reversed": 0.015,
+    "chest electrodes swapped": 0.015,
 }
 SLOW_FLUTTER_SHARE = 0.25
+FIBRILLATION_WITH_BLOCK_SHARE = 0.03
 AXIS_SHARE, WALL_SHARE = 0.14, 0.22
 
 
@@ -89,7 +105,9 @@ def draw_case(rng: np.random.Generator, shares: Shares = SHARES) -> tuple[frozen
         findings.add("slow flutter")
     if rhythm == "paced" and rng.random() < 0.4:
         conditions.add("AFIB")
-    if rhythm in {"normal rate", "bradycardia", "tachycardia"} and rng.random() < shares.first_degree:
+    if rhythm == "AFIB" and rng.random() < FIBRILLATION_WITH_BLOCK_SHARE:
+        findings.add("third-degree block")
+    if is_atrial(rhythm) and rng.random() < shares.first_degree:
         conditions.add("1dAVb")
     chosen = rng.random()
     for name, share in shares.conduction.items():
@@ -112,8 +130,13 @@ def is_normal(conditions: frozenset[str], findings: frozenset[str]) -> bool:
 
 
 def is_sinus(conditions: frozenset[str], findings: frozenset[str]) -> bool:
-    """The sinus node leads."""
-    return not conditions & {"AFIB", "AFLT"} and not findings & {"junctional", "svt", "vt", "paced"}
+    """The sinus node leads the atria."""
+    return not conditions & {"AFIB", "AFLT"} and not findings & {*OTHER_RHYTHM_FINDINGS, *PACED_FINDINGS}
+
+
+def is_atrial(rhythm: str) -> bool:
+    """One P wave before each QRS complex, whose PR interval can be long."""
+    return rhythm in {"normal rate", "bradycardia", "tachycardia", "ectopic atrial", "atrial pacing"}
 
 
 def _normalised(shares: Mapping[str, float]) -> list[float]:
@@ -122,7 +145,7 @@ def _normalised(shares: Mapping[str, float]) -> list[float]:
 
 
 def _add_if_possible(name: str, conditions: set[str], findings: set[str]) -> None:
-    target = findings if name in {*CONDUCTION_FINDINGS, *AXIS_FINDINGS, *WALL_FINDINGS, *FINDING_SHARES} else conditions
+    target = findings if name in FINDINGS else conditions
     target.add(name)
     try:
         check_conditions(conditions, findings)

@@ -18,12 +18,14 @@ class Beats:
     """(beats,) onset of the P wave that belongs to each beat, NaN where there is none."""
     kind: NDArray[np.str_]
     """(beats,) ``conducted``, ``atrial`` (premature, by an ectopic P wave), ``ventricular`` or ``dropped`` (a P wave
-    that no QRS follows)."""
+    that no QRS follows; ``qrs`` is when it would have come)."""
 
     @property
     def rr(self) -> NDArray[np.float64]:
-        """(beats,) seconds since the beat before; the first takes the second's value."""
-        intervals = np.diff(self.qrs)
+        """(beats,) seconds since the last beat with a QRS; the first takes the second's value."""
+        last = np.maximum.accumulate(np.where(self.kind != "dropped", self.qrs, -np.inf))
+        intervals = self.qrs[1:] - last[:-1]
+        intervals = np.where(np.isfinite(intervals), intervals, np.diff(self.qrs))
         return np.concatenate([intervals[:1], intervals])
 
 
@@ -86,6 +88,7 @@ def with_ectopics(
     ranges: Ranges,
     *,
     every: int = 0,
+    couplets: float = 0.0,
     blocked: float = 0.1,
 ) -> Beats:
     """Some beats come early: atrial ones after an ectopic P wave, ventricular ones without.
@@ -100,23 +103,31 @@ def with_ectopics(
         kind: ``atrial`` or ``ventricular``.
         ranges: what the prematurity is drawn from.
         every: a fixed pattern: every second (bigeminy) or third beat; 0 for at random.
+        couplets: share of early beats that another one follows.
         blocked: share of atrial ones that no QRS follows.
     """
     qrs, p, kinds = beats.qrs.copy(), beats.p.copy(), beats.kind.copy()
     rr = beats.rr
     n = len(qrs)
     chosen = np.arange(n) % every == rng.integers(every) if every else rng.random(n) < share
-    chosen[1:] &= ~chosen[:-1]  # no two in a row
+    chosen[1:] &= ~chosen[:-1]
     chosen[0] = False
     prematurity = ranges["PAC prematurity" if kind == "atrial" else "PVC prematurity"].draw(rng)
     shift = 0.0
+    second = False
     for index in range(n):
         qrs[index] += shift
         p[index] += shift
-        if not chosen[index] or kinds[index] != "conducted":
+        if not (chosen[index] or second) or kinds[index] != "conducted":
+            second = False
             continue
-        earlier = rr[index] * (1 - prematurity * rng.uniform(0.94, 1.06))
-        earlier = min(earlier, max(rr[index] - 0.30, 0.0))
+        if second:  # as early after the first early beat as that one was
+            earlier = qrs[index] - qrs[index - 1] - rr[index] * prematurity * rng.uniform(0.94, 1.06)
+            earlier = max(min(earlier, qrs[index] - qrs[index - 1] - 0.30), 0.0)
+        else:
+            earlier = rr[index] * (1 - prematurity * rng.uniform(0.94, 1.06))
+            earlier = min(earlier, max(rr[index] - 0.30, 0.0))
+        second = not second and rng.random() < couplets
         qrs[index] -= earlier
         kinds[index] = kind
         if kind == "ventricular":
@@ -130,13 +141,42 @@ def with_ectopics(
     return Beats(qrs[order], p[order], kinds[order])
 
 
-def with_dropped_beats(rng: np.random.Generator, beats: Beats, pr: float) -> Beats:
-    """Second-degree AV block, Wenckebach's: PR grows over three to five beats, then a P wave is not conducted."""
+def with_wenckebach(rng: np.random.Generator, beats: Beats, pr: float) -> Beats:
+    """Second-degree AV block, Mobitz I: PR grows over three to five beats, then a P wave is not conducted."""
     cycle = int(rng.integers(3, 6))
     position = (np.arange(len(beats.qrs)) + rng.integers(cycle)) % cycle
     growth = np.minimum(position, 3) * rng.uniform(0.02, 0.05)
     kinds = np.where(position == cycle - 1, "dropped", beats.kind)
     return Beats(beats.p + pr + growth, beats.p, kinds)
+
+
+def with_every_nth_dropped(rng: np.random.Generator, beats: Beats, cycle: int) -> Beats:
+    """Second-degree AV block with an even PR interval: Mobitz II, or two to one where ``cycle`` is 2."""
+    position = (np.arange(len(beats.qrs)) + rng.integers(cycle)) % cycle
+    return Beats(beats.qrs, beats.p, np.where(position == cycle - 1, "dropped", beats.kind))
+
+
+def with_escape_rhythm(
+    rng: np.random.Generator, beats: Beats, duration: float, rate: float, *, ventricular: bool
+) -> Beats:
+    """Third-degree AV block: no P wave is conducted, a slow and regular pacemaker below the block leads the ventricles.
+
+    Args:
+        rng: source of randomness.
+        beats: the atria's rhythm; without P waves (fibrillation) only the escape rhythm is left.
+        duration: s.
+        rate: of the escape rhythm, 1/min.
+        ventricular: it comes from the ventricles (wide), not from the junction.
+    """
+    escape = regular_beats(rng, duration, rate)
+    if ventricular:
+        escape.kind[:] = "ventricular"
+    seen = np.isfinite(beats.p)
+    qrs = np.concatenate([escape.qrs, beats.qrs[seen]])
+    p = np.concatenate([escape.p, beats.p[seen]])
+    kind = np.concatenate([escape.kind, np.full(int(seen.sum()), "dropped", dtype="<U11")])
+    order = np.argsort(qrs, kind="stable")
+    return Beats(qrs[order], p[order], kind[order])
 
 
 def fibrillation_beats(rng: np.random.Generator, duration: float, rate: float, ranges: Ranges) -> Beats:
@@ -168,75 +208,3 @@ def flutter_beats(
     first = -int(LEAD_IN / atrial_period) - int(rng.integers(0, 4))
     qrs = (first + np.cumsum(skipped)) * atrial_period + delay + rng.normal(0, 0.004, n)
     return _conducted(qrs, duration)
-
-
-def fibrillation_waves(rng: np.random.Generator, time: NDArray, frequency: float, amplitude: float) -> NDArray:
-    """The atria's dipole in fibrillation, (samples, 3): f-waves of wandering rate and size (Stridh 2001).
-
-    Args:
-        rng: source of randomness.
-        time: (samples,) s.
-        frequency: dominant frequency, Hz.
-        amplitude: of the largest component, mV; most of it points to the front, so that V1 shows it best.
-    """
-    coarse = np.arange(time[0], time[-1] + 0.016, 0.008)  # the waves hold nothing above 30 Hz
-    direction = np.array([0.35, 0.7, 1.0]) * rng.uniform(0.4, 1.3, 3)
-    second, third = rng.uniform(0.0, 0.5), rng.uniform(0.0, 0.2)
-    detunes = np.array([1.0, rng.uniform(0.75, 1.3)])[:, None, None]
-    share = np.array([0.7, rng.uniform(0.2, 0.6)])[:, None, None]
-
-    def slow(depth: float, low: float, high: float) -> NDArray:
-        turns = rng.uniform(low, high, (2, 3, 1)) * coarse + rng.uniform(size=(2, 3, 1))
-        return depth * np.sin(2 * np.pi * turns)
-
-    wander = slow(rng.uniform(0.2, 1.2), 0.2, 1.0) + slow(0.6, 1.0, 2.2)
-    phase = 2 * np.pi * (frequency * detunes * coarse + rng.uniform(size=(2, 3, 1))) + wander
-    waves = np.sin(phase) + second * np.sin(2 * phase + 0.6) + third * np.sin(3 * phase + 1.1)
-    total = (share * (1 + slow(0.5, 0.1, 0.8)) * waves).sum(axis=0)
-    return np.stack([np.interp(time, coarse, row) for row in total], axis=1) * (amplitude * direction)
-
-
-_PHASE = np.arange(257) / 256
-
-
-def _bump(center: float, width: float) -> NDArray:
-    distance = (_PHASE - center + 0.5) % 1.0 - 0.5
-    return np.exp(-0.5 * (distance / width) ** 2)
-
-
-_TYPICAL_CYCLE = np.stack(
-    [
-        0.15 * _bump(0.45, 0.15) - 0.1 * _bump(0.75, 0.1),
-        # slow fall, steep rise and a small positive peak in the inferior leads
-        -0.65 * _bump(0.30, 0.14) - 0.75 * _bump(0.46, 0.09) + 0.45 * _bump(0.64, 0.07),
-        -0.65 * _bump(0.60, 0.11),  # a separate positive wave in V1
-    ],
-    axis=1,
-)
-
-
-def flutter_waves(
-    rng: np.random.Generator, time: NDArray, atrial_period: float, amplitude: float, circuit: str
-) -> NDArray:
-    """The atria's dipole in flutter, (samples, 3).
-
-    Args:
-        rng: source of randomness (the patient's own).
-        time: (samples,) s.
-        atrial_period: s.
-        amplitude: mV.
-        circuit: ``typical`` (counter-clockwise: a negative sawtooth in the inferior leads), ``reverse``
-            (positive there) or ``atypical`` (smooth waves of any direction; Saoudi 2001).
-    """
-    if circuit == "atypical":
-        harmonic = 2 * np.pi * np.arange(1, 4)[:, None] * _PHASE
-        size = rng.normal(0, 1, (3, 3, 1)) * np.array([1.0, 0.4, 0.15])[:, None]
-        cycle = (size * np.sin(harmonic + rng.uniform(0, 2 * np.pi, (3, 3, 1)))).sum(axis=1).T
-        cycle = cycle * np.array([0.5, 0.8, 0.8])
-        cycle *= 0.5 / np.abs(cycle).max()
-    else:
-        turn = np.array([1.0, -1.0, -1.0]) if circuit == "reverse" else np.ones(3)
-        cycle = _TYPICAL_CYCLE * turn * rng.uniform(0.5, 1.4, 3) + rng.normal(0, 0.1) * _TYPICAL_CYCLE[:, [1, 2, 0]]
-    cycle = cycle - cycle[:-1].mean(axis=0)
-    phase = (time / atrial_period) % 1.0
-    return np.stack([np.interp(phase, _PHASE, cycle[:, axis]) for axis in range(3)], axis=1) * amplitude
