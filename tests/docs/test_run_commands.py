@@ -35,6 +35,7 @@ SMALLER = {
     "sweep.seeds=5": "sweep.seeds=2",
     "sweep.sizes=100,300,1000,all": "sweep.sizes=20,40,all",
     "model.weights=12_lead_ECGFounder,null": "model.weights=demo_12_lead,null",
+    "model/architecture=full,my_network": "model/architecture=demo,my_network",
 }
 """What a command says of its own size, and what takes its place."""
 LEFT_OUT = {

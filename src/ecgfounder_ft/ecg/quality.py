@@ -86,15 +86,15 @@ def quality_flags(recording: Recording, window_seconds: float) -> tuple[str, ...
 
 
 def smallest_step(signal: NDArray[np.floating]) -> float:
-    """mV between the two closest values of successive samples, in the median lead; 0 where there is none.
+    """mV between the two closest values of a lead, in the median lead; 0 where no lead has two values.
 
-    An ECG rests between beats, so that some of its samples are one step of the storage apart. The median, since a lead
-    that is computed from others has half their step, and one that hardly changes has too few values to tell.
+    The median, since a lead that is computed from others has half their step, and one that hardly changes has too few
+    values to tell.
 
     Args:
         signal: (leads, samples), millivolts.
     """
-    steps = np.abs(np.diff(signal, axis=1))
+    steps = np.diff(np.sort(signal, axis=1), axis=1)
     steps[~(steps > SAME_VALUE)] = np.inf  # missing ones too
     smallest = steps.min(axis=1, initial=np.inf)
     smallest = smallest[np.isfinite(smallest)]
