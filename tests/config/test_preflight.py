@@ -88,6 +88,7 @@ SLIPS = {
     "evaluation.by=[age,sexx]": "expected one of source",
     "lr_finder.highest=1e-9": "lr_finder.lowest is not below",
     "wise_ft.coefficients=[2]": "expected a list of shares",
+    "finetune.stochastic_depth=1": "finetune.stochastic_depth is 1.0, expected a probability from 0 to below 1",
     "seed=1 -m optimizer.lr=1,2": "type flags such as -m before all values",
     "-m optimizer.lr=1,-2": "optimizer.lr=-2.0",
     "-m optimizer=adamw,adamq": "optimizer=adamq: no such file",

@@ -64,6 +64,7 @@ class WiseFTConfig:
 
     enabled: bool = MISSING
     coefficients: list[float] = MISSING
+    floor: str | None = MISSING
 
 
 @dataclass

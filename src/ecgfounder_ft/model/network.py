@@ -79,6 +79,25 @@ class Network(nn.Module, ABC):
         head = {id(parameter) for parameter in list(self.parts().values())[-1].parameters()}
         return [name for name, value in self.state_dict(keep_vars=True).items() if id(value) in head]
 
+    def skip_blocks(self, probability: float) -> None:
+        """Let training skip residual blocks at random: stochastic depth (Huang et al. 2016,
+        https://arxiv.org/abs/1603.09382).
+
+        Each recording skips each block by itself, the last one with this probability and the earlier ones with less, in
+        proportion to their place; what is not skipped is scaled up to keep its mean. A part that is frozen, and any
+        network in evaluation mode, skips nothing. Nothing of it stands in the state dict.
+
+        Args:
+            probability: from 0 to below 1.
+
+        Raises:
+            NetworkError: if this network has no residual blocks that it knows of.
+        """
+        raise NetworkError(
+            f"finetune.stochastic_depth={probability:g} skips the residual blocks of Net1D, ECGFounder's network, and "
+            f"this one has the parts {', '.join(self.parts())}; set it to 0"
+        )
+
     def leads_of(self, tensors: Mapping[str, Tensor]) -> int | None:
         """How many leads tensors of this network's names were made for; None where it cannot be told from them."""
         return None

@@ -79,6 +79,8 @@ def build_model(config: Config, data: PreparedData) -> Model:
         rows = [condition.tasks for condition in label_map.conditions.values()]
         load_weights(net, path, rows if model.head == "pretrained" else None)
         log.info("Weights: %s (head: %s)", path, model.head)
+    if strategy.stochastic_depth:
+        net.skip_blocks(strategy.stochastic_depth)
     return Model(net, card, strategy)
 
 

@@ -73,6 +73,9 @@ class BottleneckBlock(nn.Module):
         activate_input: False for the network's first block, whose input the stem has activated already.
     """
 
+    skipped: float = 0.0
+    """Probability with which training skips the block, leaving the shortcut."""
+
     def __init__(
         self,
         in_channels: int,
@@ -100,6 +103,9 @@ class BottleneckBlock(nn.Module):
         out = self.conv2(F.silu(out))
         out = self.conv3(F.silu(out))
         excitation = torch.sigmoid(self.se_fc2(F.silu(self.se_fc1(out.mean(dim=1)))))
+        if self.training and self.skipped:
+            taken = torch.rand(len(x), 1, device=x.device) >= self.skipped
+            excitation = excitation * taken / (1 - self.skipped)
         return torch.addcmul(self._shortcut(x), out, excitation.unsqueeze(1))
 
     def _shortcut(self, x: Tensor) -> Tensor:
@@ -201,6 +207,12 @@ class Net1D(Network):
             return self.dense(x)
         x = self.parts()[name](x)
         return x.mean(dim=1) if name == f"stage{len(self.stage_list)}" else x
+
+    def skip_blocks(self, probability: float) -> None:
+        """Block l of L is skipped with l / L times the probability."""
+        blocks = [module for module in self.modules() if isinstance(module, BottleneckBlock)]
+        for place, block in enumerate(blocks, start=1):
+            block.skipped = probability * place / len(blocks)
 
     def own_tensors(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """A checkpoint's tensors under this network's names, without the batch-norm tensors of published files."""
