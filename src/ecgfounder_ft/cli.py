@@ -63,6 +63,8 @@ def simulate(
     recordings: Annotated[int, typer.Option(help="Recordings per condition, in both datasets together.")] = 100,
     seed: Annotated[int, typer.Option(help="The same seed gives the same files.")] = 0,
     labels: Annotated[str, typer.Option(help="Label map: a file of configs/labels, by its name.")] = "six_conditions",
+    hospital: Annotated[str, typer.Option(help="textbook or shifted: whom and with what it records.")] = "textbook",
+    wrong_labels: Annotated[float, typer.Option(help="Share of recordings with another condition stated.")] = 0.0,
 ) -> None:
     """Write simulated recordings in the folder layout of both datasets."""
 
@@ -70,7 +72,9 @@ def simulate(
         from ecgfounder_ft.config.compose import load_label_map
         from ecgfounder_ft.data.sources.simulated import write_selected_folders
 
-        mimic, physionet = write_selected_folders(folder, load_label_map(labels), recordings, seed)
+        mimic, physionet = write_selected_folders(
+            folder, load_label_map(labels), recordings, seed, hospital, wrong_labels
+        )
         typer.echo(f'ecgfounder-ft train data.mimic_path="{mimic}" data.physionet_path="{physionet}"')
 
     run_or_explain(run)

@@ -4,9 +4,10 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from ecgfounder_ft.data.sources.simulated import MARKER, MIMIC_LEADS, write_selected_folders
+from ecgfounder_ft.data.sources.simulated import MARKER, MIMIC_LEADS, TRUTH, write_selected_folders
 from ecgfounder_ft.ecg.formats.wfdb import read_header, read_recording
 from ecgfounder_ft.labels import Condition, LabelMap, folder_key
 
@@ -108,3 +109,42 @@ def test_a_condition_that_cannot_be_simulated_is_named(tmp_path: Path) -> None:
         write_selected_folders(tmp_path, other, 2)
     with pytest.raises(ValueError, match="at least 2"):
         write_selected_folders(tmp_path, LabelMap("one", {"NORM": Condition(name="n", folders=["N"])}), 1)
+
+
+def test_a_shifted_hospital_states_some_labels_wrong_and_keeps_the_truth_aside(
+    tmp_path: Path, label_map: LabelMap
+) -> None:
+    per_condition, wrong = 10, 0.3
+    folders = write_selected_folders(tmp_path, label_map, per_condition, 3, "shifted", wrong)
+    truth = pd.read_csv(tmp_path / TRUTH, dtype=str, keep_default_na=False).set_index("recording")
+    assert len(truth) == per_condition * len(label_map)
+    assert truth["findings"].ne("").mean() > 0.5
+    assert 0.15 < truth["conditions"].ne(truth["stated"]).mean() < 0.45
+    returning = truth[truth["dataset"] == "mimic"].groupby("patient")["conditions"]
+    assert returning.size().max() > 1
+    assert (returning.nunique() == 1).all()  # what is stated differs, the patient does not
+    found: dict[str, set[str]] = {}
+    for folder in folders:
+        for path in folder.rglob("*.hea"):
+            found.setdefault(path.stem, set()).add(label_map.code_of_folder()[folder_key(path.parent.name)])
+    assert found == {name: set(stated.split("; ")) for name, stated in truth["stated"].items()}
+    header = read_header(next(folders[1].rglob("*.hea")))
+    assert {spec.gain for spec in header.signals} == {100.0}
+    assert int(header.metadata["age"]) >= 65
+
+
+def test_the_textbook_hospitals_labels_are_right(simulated_folders: tuple[Path, Path]) -> None:
+    truth = pd.read_csv(simulated_folders[0].parent / TRUTH, keep_default_na=False)
+    assert (truth["conditions"] == truth["stated"]).all()
+    assert (truth["findings"] == "").all()
+
+
+def test_a_hospital_or_a_share_that_cannot_be_is_refused(tmp_path: Path, label_map: LabelMap) -> None:
+    with pytest.raises(ValueError, match="'general', expected one of: textbook, shifted"):
+        write_selected_folders(tmp_path, label_map, 2, hospital="general")
+    with pytest.raises(ValueError, match=r"wrong_labels is 1\.5"):
+        write_selected_folders(tmp_path, label_map, 2, wrong_labels=1.5)
+    only = LabelMap("one", {"NORM": Condition(name="n", folders=["N"])})
+    with pytest.raises(ValueError, match="no other to state"):
+        write_selected_folders(tmp_path, only, 2, wrong_labels=0.1)
+    assert not list(tmp_path.iterdir())

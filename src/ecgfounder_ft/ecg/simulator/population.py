@@ -4,6 +4,9 @@ Shares are chosen, not epidemiological: each of the six conditions is frequent e
 findings occurs with and without them.
 """
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
 import numpy as np
 
 from ecgfounder_ft.ecg.simulator.physiology import (
@@ -52,9 +55,26 @@ SLOW_FLUTTER_SHARE = 0.25
 AXIS_SHARE, WALL_SHARE = 0.14, 0.22
 
 
-def draw_case(rng: np.random.Generator) -> tuple[frozenset[str], frozenset[str]]:
+@dataclass(frozen=True)
+class Shares:
+    """How frequent everything is among the patients; each as the constant above that it is by default."""
+
+    rhythm: Mapping[str, float] = field(default_factory=lambda: RHYTHM_SHARES)
+    conduction: Mapping[str, float] = field(default_factory=lambda: CONDUCTION_SHARES)
+    finding: Mapping[str, float] = field(default_factory=lambda: FINDING_SHARES)
+    first_degree: float = FIRST_DEGREE_SHARE
+    unremarkable: float = UNREMARKABLE_SHARE
+    slow_flutter: float = SLOW_FLUTTER_SHARE
+    axis: float = AXIS_SHARE
+    wall: float = WALL_SHARE
+
+
+SHARES = Shares()
+
+
+def draw_case(rng: np.random.Generator, shares: Shares = SHARES) -> tuple[frozenset[str], frozenset[str]]:
     """Conditions and findings of one patient."""
-    rhythm = str(rng.choice(list(RHYTHM_SHARES), p=_normalised(RHYTHM_SHARES)))
+    rhythm = str(rng.choice(list(shares.rhythm), p=_normalised(shares.rhythm)))
     conditions: set[str] = set()
     findings: set[str] = set()
     if rhythm in {"AFIB", "AFLT"}:
@@ -63,24 +83,24 @@ def draw_case(rng: np.random.Generator) -> tuple[frozenset[str], frozenset[str]]
         conditions.add("NORM")
     else:
         findings.add(rhythm)
-    if rhythm == "normal rate" and rng.random() < UNREMARKABLE_SHARE:
+    if rhythm == "normal rate" and rng.random() < shares.unremarkable:
         return frozenset(conditions), frozenset()
-    if rhythm == "AFLT" and rng.random() < SLOW_FLUTTER_SHARE:
+    if rhythm == "AFLT" and rng.random() < shares.slow_flutter:
         findings.add("slow flutter")
     if rhythm == "paced" and rng.random() < 0.4:
         conditions.add("AFIB")
-    if rhythm in {"normal rate", "bradycardia", "tachycardia"} and rng.random() < FIRST_DEGREE_SHARE:
+    if rhythm in {"normal rate", "bradycardia", "tachycardia"} and rng.random() < shares.first_degree:
         conditions.add("1dAVb")
     chosen = rng.random()
-    for name, share in CONDUCTION_SHARES.items():
+    for name, share in shares.conduction.items():
         chosen -= share
         if chosen < 0:
             _add_if_possible(name, conditions, findings)
             break
-    for share, names in ((AXIS_SHARE, AXIS_FINDINGS), (WALL_SHARE, WALL_FINDINGS)):
+    for share, names in ((shares.axis, AXIS_FINDINGS), (shares.wall, WALL_FINDINGS)):
         if rng.random() < share:
             _add_if_possible(str(rng.choice(names)), conditions, findings)
-    for name, share in FINDING_SHARES.items():
+    for name, share in shares.finding.items():
         if rng.random() < share:
             _add_if_possible(name, conditions, findings)
     return frozenset(conditions), frozenset(findings)
@@ -96,7 +116,7 @@ def is_sinus(conditions: frozenset[str], findings: frozenset[str]) -> bool:
     return not conditions & {"AFIB", "AFLT"} and not findings & {"junctional", "svt", "vt", "paced"}
 
 
-def _normalised(shares: dict[str, float]) -> list[float]:
+def _normalised(shares: Mapping[str, float]) -> list[float]:
     total = sum(shares.values())
     return [share / total for share in shares.values()]
 

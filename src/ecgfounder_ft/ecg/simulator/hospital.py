@@ -1,0 +1,137 @@
+"""Hospitals to simulate: whom one sees, how its electrodes lie, what its devices keep, and how often it errs.
+
+``textbook`` has patients with the conditions asked for and nothing else, within the ranges that the shipped models were
+pretrained on. ``shifted`` is a hospital that the pretraining never saw. Its values are chosen, not measured at one
+place; each lies within what occurs in patients:
+
+- Old patients: PR and QRS near the upper limits of normal, small and long P waves, a leftward axis, low QRS and flat T
+  waves (Rijnbeek 2014, ages 70-90); fibrillation with fine f-waves and a controlled rate, flutter slowed by drugs or
+  ablation (Saoudi 2001; ESC 2020); more infarcts, hypertrophy, ectopic beats and incomplete blocks beside everything.
+- Blocks that just fulfil their definition: PR from 200 ms, QRS from 120 ms (AHA-III).
+- Chest electrodes too far to the left, on stout chests (Schijvenaars 2008: about an interspace).
+- Old devices: a monitor's bandwidth of 25 to 40 Hz (Kligfield 2007), 10 microvolts a step, worn electrodes, trembling.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from ecgfounder_ft.ecg.simulator.population import SHARES, Shares
+from ecgfounder_ft.ecg.simulator.ranges import RANGES, Ranges
+
+
+@dataclass(frozen=True)
+class Hospital:
+    """What is simulated beside the conditions that are asked for."""
+
+    ranges: Ranges
+    """What patients, electrodes and devices are drawn from."""
+    shares: Shares | None
+    """How frequent conditions and other findings are; None: as frequent as asked for, and no other finding."""
+    ages: tuple[int, int]
+    """Years, the second excluded."""
+    repeats: float
+    """Share of recordings after which the same patient is recorded again, where headers name patients."""
+    largest_gain: float
+    """Units per millivolt that recordings are stored with at most; formats of lower gain keep theirs."""
+
+
+def with_changes(ranges: Ranges, changes: Mapping[str, tuple[float, float]]) -> Ranges:
+    """Ranges of which some have other limits; unit, source and distribution stay.
+
+    Args:
+        ranges: quantity to its range.
+        changes: quantity to its new limits, in the range's unit.
+
+    Raises:
+        ValueError: if a quantity is not among the ranges, or limits stand in the wrong order.
+    """
+    unknown = sorted(set(changes) - set(ranges))
+    if unknown:
+        raise ValueError(f"no range named '{unknown[0]}' to change; there are: {', '.join(ranges)}")
+    for name, (low, high) in changes.items():
+        if low > high:
+            raise ValueError(f"range '{name}' from {low} to {high}: the lower limit stands first")
+    return {
+        name: replace(found, low=changes[name][0], high=changes[name][1]) if name in changes else found
+        for name, found in ranges.items()
+    }
+
+
+_SHIFTED: dict[str, tuple[float, float]] = {
+    # rhythm and atria
+    "afib rate": (50, 115),
+    "afib RR coefficient of variation": (0.06, 0.18),
+    "P duration": (0.095, 0.135),
+    "P amplitude": (0.18, 0.65),
+    "P rotation": (-60, 20),
+    "PR": (0.155, 0.199),
+    "PR, first-degree block": (0.203, 0.280),
+    "flutter rate": (225, 290),
+    "flutter rate, slow": (170, 225),
+    "flutter amplitude": (0.025, 0.11),
+    "f-wave frequency": (4.0, 6.5),
+    "f-wave amplitude": (0.006, 0.05),
+    # ventricles
+    "QRS, normal": (0.086, 0.112),
+    "QRS, rbbb": (0.120, 0.136),
+    "QRS, lbbb": (0.120, 0.140),
+    "QRS, irbbb": (0.100, 0.118),
+    "QRS, ivcd": (0.112, 0.140),
+    "QRS amplitude": (0.45, 1.05),
+    "T amplitude": (0.10, 0.90),
+    "late right vector": (0.22, 0.60),
+    "notches": (0.06, 0.20),
+    "frontal rotation": (-100, -5),
+    "horizontal rotation": (15, 65),
+    # electrodes and devices
+    "chest gain": (0.5, 1.1),
+    "electrode shift": (0.6, 1.5),
+    "lead vector error": (0.08, 0.22),
+    "baseline wander": (0.05, 0.30),
+    "muscle noise": (0.020, 0.120),
+    "motion noise": (0.018, 0.070),
+    "mains noise": (0.0, 0.030),
+    "low-pass": (25, 40),
+    "high-pass": (0.3, 0.6),
+}
+
+HOSPITALS: dict[str, Hospital] = {
+    "textbook": Hospital(RANGES, shares=None, ages=(18, 95), repeats=0.15, largest_gain=1000.0),
+    "shifted": Hospital(
+        with_changes(RANGES, _SHIFTED),
+        shares=replace(
+            SHARES,
+            rhythm={"normal rate": 0.45, "bradycardia": 0.08, "tachycardia": 0.04, "AFIB": 0.24, "AFLT": 0.14},
+            conduction={"RBBB": 0.15, "LBBB": 0.12, "irbbb": 0.08, "ilbbb": 0.06, "ivcd": 0.10},
+            finding={
+                "PAC": 0.18,
+                "PVC": 0.18,
+                "sinus arrhythmia": 0.04,
+                "atrial enlargement": 0.20,
+                "low voltage": 0.12,
+                "T change": 0.35,
+                "ST change": 0.20,
+                "long QT": 0.15,
+            },
+            unremarkable=0.05,
+            slow_flutter=0.35,
+            axis=0.20,
+            wall=0.35,
+        ),
+        ages=(65, 98),
+        repeats=0.35,
+        largest_gain=100.0,
+    ),
+}
+"""Name, as in ``data.hospital``, to hospital."""
+
+
+def hospital_named(name: str) -> Hospital:
+    """A hospital by its name.
+
+    Raises:
+        ValueError: if there is none of that name; the message lists those that there are.
+    """
+    if name not in HOSPITALS:
+        raise ValueError(f"data.hospital is '{name}', expected one of: {', '.join(HOSPITALS)}")
+    return HOSPITALS[name]
