@@ -11,32 +11,25 @@ flutter together, with the sources that do not tell them apart.
 
 import argparse
 import json
+import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import torch
 import torch.nn.functional as F
 import yaml
 from numpy.typing import NDArray
-from rich.console import Console
-from rich.progress import track
 from rich.table import Table
 from torch import Tensor
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from benchmarks.recordings_at_hand import RealRecordings, console, read_all
 from ecgfounder_ft.config.compose import compose_config, typed
-from ecgfounder_ft.data.catalog import skipped_table, targets
-from ecgfounder_ft.data.sources.physionet2021 import read_physionet2021
 from ecgfounder_ft.data.split_settings import SplitSettings
 from ecgfounder_ft.data.splits import split_recordings
-from ecgfounder_ft.data.wfdb_headers import signal_digest
-from ecgfounder_ft.ecg.formats import read_recording
-from ecgfounder_ft.ecg.formats.wfdb import read_header
 from ecgfounder_ft.ecg.leads import STANDARD_LEADS
 from ecgfounder_ft.ecg.preprocessing import Preprocessing
-from ecgfounder_ft.ecg.recording import UnreadableRecordingError
 from ecgfounder_ft.evaluation.evaluate import evaluate
 from ecgfounder_ft.files import sha256_of
 from ecgfounder_ft.labels import ABSENT, PRESENT, UNKNOWN, LabelMap
@@ -46,63 +39,8 @@ from ecgfounder_ft.model.ecgfounder.net1d import Net1D
 from ecgfounder_ft.task import MULTI_LABEL
 from ecgfounder_ft.training.wise_ft import copy_of_state, interpolate
 
-console = Console(width=130)
-
 ENOUGH = 5
 """Recordings of a condition below which its AUROC says little; a second macro average leaves such conditions out."""
-
-
-@dataclass
-class RealRecordings:
-    table: pd.DataFrame
-    """Catalog rows, one per recording."""
-    inputs: NDArray[np.float32]
-    """(n, leads, samples), preprocessed."""
-    states: NDArray[np.int8]
-    """(n, conditions) present, absent or unknown."""
-    diagnoses: list[list[str]]
-    """Entries of each ``Dx`` line."""
-    signal: pd.Series
-    """Digest of each recording's signal."""
-
-
-def read_all(folders: list[Path], label_map: LabelMap, preprocessing: Preprocessing) -> RealRecordings:
-    """Every recording that can be read and states a diagnosis; the same signal under two names is one recording."""
-    tables, skipped = [], []
-    for folder in folders:
-        catalog = read_physionet2021(folder, label_map)
-        tables.append(catalog.table.assign(recording=[f"{folder.name}/{name}" for name in catalog.table["recording"]]))
-        skipped.append(catalog.skipped)
-    table = pd.concat(tables, ignore_index=True).drop_duplicates("path", ignore_index=True)
-    table["patient"] = table["recording"]  # headers of the Challenge name no patient
-    inputs: dict[int, NDArray[np.float32]] = {}
-    errors = []
-    diagnoses = [
-        [entry.strip() for entry in read_header(Path(path)).metadata.get("dx", "").split(",") if entry.strip()]
-        for path in table["path"]
-    ]
-    digest = pd.Series([signal_digest(Path(path)) for path in table["path"]])
-    usable = np.array([bool(stated) for stated in diagnoses]) & ~digest.duplicated().to_numpy()
-    for row in track(np.flatnonzero(usable), "preprocessing", console=console):
-        try:
-            inputs[row] = preprocessing(read_recording(Path(table["path"][row]))).signal
-        except UnreadableRecordingError as error:
-            errors.append(error)
-    skipped.append(skipped_table(errors))
-    for reason, count in pd.concat(skipped)["reason"].value_counts().items():
-        console.print(f"skipped: {count} x {reason}")
-    console.print(
-        f"left out: {int((~usable).sum())} that state nothing or repeat another's signal; {len(inputs)} remain"
-    )
-    rows = list(inputs)
-    table = table.iloc[rows].reset_index(drop=True)
-    return RealRecordings(
-        table,
-        np.stack(list(inputs.values())),
-        targets(table, label_map),
-        [diagnoses[row] for row in rows],
-        digest.iloc[rows].reset_index(drop=True),
-    )
 
 
 def build(weights: Path, architecture: dict, leads: int, label_map: LabelMap) -> Net1D:
