@@ -1,7 +1,8 @@
 """Recipes of fine-tuning side by side, by the protocol of docs/recipe.md.
 
     python -m benchmarks.recipe --output recipe --write     # goes on where it was stopped
-    python -m benchmarks.recipe --output quick --sizes 60 120 --seeds 2 --epochs 1 --recordings 60    # a quick look
+    python -m benchmarks.recipe --output quick --sizes 60 120 --seeds 2 --epochs 1 --recordings 60 \
+        --first today lp_ft --second wise_ft                # a quick look
 
 Every training is a trial of the product's own sweep: ``ecgfounder-ft train -m sweep=label_efficiency experiment=...``,
 where an arm is a file of ``benchmarks/recipe_configs/``. The sweep's folder has its page, ``sweep.html``, with the
@@ -131,6 +132,8 @@ def main() -> None:
     """Simulate, train what is missing, and print the table in Markdown."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output", type=Path, required=True, help="folder that everything lies in")
+    parser.add_argument("--first", nargs="+", default=FIRST, choices=FIRST, help="arms; `today` is always among them")
+    parser.add_argument("--second", nargs="+", default=SECOND, choices=SECOND, help="what is added to the best of them")
     parser.add_argument("--sizes", type=int, nargs="+", default=[128, 1000], help="training recordings")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--epochs", type=int, default=20, help="at most")
@@ -139,18 +142,18 @@ def main() -> None:
     parser.add_argument("--resamples", type=int, default=1000)
     parser.add_argument("--write", action="store_true", help="put the table into benchmarks/RESULTS.md")
     options = parser.parse_args()
-    output = options.output.absolute()
+    output, first = options.output.absolute(), list(dict.fromkeys(["today", *options.first]))
     output.mkdir(parents=True, exist_ok=True)
     hospital = write_hospital(output, options.recordings, validation=0.12)
     shared = common(hospital, output, options.epochs)
     design = ["sweep=label_efficiency", f"sweep.seeds={options.seeds}"]
     design += [f"sweep.sizes=[{','.join(map(str, options.sizes))}]"]
     folder = SweepFolder(output / "sweep")
-    train([*design, *shared, f"experiment={','.join(FIRST)}"], folder.path, options.processes)
-    best = best_by_validation(read_arms(folder, FIRST))
-    train([*design, *shared, f"experiment={best}", f"+with={','.join(SECOND)}"], folder.path, options.processes)
+    train([*design, *shared, f"experiment={','.join(first)}"], folder.path, options.processes)
+    best = best_by_validation(read_arms(folder, first))
+    train([*design, *shared, f"experiment={best}", f"+with={','.join(options.second)}"], folder.path, options.processes)
     show_answer(folder, resamples=options.resamples)
-    arms = read_arms(folder, [*FIRST, *SECOND])
+    arms = read_arms(folder, [*first, *options.second])
     arms |= {"crops": crops(arms[best], shared, output), "ensemble": ensembles(arms[best])}
     judged = [judged_arm(name, arm, arms["today"], options.resamples) for name, arm in arms.items()]
     table = "\n".join([*table_of(judged, best, options), "", machine.describe()])
