@@ -91,7 +91,7 @@ def ensembles(arm: Arm) -> Arm:
 
 
 def crops(arm: Arm, overrides: Sequence[str], output: Path) -> Arm:
-    """The mean probabilities of each recording and of the same shifted in time, zeros moving in.
+    """Each recording's answer as with ``model.shifts``: averaged with those to the same shifted in time.
 
     Args:
         arm: whose models are asked.
@@ -108,26 +108,14 @@ def crops(arm: Arm, overrides: Sequence[str], output: Path) -> Arm:
         for seed, trial in trials.items():
             model = load_model(trial.run.path)
             rate = model.card.preprocessing.sampling_rate
-            found = []
-            for rows in np.array_split(asked, -(-len(asked) // 64)):
-                signals = data.signals.read(rows)
-                shifted = [shifted_by(signals, round(seconds * rate)) for seconds in SHIFTS]
-                found.append(np.mean([model.uncalibrated(one) for one in shifted], axis=0))
+            model.net.average_over([round(seconds * rate) for seconds in SHIFTS])
+            batches = np.array_split(asked, -(-len(asked) // 64))
+            found = [model.uncalibrated(data.signals.read(rows)) for rows in batches]
             given = pd.DataFrame(np.concatenate(found), index=names)
             predictions = _sorted(trial.run.predictions())
             mean = given.loc[predictions.table["recording"]].to_numpy()
             inputs.setdefault(size, {})[seed] = _evaluated(trial, _with_probabilities(predictions, mean))
     return Arm(inputs, arm.trials)
-
-
-def shifted_by(signals: NDArray[np.float32], samples: int) -> NDArray[np.float32]:
-    """Signals (n, leads, samples) that begin so many samples later, or earlier below 0; zeros move in."""
-    moved = np.zeros_like(signals)
-    if samples >= 0:
-        moved[..., samples:] = signals[..., : signals.shape[-1] - samples]
-    else:
-        moved[..., :samples] = signals[..., -samples:]
-    return moved
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
 from ecgfounder_ft.config.compose import ConfigurationError, compose_config
+from ecgfounder_ft.inference.finished_model import load_model
 from ecgfounder_ft.labels import LabelMap
 from ecgfounder_ft.model.ecgfounder.net1d import Net1D
 from ecgfounder_ft.training import settle
@@ -49,6 +50,7 @@ def test_zero_shot_the_start_is_the_model(train: Train, pretrained: Path, label_
         "zero",
         f"model.weights={pretrained}",
         "model.head=pretrained",
+        "model.shifts=[-0.1,0.0,0.1]",
         "trainer.max_epochs=0",
         "evaluation.calibration=none",
     )
@@ -58,6 +60,7 @@ def test_zero_shot_the_start_is_the_model(train: Train, pretrained: Path, label_
         torch.testing.assert_close(state["dense.weight"][output], expected)
     assert torch.equal(state["first_conv.conv.weight"], source["first_conv.conv.weight"])
     assert (folder / "checkpoints" / "last.ckpt").is_file()
+    assert load_model(folder).net.shifts == (-50, 0, 50)
     start = json.loads((folder / "start.json").read_text())
     assert start["test"]["test/macro_auroc"] == pytest.approx(
         json.loads((folder / "metrics.json").read_text())["test"]["macro"]["auroc"]["value"], abs=1e-6

@@ -46,6 +46,7 @@ class ModelConfig:
     leads: list[str] = MISSING
     weights: str | None = MISSING
     head: str = MISSING
+    shifts: list[float] = MISSING
     checkpoint_dir: str = MISSING
     architecture: Any = MISSING
 

@@ -7,7 +7,7 @@ of a network knows what stands in its parts.
 import re
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +20,9 @@ class Network(nn.Module, ABC):
 
     can_enter_between_parts: bool = True
     """Whether batches may enter behind a frozen part: :meth:`run_part` then takes what the part before it put out."""
+
+    shifts: tuple[int, ...] = (0,)
+    """Samples by which a recording is shifted for what :meth:`average_over` averages."""
 
     @abstractmethod
     def parts(self) -> dict[str, nn.Module]:
@@ -96,6 +99,23 @@ class Network(nn.Module, ABC):
         raise NetworkError(
             f"finetune.stochastic_depth={probability:g} skips the residual blocks of Net1D, ECGFounder's network, and "
             f"this one has the parts {', '.join(self.parts())}; set it to 0"
+        )
+
+    def average_over(self, shifts: Sequence[int]) -> None:
+        """Answer, outside of training, with the mean of what the head reads of a recording shifted in time.
+
+        Since the head is linear, its logits are then the mean of those of the shifted recordings. Nothing of it stands
+        in the state dict.
+
+        Args:
+            shifts: samples by which a recording is shifted, to a later time where above 0; zeros move in.
+
+        Raises:
+            NetworkError: if this network cannot.
+        """
+        raise NetworkError(
+            f"model.shifts averages what Net1D, ECGFounder's network, reads of a shifted recording, and this network "
+            f"has the parts {', '.join(self.parts())}; set it to [0.0]"
         )
 
     def leads_of(self, tensors: Mapping[str, Tensor]) -> int | None:

@@ -70,6 +70,7 @@ def build_model(config: Config, data: PreparedData) -> Model:
         versions=versions(),
         data_fingerprint=data.fingerprint,
         seed=config.seed,
+        shifts=list(model.shifts),
     )
     strategy = cast(Strategy, instantiate(config.finetune))
     torch.manual_seed(config.seed)  # so that the start does not depend on what was drawn while the data was prepared
