@@ -78,7 +78,7 @@ SLIPS = {
     "model.leads=[]": "expected some of [I,II",
     "model.leads=[I,I]": "names a lead twice",
     "preprocessing.leads=[II]": "type model.leads=[...] alone",
-    "model.head=imagenet": "expected one of random, pretrained",
+    "model.head=imagenet": "expected one of random, pretrained, auto",
     "scheduler.factor=2": "expected a number above 0 and below 1",
     "task=multi_label task/loss=cross_entropy": "its own is task/loss=binary_cross_entropy",
     "finetune=lora finetune.rank=0": "finetune.rank is 0, expected 1 or more",

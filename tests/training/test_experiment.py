@@ -49,7 +49,7 @@ def test_zero_shot_the_start_is_the_model(train: Train, pretrained: Path, label_
     folder = train(
         "zero",
         f"model.weights={pretrained}",
-        "model.head=pretrained",
+        "model.head=auto",
         "model.shifts=[-0.1,0.0,0.1]",
         "trainer.max_epochs=0",
         "evaluation.calibration=none",
@@ -60,7 +60,8 @@ def test_zero_shot_the_start_is_the_model(train: Train, pretrained: Path, label_
         torch.testing.assert_close(state["dense.weight"][output], expected)
     assert torch.equal(state["first_conv.conv.weight"], source["first_conv.conv.weight"])
     assert (folder / "checkpoints" / "last.ckpt").is_file()
-    assert load_model(folder).net.shifts == (-50, 0, 50)
+    model = load_model(folder)
+    assert (model.card.head, model.net.shifts) == ("pretrained", (-50, 0, 50))
     start = json.loads((folder / "start.json").read_text())
     assert start["test"]["test/macro_auroc"] == pytest.approx(
         json.loads((folder / "metrics.json").read_text())["test"]["macro"]["auroc"]["value"], abs=1e-6
