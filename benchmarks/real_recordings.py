@@ -1,4 +1,4 @@
-"""How a checkpoint reads real recordings: zero-shot, and fine-tuned on four fifths of them.
+"""How a checkpoint reads real recordings: zero-shot, and fine-tuned on four fifths of them by the product's own sweep.
 
     python benchmarks/real_recordings.py --recordings DIR [DIR ...] --weights checkpoint/demo_12_lead.pth
 
@@ -11,33 +11,32 @@ flutter together, with the sources that do not tell them apart.
 
 import argparse
 import json
+import os
+import subprocess
 import sys
-from collections.abc import Callable
+import tempfile
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import torch
-import torch.nn.functional as F
 import yaml
 from numpy.typing import NDArray
 from rich.table import Table
-from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks.recordings_at_hand import RealRecordings, console, read_all
-from ecgfounder_ft.config.compose import compose_config, typed
-from ecgfounder_ft.data.split_settings import SplitSettings
-from ecgfounder_ft.data.splits import split_recordings
 from ecgfounder_ft.ecg.leads import STANDARD_LEADS
 from ecgfounder_ft.ecg.preprocessing import Preprocessing
 from ecgfounder_ft.evaluation.evaluate import evaluate
-from ecgfounder_ft.files import sha256_of
-from ecgfounder_ft.labels import ABSENT, PRESENT, UNKNOWN, LabelMap
+from ecgfounder_ft.evaluation.probabilities import log_odds
+from ecgfounder_ft.files import sha256_of, write_csv
+from ecgfounder_ft.labels import ABSENT, PRESENT, STATE_NAMES, UNKNOWN, LabelMap
 from ecgfounder_ft.model.checkpoints import load_weights
 from ecgfounder_ft.model.ecgfounder.architecture import sizes_in
 from ecgfounder_ft.model.ecgfounder.net1d import Net1D
+from ecgfounder_ft.sweeps.folder import SweepFolder
 from ecgfounder_ft.task import MULTI_LABEL
-from ecgfounder_ft.training.wise_ft import copy_of_state, interpolate
 
 ENOUGH = 5
 """Recordings of a condition below which its AUROC says little; a second macro average leaves such conditions out."""
@@ -59,57 +58,51 @@ def predict(net: Net1D, inputs: NDArray[np.float32]) -> NDArray[np.float64]:
     return torch.cat(parts).double().numpy()
 
 
-def masked_loss(logits: Tensor, states: Tensor) -> Tensor:
-    """Binary cross-entropy over the known labels."""
-    known = states != UNKNOWN
-    return F.binary_cross_entropy_with_logits(logits[known], states[known].float())
+def cross_validated(data: RealRecordings, options: argparse.Namespace, codes: list[str], folder: Path) -> NDArray:
+    """(n, conditions) logits of each recording by the trained model that has not seen its patient.
 
+    The product's own sweep trains: one trial per fold, on a table of these recordings.
 
-def fine_tune(net: Net1D, inputs: NDArray, states: NDArray, epochs: int, seed: int, minimum: int) -> None:
-    """Train every layer, the last one faster; labels of a condition with fewer than ``minimum`` positives are left out.
-
-    Ten is the rule of thumb of regression models (Peduzzi et al. 1996, https://doi.org/10.1016/S0895-4356(96)00236-3).
+    Raises:
+        RuntimeError: if a fold was not trained, or a recording has no prediction.
     """
-    torch.manual_seed(seed)
-    states = states.copy()
-    states[:, (states == PRESENT).sum(axis=0) < minimum] = UNKNOWN
-    x, y = torch.from_numpy(inputs), torch.from_numpy(states)
-    body = [parameter for name, parameter in net.named_parameters() if not name.startswith("dense.")]
-    optimizer = torch.optim.AdamW(
-        [{"params": body, "lr": 2e-4}, {"params": net.dense.parameters(), "lr": 1e-3}], weight_decay=0.01
+    table = data.table[["path", "dataset", "constituent", "recording", "patient"]].assign(
+        **{code: [STATE_NAMES[state] for state in data.states[:, column]] for column, code in enumerate(codes)}
     )
-    steps = epochs * -(-len(x) // 16)
-    scheduler = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=[2e-4, 1e-3], total_steps=steps, pct_start=0.2)
-    net.train()
-    for _ in range(epochs):
-        for chosen in torch.randperm(len(x)).split(16):
-            shift = int(torch.randint(-500, 500, (1,)))
-            batch = torch.roll(x[chosen], shift, dims=-1) * (1 + 0.1 * torch.randn(len(chosen), x.shape[1], 1))
-            loss = masked_loss(net(batch), y[chosen])
-            optimizer.zero_grad()
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
-            optimizer.step()
-            scheduler.step()
-
-
-def cross_validated(
-    data: RealRecordings, make: Callable[[], Net1D], options: argparse.Namespace, codes: list[str]
-) -> NDArray:
-    """(n, conditions) logits of each recording by the network that has not seen it or its signal."""
-    logits = np.full(data.states.shape, np.nan)
-    for fold in range(options.folds):
-        shares = ["split.train=0.85", "split.validation=0.15", "split.test=0.0", "split.assignment=stratified"]
-        chosen = compose_config(["split=kfold", f"split.folds={options.folds}", f"split.fold={fold}", *shares])
-        settings = typed(SplitSettings, chosen.split)
-        side = split_recordings(data.table, data.signal, settings, options.seed, codes)["split"].to_numpy()
-        test, train = side == "test", (side == "train") | (side == "validation")
-        net = make()
-        start = copy_of_state(net)
-        fine_tune(net, data.inputs[train], data.states[train], options.epochs, options.seed + fold, options.minimum)
-        net.load_state_dict(interpolate(start, copy_of_state(net), options.share))
-        logits[test] = predict(net, data.inputs[test])
-    return logits
+    write_csv(folder / "recordings.csv", table)
+    command = [
+        *(sys.executable, "-m", "ecgfounder_ft", "train", "-m", "sweep=cross_validation"),
+        *(f"sweep.folds={options.folds}", f"seed={options.seed}"),
+        *("data=table", f"data.path={folder / 'recordings.csv'}", f"data.store={folder / 'store'}"),
+        *(
+            "split.assignment=stratified",
+            "split.train=0.85",
+            "split.validation=0.15",
+            "split.test=0",
+            "split.minimum=0",
+        ),
+        *(f"labels={options.labels.stem}", f"model/architecture={options.architecture.stem}"),
+        *(f"model.leads=[{','.join(options.leads)}]", "model.head=pretrained"),
+        f"model.weights={'null' if options.random_start else options.weights.absolute()}",
+        *("evaluation.calibration=none", "evaluation.report=false", "evaluation.baselines=false"),
+        *("logger=[]", "trainer.enable_progress_bar=false", *options.train, f"hydra.sweep.dir={folder / 'sweep'}"),
+    ]
+    surroundings = os.environ | {"OMP_NUM_THREADS": str(options.threads)}
+    log = folder / "train.log"
+    with log.open("a") as output:
+        finished = subprocess.run(command, stdout=output, stderr=subprocess.STDOUT, check=False, env=surroundings)
+    if finished.returncode:
+        raise RuntimeError(f"training ended with status {finished.returncode}; what happened stands in {log}")
+    sweep = SweepFolder(folder / "sweep")
+    found = []
+    for trial in sweep.trials():
+        predictions = sweep.run(trial).predictions()
+        rows = predictions.rows("test")
+        found.append(pd.DataFrame(log_odds(predictions.probabilities(rows)), index=rows["recording"]))
+    logits = pd.concat(found).reindex(table["recording"])
+    if logits.isna().to_numpy().any():
+        raise RuntimeError(f"{int(logits.isna().any(axis=1).sum())} recordings have no prediction; see {log}")
+    return logits.to_numpy()
 
 
 def auroc_rows(data: RealRecordings, logits: NDArray, label_map: LabelMap, options: argparse.Namespace) -> dict:
@@ -191,9 +184,10 @@ def main() -> None:
     parser.add_argument("--labels", type=Path, default=Path("configs/labels/six_conditions.yaml"))
     parser.add_argument("--leads", nargs="+", default=list(STANDARD_LEADS), help="of the model, as --leads I")
     parser.add_argument("--folds", type=int, default=5, help="0: zero-shot only")
-    parser.add_argument("--epochs", type=int, default=15)
-    parser.add_argument("--minimum", type=int, default=10, help="recordings of a condition needed to fine-tune it")
-    parser.add_argument("--share", type=float, default=1.0, help="of the way from start to trained weights")
+    parser.add_argument(
+        "--train", nargs="*", default=[], help="what is typed behind ecgfounder-ft train, as finetune=full"
+    )
+    parser.add_argument("--output", type=Path, default=None, help="folder of the trainings; goes on where it stopped")
     parser.add_argument("--resamples", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=2)
@@ -216,7 +210,10 @@ def main() -> None:
     record["zero-shot"] = auroc_rows(data, predict(make(), data.inputs), label_map, options)
     show("random" if options.random_start else "zero-shot", record["zero-shot"])
     if options.folds:
-        logits = cross_validated(data, make, options, list(label_map.codes))
+        with tempfile.TemporaryDirectory() as temporary:
+            folder = Path(temporary) if options.output is None else options.output.absolute()
+            folder.mkdir(parents=True, exist_ok=True)
+            logits = cross_validated(data, options, list(label_map.codes), folder)
         record["fine-tuned"] = auroc_rows(data, logits, label_map, options)
         show(f"fine-tuned, {options.folds}-fold", record["fine-tuned"])
     if options.json is not None:

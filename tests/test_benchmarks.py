@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from ecgfounder_ft.config.preflight import looked_through
+
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -92,3 +94,30 @@ def test_an_exported_model(simulated_folders: tuple[Path, Path]) -> None:
     assert "| ONNX Runtime, model.onnx |" in found
     found = run("-m", "benchmarks.exported", "speed", "--architecture", "slim", "--rounds", "1")
     assert "| 32 | ONNX Runtime |" in found
+
+
+@pytest.mark.slow
+def test_recipes(tmp_path: Path) -> None:
+    small = ["--sizes", "60", "120", "--seeds", "2", "--epochs", "1", "--recordings", "60", "--resamples", "50"]
+    found = run("-m", "benchmarks.recipe", "--output", str(tmp_path), *small, "--first", "lp_ft", "--second", "wise_ft")
+    rows = {line.split("`")[1]: line for line in found.splitlines() if line.startswith("| `")}
+    assert list(rows) == ["today", "lp_ft", "wise_ft", "crops", "ensemble"]
+    assert "| 0 / " in rows["wise_ft"]  # trainings that end below their start on validation
+    assert "+0.000 (+0.000 to +0.000)" in rows["today"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("arm", [path.stem for path in sorted((ROOT / "benchmarks/recipe_configs").rglob("*.yaml"))])
+def test_arms_of_the_recipes_compose(arm: str) -> None:
+    folder = ROOT / "benchmarks" / "recipe_configs"
+    group = "experiment" if (folder / "experiment" / f"{arm}.yaml").is_file() else "+with"
+    line = ["--config-dir", str(folder), "data=simulated", "model.weights=demo_12_lead", f"{group}={arm}"]
+    assert looked_through(line)[1]
+
+
+@pytest.mark.slow
+def test_real_recordings(simulated_folders: tuple[Path, Path]) -> None:
+    weights = ["--weights", "checkpoint/demo_12_lead.pth", "--folds", "2", "--resamples", "20", "--train"]
+    typed = ["trainer.max_epochs=1", "finetune=linear_probe"]
+    found = run("benchmarks/real_recordings.py", "--recordings", str(simulated_folders[1]), *weights, *typed)
+    assert "fine-tuned, 2-fold" in found

@@ -90,13 +90,14 @@ IMPOSSIBLE = {
     "model.leads=[]": "expected some of [I,II",
     "model.leads=[I,I]": "names a lead twice",
     "preprocessing.leads=[II]": "type model.leads=[...] alone",
-    "model.head=imagenet": "expected one of random, pretrained",
+    "model.head=imagenet": "expected one of random, pretrained, auto",
     "scheduler.factor=2": "expected a number above 0 and below 1",
     "augment.mixup=-1": "augment.mixup is -1.0",
     "split.train=0.9": "shares that add up to 1",
     "evaluation.by=[age,sexx]": "expected one of source",
     "lr_finder.highest=1e-9": "lr_finder.lowest is not below",
     "wise_ft.coefficients=[2]": "expected a list of shares",
+    "finetune.stochastic_depth=1": "finetune.stochastic_depth is 1.0, expected a probability from 0 to below 1",
 }
 """Values among the shipped ones that are of the right kind and cannot be meant, to words of the answer."""
 

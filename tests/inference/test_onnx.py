@@ -18,7 +18,7 @@ from ecgfounder_ft.evaluation.calibration import Calibration
 from ecgfounder_ft.inference.export import exported_files
 from ecgfounder_ft.inference.exported_model import ExportedModelError
 from ecgfounder_ft.inference.finished_model import FinishedModel
-from ecgfounder_ft.inference.onnx_export import OPSET, OnnxNetwork
+from ecgfounder_ft.inference.onnx_export import OPSET, OnnxNetwork, network_as_onnx
 from ecgfounder_ft.inference.onnx_model import session_of
 from ecgfounder_ft.inference.onnx_preprocessing import (
     InexactPreprocessingError,
@@ -192,3 +192,14 @@ def test_a_network_without_an_onnx_form_is_told(label_map: LabelMap) -> None:
     with pytest.raises(NetworkError, match=r"no ONNX form: .*Export without it: --no-onnx"):
         exported_files(model)
     assert set(exported_files(model, onnx=False).contents) == {"model.safetensors", "model.pth"}
+
+
+def test_averaged_shifts_are_in_the_file(label_map: LabelMap) -> None:
+    classifier = small_classifier(label_map)
+    classifier.card.shifts = [-0.02, 0.0, 0.01]
+    model = FinishedModel(classifier.card.build_network().eval(), classifier.card)
+    session = session_of(network_as_onnx(model), "model.onnx")
+    signals = np.random.default_rng(0).normal(size=(3, 12, 5000)).astype(np.float32)
+    for batch in (signals, signals[:1]):
+        found = session.run(["probabilities"], {"signals": batch})[0]
+        np.testing.assert_allclose(found, model.probabilities(batch), atol=1e-5)

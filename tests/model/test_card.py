@@ -109,6 +109,17 @@ def test_implausible_recordings_and_label_maps_are_refused(card: ModelCard, labe
         ModelCard(alike, MULTI_LABEL, Preprocessing(), NET).build_network()
 
 
+def test_a_network_averages_over_the_shifts_of_its_record_and_implausible_ones_are_refused(card: ModelCard) -> None:
+    card.shifts = [-0.5, 0.0, 0.5]
+    assert card.build_network().shifts == (-250, 0, 250)
+    for strange in ([], [0.0] * 65, [10.0], [math.nan]):
+        card.shifts = strange
+        with pytest.raises(NetworkError, match="expected 1 to 64, each shorter than the 10 s that the network reads"):
+            card.build_network()
+    old = {name: value for name, value in card.to_dict().items() if name != "shifts"}
+    assert ModelCard.from_dict(old).shifts == [0.0]
+
+
 def test_a_record_without_a_class_is_refused(card: ModelCard) -> None:
     del card.architecture["_target_"]
     with pytest.raises(NetworkError, match="architecture has no _target_"):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from ecgfounder_ft.model.checkpoints import WeightsError, load_weights, read_state_dict, read_tensors
+from ecgfounder_ft.model.checkpoints import WeightsError, has_task_rows, load_weights, read_state_dict, read_tensors
 from ecgfounder_ft.model.ecgfounder.net1d import Net1D
 
 TINY = {"base_filters": 16, "filter_list": (16, 32), "m_blocks": (1, 1)}
@@ -131,3 +131,19 @@ def test_a_file_without_weights_says_what_it_holds(tmp_path: Path) -> None:
 def test_rows_beyond_the_head_are_refused(checkpoint: Path) -> None:
     with pytest.raises(WeightsError, match=r"has 150 tasks, the label map asks for rows \[150\]"):
         load_weights(Net1D(12, 1, **TINY), checkpoint, head_rows=[[150]])
+
+
+def test_rows_are_there_where_the_layer_is_the_published_one_and_each_output_has_some(checkpoint: Path) -> None:
+    net = Net1D(12, 6, **TINY)
+    assert has_task_rows(net, checkpoint, ROWS)
+    assert not has_task_rows(net, checkpoint, [*ROWS[:-1], []])
+    content = published_dictionary()
+    for name, value in net.state_dict().items():
+        if name.startswith("dense"):
+            content["state_dict"][name] = value  # six outputs: row 5 is there and means something else
+    torch.save(content, checkpoint)
+    assert not has_task_rows(net, checkpoint, [[0], [1], [2], [3], [4], [5]])
+    for name in ("dense.weight", "dense.bias"):
+        del content["state_dict"][name]
+    torch.save(content, checkpoint)
+    assert not has_task_rows(net, checkpoint, ROWS)

@@ -10,6 +10,7 @@ from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
 from ecgfounder_ft.config.compose import ConfigurationError, compose_config
+from ecgfounder_ft.inference.finished_model import load_model
 from ecgfounder_ft.labels import LabelMap
 from ecgfounder_ft.model.ecgfounder.net1d import Net1D
 from ecgfounder_ft.training import settle
@@ -56,7 +57,8 @@ def test_zero_shot_the_start_is_the_model(train: Train, pretrained: Path, label_
     folder = train(
         "zero",
         f"model.weights={pretrained}",
-        "model.head=pretrained",
+        "model.head=auto",
+        "model.shifts=[-0.1,0.0,0.1]",
         "trainer.max_epochs=0",
         "evaluation.calibration=none",
     )
@@ -66,6 +68,8 @@ def test_zero_shot_the_start_is_the_model(train: Train, pretrained: Path, label_
         torch.testing.assert_close(state["dense.weight"][output], expected)
     assert torch.equal(state["first_conv.conv.weight"], source["first_conv.conv.weight"])
     assert (folder / "checkpoints" / "last.ckpt").is_file()
+    model = load_model(folder)
+    assert (model.card.head, model.net.shifts) == ("pretrained", (-50, 0, 50))
     start = json.loads((folder / "start.json").read_text())
     assert start["test"]["test/macro_auroc"] == pytest.approx(
         json.loads((folder / "metrics.json").read_text())["test"]["macro"]["auroc"]["value"], abs=1e-6
@@ -133,7 +137,8 @@ def test_wise_ft_and_the_range_test_leave_their_tables_and_pictures(train: Train
     found = json.loads((folder / "wise_ft.json").read_text())
     assert [row["coefficient"] for row in found["rows"]] == [round(0.1 * step, 1) for step in range(11)]
     losses = {row["coefficient"]: row["validation/loss"] for row in found["rows"]}
-    assert losses[found["chosen"]] == min(losses.values())
+    allowed = [row for row in found["rows"] if row[found["floor"]] >= found["rows"][0][found["floor"]]]
+    assert losses[found["chosen"]] == min(row["validation/loss"] for row in allowed)
     start = json.loads((folder / "start.json").read_text())["validation"]
     assert start["validation/loss"] == losses[0.0]
     best = pd.read_csv(folder / "training_history.csv")["validation/loss"].min()

@@ -37,6 +37,7 @@ def test_what_is_there_is_taken(tmp_path: Path) -> None:
         (["callbacks.early_stopping.monitor=val_loss"], "'val_loss' is no validation metric"),
         (["optimized_metric=validation/auroc/AFBI"], "no such condition; there are NORM"),
         (["monitor.mode=up"], "set monitor.mode=min"),
+        (["wise_ft.floor=validation/auroc"], "'validation/auroc' is no validation metric"),
         (["model.weights=/nowhere.pth"], "no such file"),
         (["model=1lead", "model.weights=12_lead_ECGFounder"], "type model=1lead"),
         (["trainer.precision=16-mixed", "trainer.accelerator=cpu"], "type trainer.precision=auto"),

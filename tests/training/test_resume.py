@@ -30,7 +30,10 @@ CASES = {
         "step 5",
         ["finetune=gradual", "callbacks=ema", "callbacks.ema.decay=0.8", "augment=strong", MID_EPOCH],
     ),
-    "LP-FT, in the epoch of the switch": ("step 9", ["finetune=lp_ft", "finetune.probe_epochs=2", MID_EPOCH]),
+    "LP-FT, in the epoch of the switch, stochastic depth": (
+        "step 9",
+        ["finetune=lp_ft", "finetune.probe_epochs=2", "finetune.stochastic_depth=0.3", MID_EPOCH],
+    ),
     "plateau schedule, between epochs": ("validation 2", ["scheduler.patience=0", "optimizer=sgd", "optimizer.lr=0.5"]),
 }
 SLOW_CASES = {

@@ -46,6 +46,7 @@ class ModelConfig:
     leads: list[str] = MISSING
     weights: str | None = MISSING
     head: str = MISSING
+    shifts: list[float] = MISSING
     checkpoint_dir: str = MISSING
     architecture: Any = MISSING
 
@@ -64,6 +65,7 @@ class WiseFTConfig:
 
     enabled: bool = MISSING
     coefficients: list[float] = MISSING
+    floor: str | None = MISSING
 
 
 @dataclass

@@ -25,7 +25,7 @@ from ecgfounder_ft.task import task_named
 
 ACCELERATORS = ("auto", "cpu", "gpu", "cuda")
 PRECISIONS = ("auto", "32-true", "bf16-mixed", "16-mixed")
-HEADS = ("random", "pretrained")
+HEADS = ("random", "pretrained", "auto")
 LARGEST_SEED = 2**32 - 1
 """That numpy takes."""
 

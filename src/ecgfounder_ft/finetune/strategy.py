@@ -27,11 +27,21 @@ class Strategy(ABC):
 
     Args:
         store_activations: ``auto``: what parts that never train put out is computed once and stored; ``never``.
+        stochastic_depth: probability with which training skips the last residual block; see
+            :meth:`~ecgfounder_ft.model.network.Network.skip_blocks`. 0: none is skipped.
+
+    Raises:
+        ValueError: if one of the two is none of these.
     """
 
     store_activations: str
+    stochastic_depth: float
 
     def __post_init__(self) -> None:
+        if not 0 <= self.stochastic_depth < 1:
+            raise ValueError(
+                f"finetune.stochastic_depth is {self.stochastic_depth}, expected a probability from 0 to below 1"
+            )
         if self.store_activations not in STORE_ACTIVATIONS:
             raise ValueError(
                 f"finetune.store_activations is '{self.store_activations}', "

@@ -35,6 +35,8 @@ LARGEST_NUMBER = 1_000_000
 """Of an argument: the width of a layer that reads a recording of a minute without any pooling."""
 MOST_BLOCKS = 1_000
 """Fifty times those of the published Net1D; each takes about a millisecond to build."""
+MOST_SHIFTS = 64
+"""Each is one more pass through the network."""
 MOST_PARAMETERS = 1_000_000_000
 """Thirty times those of the published Net1D, 4 GB in float32."""
 MOST_LAYERS = 2_000
@@ -65,6 +67,8 @@ class ModelCard:
     data_fingerprint: str = ""
     """Digest of the recordings, their labels and their split."""
     seed: int = 0
+    shifts: list[float] = field(default_factory=lambda: [0.0])
+    """Seconds by which a recording is shifted for the answers that are averaged; none of records before there were."""
     thresholds: dict[str, float] | None = None
     """Decision threshold of each condition, chosen on validation."""
     calibration: dict[str, Any] | None = None
@@ -98,7 +102,10 @@ class ModelCard:
                 raise UntrustedTargetError(f"{where}: {path or 'the top'} wants {target!r}, which is in no network")
         if all(target == NET1D or target.startswith("torch.nn.") for _, target in targets_in(self.architecture)):
             self._refuse_implausible_size(where, min(most_parameters, MOST_PARAMETERS))
-        return self._build(where)
+        net = self._build(where)
+        if self.shifts != [0.0]:
+            net.average_over([round(seconds * self.preprocessing.sampling_rate) for seconds in self.shifts])
+        return net
 
     def to_dict(self) -> dict[str, Any]:
         """Plain containers only, so that loading needs no code; the task by its name."""
@@ -185,11 +192,21 @@ class ModelCard:
             if not number <= most:
                 raise NetworkError(f"{where}: {number:,} {name}, expected {most:,} at most")
         self._refuse_implausible_filters(where)
+        self._refuse_implausible_shifts(where)
         if self.architecture.get("_target_") == NET1D:
             for argument, name in (("in_channels", "leads"), ("num_classes", "conditions")):
                 given, expected = self.architecture.get(argument), found[name][0]
                 if given != expected:
                     raise NetworkError(f"{where}: architecture.{argument} is {given}, but there are {expected} {name}")
+
+    def _refuse_implausible_shifts(self, where: str) -> None:
+        seconds = self.preprocessing.window.seconds
+        if not 1 <= len(self.shifts) <= MOST_SHIFTS or not all(abs(one) < seconds for one in self.shifts):
+            shown = ", ".join(f"{one:g}" for one in self.shifts[:8])
+            raise NetworkError(
+                f"{where}: {len(self.shifts)} shifts ({shown}), expected 1 to {MOST_SHIFTS}, each shorter than the "
+                f"{seconds:g} s that the network reads"
+            )
 
     def _refuse_implausible_filters(self, where: str) -> None:
         given = self.preprocessing

@@ -16,6 +16,9 @@ from ecgfounder_ft.labels import COMBINATIONS
 from ecgfounder_ft.model.checkpoint_file import WeightsError, read_checkpoint, require_plain_tensors
 from ecgfounder_ft.model.network import Network
 
+TASKS = 150
+"""Outputs of the published last layer, whose rows label maps number."""
+
 
 def read_state_dict(path: Path) -> dict[str, Tensor]:
     """The tensors in a checkpoint file, under the names they have there. No code from the file is run.
@@ -144,6 +147,25 @@ def load_weights(
     else:
         tensors |= _head_from_rows(head, head_rows, combine or ["mean"] * len(head_rows), path)
     net.load_state_dict(tensors)
+
+
+def has_task_rows(net: Network, path: Path, head_rows: Sequence[Sequence[int]]) -> bool:
+    """Whether the last layer of a file is that of the published :data:`TASKS`, and every output has rows of it.
+
+    Args:
+        net: the network.
+        path: the checkpoint file.
+        head_rows: as for :func:`load_weights`.
+
+    Raises:
+        WeightsError: as :func:`read_tensors`.
+    """
+    tensors, own = read_tensors(net, path), net.state_dict()
+    layer = {name: tensors[name] for name in net.head_tensors() if name in tensors}
+    fits = all(
+        value.ndim and len(value) == TASKS and value.shape[1:] == own[name].shape[1:] for name, value in layer.items()
+    )
+    return all(head_rows) and len(layer) == len(net.head_tensors()) and fits
 
 
 def _head_from_rows(

@@ -7,7 +7,7 @@ of a network knows what stands in its parts.
 import re
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +20,9 @@ class Network(nn.Module, ABC):
 
     can_enter_between_parts: bool = True
     """Whether batches may enter behind a frozen part: :meth:`run_part` then takes what the part before it put out."""
+
+    shifts: tuple[int, ...] = (0,)
+    """Samples by which a recording is shifted for what :meth:`average_over` averages."""
 
     @abstractmethod
     def parts(self) -> dict[str, nn.Module]:
@@ -78,6 +81,42 @@ class Network(nn.Module, ABC):
         """Names of the head's parameters, as in :meth:`state_dict`."""
         head = {id(parameter) for parameter in list(self.parts().values())[-1].parameters()}
         return [name for name, value in self.state_dict(keep_vars=True).items() if id(value) in head]
+
+    def skip_blocks(self, probability: float) -> None:
+        """Let training skip residual blocks at random: stochastic depth (Huang et al. 2016,
+        https://arxiv.org/abs/1603.09382).
+
+        Each recording skips each block by itself, the last one with this probability and the earlier ones with less, in
+        proportion to their place; what is not skipped is scaled up to keep its mean. A part that is frozen, and any
+        network in evaluation mode, skips nothing. Nothing of it stands in the state dict.
+
+        Args:
+            probability: from 0 to below 1.
+
+        Raises:
+            NetworkError: if this network has no residual blocks that it knows of.
+        """
+        raise NetworkError(
+            f"finetune.stochastic_depth={probability:g} skips the residual blocks of Net1D, ECGFounder's network, and "
+            f"this one has the parts {', '.join(self.parts())}; set it to 0"
+        )
+
+    def average_over(self, shifts: Sequence[int]) -> None:
+        """Answer, outside of training, with the mean of what the head reads of a recording shifted in time.
+
+        Since the head is linear, its logits are then the mean of those of the shifted recordings. Nothing of it stands
+        in the state dict.
+
+        Args:
+            shifts: samples by which a recording is shifted, to a later time where above 0; zeros move in.
+
+        Raises:
+            NetworkError: if this network cannot.
+        """
+        raise NetworkError(
+            f"model.shifts averages what Net1D, ECGFounder's network, reads of a shifted recording, and this network "
+            f"has the parts {', '.join(self.parts())}; set it to [0.0]"
+        )
 
     def leads_of(self, tensors: Mapping[str, Tensor]) -> int | None:
         """How many leads tensors of this network's names were made for; None where it cannot be told from them."""

@@ -26,7 +26,7 @@ from ecgfounder_ft.finetune.strategy import Strategy
 from ecgfounder_ft.labels import LabelMap
 from ecgfounder_ft.losses.loss import Loss
 from ecgfounder_ft.model.card import ModelCard
-from ecgfounder_ft.model.checkpoints import load_weights
+from ecgfounder_ft.model.checkpoints import has_task_rows, load_weights
 from ecgfounder_ft.model.ecgfounder.published import PUBLISHED, SHIPPED, find_weights
 from ecgfounder_ft.model.network import Network
 from ecgfounder_ft.schedules.schedule import Schedule
@@ -67,10 +67,11 @@ def build_model(config: Config, data: PreparedData) -> Model:
         preprocessing=typed(Preprocessing, config.preprocessing),
         architecture=architecture,
         pretrained=None if path is None else {"name": path.name, "sha256": sha256_of(path)},
-        head=model.head if path is not None else "random",
+        head="random" if path is None else model.head,
         versions=versions(),
         data_fingerprint=data.fingerprint,
         seed=config.seed,
+        shifts=list(model.shifts),
     )
     strategy = cast(Strategy, instantiate(config.finetune))
     torch.manual_seed(config.seed)  # so that the start does not depend on what was drawn while the data was prepared
@@ -79,10 +80,14 @@ def build_model(config: Config, data: PreparedData) -> Model:
     if path is not None:
         rows = [condition.tasks for condition in label_map.conditions.values()]
         combine = [condition.combine for condition in label_map.conditions.values()]
-        load_weights(net, path, rows if model.head == "pretrained" else None, combine)
-        log.info("Weights: %s (head: %s)", path, model.head)
+        if model.head == "auto":
+            card.head = "pretrained" if has_task_rows(net, path, rows) else "random"
+        load_weights(net, path, rows if card.head == "pretrained" else None, combine)
+        log.info("Weights: %s (head: %s)", path, card.head)
         if path.stem in (*PUBLISHED, *SHIPPED):
             warn_of_other_preprocessing(card.preprocessing, path.name)
+    if strategy.stochastic_depth:
+        net.skip_blocks(strategy.stochastic_depth)
     return Model(net, card, strategy)
 
 

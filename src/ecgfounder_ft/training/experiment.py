@@ -181,6 +181,7 @@ def report(settled: Settled, model: Model, data: PreparedData, trained: Trained,
     if chosen is not None:
         folder.write_wise_ft(chosen.to_dict(), wise_ft_figure(chosen.rows, chosen.coefficient))
         print_wise_ft(chosen.rows, chosen.coefficient)
+        log.info("%s", chosen)
     evaluated, _, pictures = report_first_evaluation(
         folder,
         FinishedModel(model.net.cpu().eval(), model.card),

@@ -111,6 +111,7 @@ def fit(
             config.wise_ft.coefficients,
             config.monitor.name,
             config.monitor.mode,
+            config.wise_ft.floor,
             lambda: quiet_pass(trainer, classifier, datamodule, sides=("validation",)).metrics["validation"],
         )
     end = quiet_pass(trainer, classifier, datamodule)

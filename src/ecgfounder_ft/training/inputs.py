@@ -85,6 +85,9 @@ def choose_inputs(
     if augmentation is not None and not views:
         log.info("Augmentation changes the signals: parts up to %s never train, but run in every epoch", frozen[-1])
         return plain
+    if net.shifts != (0,):  # averaged outside of training alone, so that a stored output would be another one there
+        log.info("model.shifts averages outside of training: parts up to %s run in every epoch", frozen[-1])
+        return plain
     moved = net.to(device).eval()
 
     def run(signal: torch.Tensor) -> torch.Tensor:

@@ -235,6 +235,7 @@ def _features(net: Network, data: PreparedData, batch_size: int, device: torch.d
     """What the head of a network would read of each recording, (recordings, width)."""
     *body, _ = net.parts().values()
     what = f"features of {digest_of(body)}"
+    what += f" over shifts of {list(net.shifts)} samples" if net.shifts != (0,) else ""
     moved = net.to(device)
 
     def run(signal: Tensor) -> Tensor:

@@ -78,6 +78,8 @@ def _node(content: Any, path: str) -> Mapping[str, Any]:
 def _refuse_unknown_monitors(content: Mapping[str, Any]) -> None:
     """A metric that is never logged would stop the run after its first epoch."""
     named = {"monitor.name": content["monitor"]["name"], "optimized_metric": content["optimized_metric"]}
+    if content["wise_ft"]["floor"] is not None:
+        named["wise_ft.floor"] = content["wise_ft"]["floor"]
     for name, callback in (content["callbacks"] or {}).items():
         if isinstance(callback, dict) and callback.get("monitor") is not None:
             named[f"callbacks.{name}.monitor"] = callback["monitor"]

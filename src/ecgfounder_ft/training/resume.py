@@ -24,7 +24,17 @@ from ecgfounder_ft.targets import leaves_of, refuse_untrusted, targets_in, untru
 
 log = logging.getLogger(__name__)
 
-MEANING = ("label_map", "task", "preprocessing", "architecture", "data_fingerprint", "pretrained", "head", "seed")
+MEANING = (
+    "label_map",
+    "task",
+    "preprocessing",
+    "architecture",
+    "data_fingerprint",
+    "pretrained",
+    "head",
+    "seed",
+    "shifts",
+)
 """Fields of a model's record that must be the same when its training goes on."""
 
 FIXED = (
@@ -190,7 +200,11 @@ def require_same_meaning(before: Mapping[str, Any], now: Mapping[str, Any], fold
     """
     problems = []
     if "preprocessing" in before:  # a record of before there was a setting says the same as one that has its value
-        before = {**before, "preprocessing": Preprocessing.from_dict(before["preprocessing"]).to_dict()}
+        before = {
+            "shifts": [0.0],
+            **before,
+            "preprocessing": Preprocessing.from_dict(before["preprocessing"]).to_dict(),
+        }
     for name in MEANING:
         for path, old, new in _differences(before.get(name), now.get(name), name):
             problems.append(f"{path} was {_shown(old)} and is {_shown(new)}")

@@ -119,3 +119,38 @@ def test_stage_widths_and_depths_must_match() -> None:
 def test_published_checkpoints_lose_only_their_unused_tensors(shared: Path) -> None:
     net = Net1D(12, 150, **SMALL)
     assert set(read_tensors(net, shared / "golden" / "net1d_small_12lead.pth")) == set(net.state_dict())
+
+
+def test_stochastic_depth_skips_later_blocks_more_often_in_training_alone() -> None:
+    torch.manual_seed(0)
+    net = Net1D(3, 4, base_filters=16, filter_list=(16, 32), m_blocks=(1, 1), kernel_size=4)
+    x = torch.randn(1, 3, 64).expand(4000, -1, -1)
+    with torch.no_grad():
+        expected = net.eval()(x[:1])
+        net.skip_blocks(0.4)
+        torch.testing.assert_close(net.eval()(x[:1]), expected, atol=0, rtol=0)
+        net.train()
+        blocks = [stage.block_list[0] for stage in net.stage_list]
+        before, after = net.run_until("stem", x), blocks[0](net.run_until("stem", x))
+        skipped = (after == blocks[0]._shortcut(before)).all(dim=(1, 2))
+        assert skipped.float().mean() == pytest.approx(0.2, abs=0.03)  # the first of two: half of the last one's
+        taken = blocks[0].eval()(before[:1]) - blocks[0]._shortcut(before[:1])
+        torch.testing.assert_close(after[~skipped][:1] - blocks[0]._shortcut(before[:1]), taken / 0.8)
+        net.skip_blocks(0.0)
+        torch.testing.assert_close(net.train()(x[:1]), expected)
+
+
+def test_shifts_are_averaged_outside_of_training_and_by_every_way_through_the_network() -> None:
+    torch.manual_seed(0)
+    net = Net1D(3, 4, base_filters=16, filter_list=(16, 32), m_blocks=(1, 1), kernel_size=4).eval()
+    x = torch.randn(5, 3, 64)
+    later, earlier = torch.zeros_like(x), torch.zeros_like(x)
+    later[..., 7:], earlier[..., :-3] = x[..., :-7], x[..., 3:]
+    with torch.no_grad():
+        alone = net.features(x)
+        expected = torch.stack([alone, net.features(later), net.features(earlier)]).mean(dim=0)
+        net.average_over((0, 7, -3))
+        torch.testing.assert_close(net.features(x), expected)
+        torch.testing.assert_close(net(x), net.dense(expected))
+        torch.testing.assert_close(net.run_until("stage2", x), expected)
+        torch.testing.assert_close(net.train().features(x), alone)

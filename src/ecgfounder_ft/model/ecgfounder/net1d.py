@@ -33,6 +33,13 @@ def same_padding(length: int, kernel_size: int, stride: int) -> tuple[int, int]:
     return total // 2, total - total // 2
 
 
+def shifted(x: Tensor, samples: int) -> Tensor:
+    """Recordings (N, leads, samples) so many samples later, or earlier below 0; zeros move in."""
+    if samples >= 0:
+        return F.pad(x[..., : x.shape[-1] - samples], (samples, 0))
+    return F.pad(x[..., -samples:], (0, -samples))
+
+
 class Conv1dSame(nn.Module):
     """A convolution over (N, L, C) whose output has ceil(L / stride) samples.
 
@@ -73,6 +80,9 @@ class BottleneckBlock(nn.Module):
         activate_input: False for the network's first block, whose input the stem has activated already.
     """
 
+    skipped: float = 0.0
+    """Probability with which training skips the block, leaving the shortcut."""
+
     def __init__(
         self,
         in_channels: int,
@@ -100,6 +110,9 @@ class BottleneckBlock(nn.Module):
         out = self.conv2(F.silu(out))
         out = self.conv3(F.silu(out))
         excitation = torch.sigmoid(self.se_fc2(F.silu(self.se_fc1(out.mean(dim=1)))))
+        if self.training and self.skipped:
+            taken = torch.rand(len(x), 1, device=x.device) >= self.skipped
+            excitation = excitation * taken / (1 - self.skipped)
         return torch.addcmul(self._shortcut(x), out, excitation.unsqueeze(1))
 
     def _shortcut(self, x: Tensor) -> Tensor:
@@ -193,14 +206,31 @@ class Net1D(Network):
         """One part of :meth:`parts` on the output of the part before it.
 
         ``stem`` takes recordings (N, leads, samples); between the stages stand activations (N, L, C); the last stage
-        ends in its mean over time, (N, width), since that is all that ``head`` reads.
+        ends in its mean over time, (N, width), since that is all that ``head`` reads. Where shifts are averaged, all
+        between the stem and that mean has a row for each shift of each recording.
         """
+        averaged = not self.training and self.shifts != (0,)
         if name == "stem":
+            if averaged:  # the copies of a batch one after the other
+                x = torch.cat([shifted(x, samples) for samples in self.shifts])
             return F.silu(self.first_conv(x.transpose(1, 2)))
         if name == "head":
             return self.dense(x)
         x = self.parts()[name](x)
-        return x.mean(dim=1) if name == f"stage{len(self.stage_list)}" else x
+        if name != f"stage{len(self.stage_list)}":
+            return x
+        x = x.mean(dim=1)
+        return x.unflatten(0, (len(self.shifts), -1)).mean(dim=0) if averaged else x
+
+    def skip_blocks(self, probability: float) -> None:
+        """Block l of L is skipped with l / L times the probability."""
+        blocks = [module for module in self.modules() if isinstance(module, BottleneckBlock)]
+        for place, block in enumerate(blocks, start=1):
+            block.skipped = probability * place / len(blocks)
+
+    def average_over(self, shifts: Sequence[int]) -> None:
+        """In one batch of so many times the recordings."""
+        self.shifts = tuple(shifts)
 
     def own_tensors(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """A checkpoint's tensors under this network's names, without the batch-norm tensors of published files."""
