@@ -267,7 +267,7 @@ def save(net: Net1D, path: Path, epochs: int, steps: int, auroc: float) -> None:
 def main() -> None:
     """Simulate, train, save."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--recordings", type=int, default=64_000)
+    parser.add_argument("--recordings", type=int, default=56_000)
     parser.add_argument("--epochs", type=int, default=6)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=2, help="processes that simulate")

@@ -31,6 +31,13 @@ def test_near_copies() -> None:
     assert "50 fingerprints, 1,225 pairs" in found
 
 
+@pytest.mark.slow
+def test_rules_for_the_rows_near_norm() -> None:
+    found = run("-m", "benchmarks.normal_rows", "--simulated", "60", "--resamples", "20", "--threads", "1")
+    for rule in ("mean of rows 1, 2 and 3", "any of rows 1 and 3", "least squares"):
+        assert rule in found
+
+
 @pytest.mark.slow  # tests/data/store/test_frozen_outputs.py has a computation that is broken off
 def test_faults() -> None:
     found = run("-m", "benchmarks.faults", "--count", "2", "--only", "activations")

@@ -23,7 +23,7 @@ CARD = (REPOSITORY / "checkpoint" / "demo_models.md").read_text()
 ARCHITECTURE = yaml.safe_load(CARD.split("---")[1])["architecture"]
 
 
-@pytest.mark.parametrize(("name", "leads", "least"), [("12", list(STANDARD_LEADS), 0.8), ("1", ["I"], 0.6)])
+@pytest.mark.parametrize(("name", "leads", "least"), [("12", list(STANDARD_LEADS), 0.8), ("1", ["I"], 0.5)])
 def test_demo_checkpoint_reads_simulated_recordings(
     name: str, leads: list[str], least: float, label_map: LabelMap
 ) -> None:
@@ -38,7 +38,9 @@ def test_demo_checkpoint_reads_simulated_recordings(
             recording = simulate([code], np.random.default_rng([seed, 99])).recording
             with torch.inference_mode():
                 logits = net(torch.from_numpy(preprocessing(recording).signal)[None])[0]
-            right.append(label_map.codes[int(logits.argmax())] == code)
+            # NORM stands beside a block of a sinus rhythm of normal rate
+            others = [column for column, other in enumerate(label_map.codes) if other not in {code, "NORM"}]
+            right.append(logits[label_map.codes.index(code)] > 0 and (logits[others] < 0).all())
     assert np.mean(right) >= least
 
 
