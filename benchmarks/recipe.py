@@ -19,7 +19,7 @@ from pathlib import Path
 import pandas as pd
 
 from benchmarks import machine
-from benchmarks.recipe_arms import best_by_validation, crops, ensembles, fall_backs, judged_arm, prepared, read_arms
+from benchmarks.recipe_arms import best_by_validation, crops, ensembles, fall_backs, judged_arms, prepared, read_arms
 from benchmarks.recipe_table import table_of
 from ecgfounder_ft.config.compose import compose_config, load_label_map, typed
 from ecgfounder_ft.data.catalog import targets
@@ -156,7 +156,7 @@ def main() -> None:
     arms = read_arms(folder, [*first, *options.second])
     data, chosen = prepared(shared, output), arms[best]
     arms |= {"wise_ft": fall_backs(chosen, data), "crops": crops(chosen, data), "ensemble": ensembles(chosen)}
-    judged = [judged_arm(name, arm, arms["today"], options.resamples) for name, arm in arms.items()]
+    judged = judged_arms(arms, "today", options.resamples)
     table = "\n".join([*table_of(judged, best, options), "", machine.describe()])
     print(table)
     if options.write:

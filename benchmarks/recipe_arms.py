@@ -210,24 +210,32 @@ class Judged:
         return gain.value >= 0.005 and gain.low > 0 and self.worst[1] >= -0.01 and self.log_loss_change <= 0
 
 
-def judged_arm(name: str, arm: Arm, today: Arm, resamples: int) -> Judged:
-    """Judge an arm against the defaults, in pairs over patients and seeds.
+def judged_arms(arms: Mapping[str, Arm], today: str, resamples: int) -> list[Judged]:
+    """Judge arms against one of them, in pairs over patients and seeds.
 
     Args:
-        name: of the arm.
-        arm: its trainings.
-        today: those of the defaults.
+        arms: name to trainings.
+        today: name of the defaults.
         resamples: of the patients.
     """
+    others = _drawn(today, arms[today].inputs, resamples)
+    return [
+        _judged(
+            name, arm, others if name == today else _drawn(name, arm.inputs, resamples), arms[today], others, resamples
+        )
+        for name, arm in arms.items()
+    ]
 
-    def drawn(which: str, inputs: Mapping[int, Mapping[int, EvaluationInput]]) -> dict[int, Trainings]:
-        return {
-            size: draw_trainings(which, seeds, METRIC, resamples=resamples, seed=0) for size, seeds in inputs.items()
-        }
 
-    own, others = drawn(name, arm.inputs), drawn("today", today.inputs)
+def _drawn(which: str, inputs: Mapping[int, Mapping[int, EvaluationInput]], resamples: int) -> dict[int, Trainings]:
+    return {size: draw_trainings(which, seeds, METRIC, resamples=resamples, seed=0) for size, seeds in inputs.items()}
+
+
+def _judged(
+    name: str, arm: Arm, own: Mapping[int, Trainings], today: Arm, others: Mapping[int, Trainings], resamples: int
+) -> Judged:
     starts = {size: {seed: start_of(trial) for seed, trial in trials.items()} for size, trials in arm.trials.items()}
-    start = drawn("start", starts)
+    start = _drawn("start", starts, resamples)
     changes = [
         (f"{code}, {size:,}", float(difference_of(others[size], own[size], code, seed=0).estimate.value or 0))
         for size in own
