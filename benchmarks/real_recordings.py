@@ -61,7 +61,8 @@ def predict(net: Net1D, inputs: NDArray[np.float32]) -> NDArray[np.float64]:
 def cross_validated(data: RealRecordings, options: argparse.Namespace, codes: list[str], folder: Path) -> NDArray:
     """(n, conditions) logits of each recording by the trained model that has not seen its patient.
 
-    The product's own sweep trains: one trial per fold, on a table of these recordings.
+    The product's own sweep trains: one trial per fold, on a table of these recordings. Where none of the conditions is
+    known, there is nothing to judge, and NaN stands in place of logits.
 
     Raises:
         RuntimeError: if a fold was not trained, or a recording has no prediction.
@@ -99,10 +100,11 @@ def cross_validated(data: RealRecordings, options: argparse.Namespace, codes: li
         predictions = sweep.run(trial).predictions()
         rows = predictions.rows("test")
         found.append(pd.DataFrame(log_odds(predictions.probabilities(rows)), index=rows["recording"]))
-    logits = pd.concat(found).reindex(table["recording"])
-    if logits.isna().to_numpy().any():
-        raise RuntimeError(f"{int(logits.isna().any(axis=1).sum())} recordings have no prediction; see {log}")
-    return logits.to_numpy()
+    logits = pd.concat(found).reindex(table["recording"]).to_numpy()
+    missing = np.isnan(logits).any(axis=1) & (data.states != UNKNOWN).any(axis=1)
+    if missing.any():
+        raise RuntimeError(f"{int(missing.sum())} recordings have no prediction; see {log}")
+    return logits
 
 
 def auroc_rows(data: RealRecordings, logits: NDArray, label_map: LabelMap, options: argparse.Namespace) -> dict:

@@ -2,7 +2,7 @@
 
     python -m benchmarks.recipe --output recipe --write     # goes on where it was stopped
     python -m benchmarks.recipe --output quick --sizes 60 120 --seeds 2 --epochs 1 --recordings 60 \
-        --first today lp_ft --second wise_ft                # a quick look
+        --first today lp_ft --second ema                    # a quick look
 
 Every training is a trial of the product's own sweep: ``ecgfounder-ft train -m sweep=label_efficiency experiment=...``,
 where an arm is a file of ``benchmarks/recipe_configs/``. The sweep's folder has its page, ``sweep.html``, with the
@@ -19,7 +19,7 @@ from pathlib import Path
 import pandas as pd
 
 from benchmarks import machine
-from benchmarks.recipe_arms import best_by_validation, crops, ensembles, judged_arm, read_arms
+from benchmarks.recipe_arms import best_by_validation, crops, ensembles, fall_backs, judged_arms, prepared, read_arms
 from benchmarks.recipe_table import table_of
 from ecgfounder_ft.config.compose import compose_config, load_label_map, typed
 from ecgfounder_ft.data.catalog import targets
@@ -42,7 +42,7 @@ FIRST = [
     "stochastic_depth",
     "random_encoder",
 ]
-SECOND = ["ema", "light_augmentation", "wise_ft"]
+SECOND = ["ema", "light_augmentation"]
 FOLDS = {TRAIN: 1, VALIDATION: 9, TEST: 10}
 """Those of ``split=published``."""
 RESULTS = Path(__file__).parent / "RESULTS.md"
@@ -154,8 +154,9 @@ def main() -> None:
     train([*design, *shared, f"experiment={best}", f"+with={','.join(options.second)}"], folder.path, options.processes)
     show_answer(folder, resamples=options.resamples)
     arms = read_arms(folder, [*first, *options.second])
-    arms |= {"crops": crops(arms[best], shared, output), "ensemble": ensembles(arms[best])}
-    judged = [judged_arm(name, arm, arms["today"], options.resamples) for name, arm in arms.items()]
+    data, chosen = prepared(shared, output), arms[best]
+    arms |= {"wise_ft": fall_backs(chosen, data), "crops": crops(chosen, data), "ensemble": ensembles(chosen)}
+    judged = judged_arms(arms, "today", options.resamples)
     table = "\n".join([*table_of(judged, best, options), "", machine.describe()])
     print(table)
     if options.write:

@@ -3,23 +3,32 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
+from hydra.utils import instantiate
 from numpy.typing import NDArray
+from torch import Tensor
 
 from ecgfounder_ft.config.compose import compose_config
+from ecgfounder_ft.data.gather_and_split import PreparedData
+from ecgfounder_ft.data.split_settings import TEST, VALIDATION
 from ecgfounder_ft.evaluation.inputs import EvaluationInput
 from ecgfounder_ft.evaluation.predictions import Predictions
 from ecgfounder_ft.evaluation.probabilities import log_losses
 from ecgfounder_ft.evaluation.run_evaluation import UNTRAINED_START, evaluate_predictions
 from ecgfounder_ft.evaluation.several_trainings import MACRO, Difference, Trainings, difference_of, draw_trainings
-from ecgfounder_ft.inference.finished_model import load_model
+from ecgfounder_ft.inference.finished_model import FinishedModel, load_model
 from ecgfounder_ft.runs.folder import RunFolder
 from ecgfounder_ft.sweeps.comparison import evaluated
 from ecgfounder_ft.sweeps.folder import SweepFolder
 from ecgfounder_ft.sweeps.results import TrialResult, read_results, settings_of
+from ecgfounder_ft.training.build import build_model
+from ecgfounder_ft.training.epoch_predictions import EpochPredictions
 from ecgfounder_ft.training.experiment import prepare_data
+from ecgfounder_ft.training.wise_ft import choose_interpolation, copy_of_state
 
 METRIC = "auroc"
 SHIFTS = (-0.5, -0.25, 0.0, 0.25, 0.5)
@@ -36,10 +45,19 @@ class Arm:
     """Size to seed to the evaluated recordings."""
     trials: Mapping[int, Mapping[int, TrialResult]]
     """Size to seed to the trial; of an ensemble, its first member."""
+    validation: Mapping[int, Mapping[int, float]]
+    """Size to seed to the validation metric; that of the trial where nothing else was validated."""
 
     def values(self) -> list[float]:
-        """The validation metric of every trial."""
-        return [float(one.value or 0) for seeds in self.trials.values() for one in seeds.values()]
+        """The validation metric of every training."""
+        return [one for seeds in self.validation.values() for one in seeds.values()]
+
+
+def _of_trials(
+    inputs: Mapping[int, Mapping[int, EvaluationInput]], trials: Mapping[int, dict[int, TrialResult]]
+) -> Arm:
+    own = {size: {seed: float(one.value or 0) for seed, one in seeds.items()} for size, seeds in trials.items()}
+    return Arm(inputs, trials, own)
 
 
 def read_arms(folder: SweepFolder, names: Sequence[str]) -> dict[str, Arm]:
@@ -58,7 +76,7 @@ def read_arms(folder: SweepFolder, names: Sequence[str]) -> dict[str, Arm]:
             raise ValueError(f"trial {result.trial.name} ({name}) is {result.state}: {result.error}")
         found[name].setdefault(int(str(result.at("size"))), {})[int(str(result.at("seed")))] = result
     return {
-        name: Arm(
+        name: _of_trials(
             {size: {seed: evaluated(one).data for seed, one in seeds.items()} for size, seeds in sizes.items()}, sizes
         )
         for name, sizes in found.items()
@@ -87,35 +105,74 @@ def ensembles(arm: Arm) -> Arm:
             members = [tables[seeds[(place + step) % len(seeds)]] for step in range(MEMBERS)]
             mean = np.mean([_probabilities(one) for one in members], axis=0)
             inputs.setdefault(size, {})[seed] = _evaluated(trials[seed], _with_probabilities(members[0], mean))
-    return Arm(inputs, arm.trials)
+    return replace(arm, inputs=inputs)
 
 
-def crops(arm: Arm, overrides: Sequence[str], output: Path) -> Arm:
-    """Each recording's answer as with ``model.shifts``: averaged with those to the same shifted in time.
+def prepared(overrides: Sequence[str], output: Path) -> PreparedData:
+    """The stored and divided recordings.
 
     Args:
-        arm: whose models are asked.
-        overrides: that all arms share; they say which recordings there are.
+        overrides: that all arms share.
         output: folder that the division of the recordings is written down in.
     """
-    folder = RunFolder(output / "crops")
+    folder = RunFolder(output / "recordings")
     folder.path.mkdir(exist_ok=True)
-    data = prepare_data(compose_config([*overrides, f"output_dir={folder}"]), folder)  # type: ignore[arg-type]
-    asked = np.flatnonzero(data.table["split"].isin(["validation", "test"]).to_numpy())
-    names = data.table["recording"].iloc[asked]
+    return prepare_data(compose_config([*overrides, f"output_dir={folder}"]), folder)  # type: ignore[arg-type]
+
+
+def fall_backs(arm: Arm, data: PreparedData) -> Arm:
+    """Each training with ``wise_ft.enabled=true``, which changes nothing before its end: it is not run again."""
+    inputs: dict[int, dict[int, EvaluationInput]] = {}
+    validation: dict[int, dict[int, float]] = {}
+    rows = np.flatnonzero((data.table["split"] == VALIDATION).to_numpy())
+    target = torch.from_numpy(data.targets[rows])
+    for size, trials in arm.trials.items():
+        for seed, trial in trials.items():
+            config: Any = trial.run.configuration()
+            model, loss = load_model(trial.run.path), instantiate(config.task.loss)
+
+            def validate(model: FinishedModel = model, loss: Any = loss) -> dict[str, float]:
+                logits = _logits(model, data, rows)
+                metric = EpochPredictions(data.codes, model.card.task)
+                metric.update(logits, target, loss(logits, target, None), torch.arange(len(rows)))
+                return {f"validation/{name}": float(value) for name, value in metric.compute().items()}
+
+            rule, monitor = config.wise_ft, config.monitor
+            start = copy_of_state(build_model(config, data).net)
+            chosen = choose_interpolation(
+                start, model.net, rule.coefficients, monitor.name, monitor.mode, rule.floor, validate
+            )
+            taken = next(row for row in chosen.rows if row["coefficient"] == chosen.coefficient)
+            validation.setdefault(size, {})[seed] = taken[str(trial.metric)]
+            inputs.setdefault(size, {})[seed] = _asked_again(trial, model, data)
+    return Arm(inputs, arm.trials, validation)
+
+
+def crops(arm: Arm, data: PreparedData) -> Arm:
+    """Each recording's answer as with ``model.shifts``: averaged with those to the same shifted in time."""
     inputs: dict[int, dict[int, EvaluationInput]] = {}
     for size, trials in arm.trials.items():
         for seed, trial in trials.items():
             model = load_model(trial.run.path)
             rate = model.card.preprocessing.sampling_rate
             model.net.average_over([round(seconds * rate) for seconds in SHIFTS])
-            batches = np.array_split(asked, -(-len(asked) // 64))
-            found = [model.uncalibrated(data.signals.read(rows)) for rows in batches]
-            given = pd.DataFrame(np.concatenate(found), index=names)
-            predictions = _sorted(trial.run.predictions())
-            mean = given.loc[predictions.table["recording"]].to_numpy()
-            inputs.setdefault(size, {})[seed] = _evaluated(trial, _with_probabilities(predictions, mean))
-    return Arm(inputs, arm.trials)
+            inputs.setdefault(size, {})[seed] = _asked_again(trial, model, data)
+    return replace(arm, inputs=inputs)
+
+
+def _asked_again(trial: TrialResult, model: FinishedModel, data: PreparedData) -> EvaluationInput:
+    """The test recordings as a model that was changed after its training reads them."""
+    rows = np.flatnonzero(data.table["split"].isin([VALIDATION, TEST]).to_numpy())
+    found = model.card.task.probabilities(_logits(model, data, rows)).double().numpy()
+    given = pd.DataFrame(found, index=data.table["recording"].iloc[rows])
+    predictions = _sorted(trial.run.predictions())
+    return _evaluated(trial, _with_probabilities(predictions, given.loc[predictions.table["recording"]].to_numpy()))
+
+
+@torch.inference_mode()
+def _logits(model: FinishedModel, data: PreparedData, rows: NDArray[np.integer]) -> Tensor:
+    batches = np.array_split(rows, -(-len(rows) // 64))
+    return torch.cat([model.net(torch.from_numpy(data.signals.read(batch))) for batch in batches])
 
 
 @dataclass(frozen=True)
@@ -153,24 +210,32 @@ class Judged:
         return gain.value >= 0.005 and gain.low > 0 and self.worst[1] >= -0.01 and self.log_loss_change <= 0
 
 
-def judged_arm(name: str, arm: Arm, today: Arm, resamples: int) -> Judged:
-    """Judge an arm against the defaults, in pairs over patients and seeds.
+def judged_arms(arms: Mapping[str, Arm], today: str, resamples: int) -> list[Judged]:
+    """Judge arms against one of them, in pairs over patients and seeds.
 
     Args:
-        name: of the arm.
-        arm: its trainings.
-        today: those of the defaults.
+        arms: name to trainings.
+        today: name of the defaults.
         resamples: of the patients.
     """
+    others = _drawn(today, arms[today].inputs, resamples)
+    return [
+        _judged(
+            name, arm, others if name == today else _drawn(name, arm.inputs, resamples), arms[today], others, resamples
+        )
+        for name, arm in arms.items()
+    ]
 
-    def drawn(which: str, inputs: Mapping[int, Mapping[int, EvaluationInput]]) -> dict[int, Trainings]:
-        return {
-            size: draw_trainings(which, seeds, METRIC, resamples=resamples, seed=0) for size, seeds in inputs.items()
-        }
 
-    own, others = drawn(name, arm.inputs), drawn("today", today.inputs)
+def _drawn(which: str, inputs: Mapping[int, Mapping[int, EvaluationInput]], resamples: int) -> dict[int, Trainings]:
+    return {size: draw_trainings(which, seeds, METRIC, resamples=resamples, seed=0) for size, seeds in inputs.items()}
+
+
+def _judged(
+    name: str, arm: Arm, own: Mapping[int, Trainings], today: Arm, others: Mapping[int, Trainings], resamples: int
+) -> Judged:
     starts = {size: {seed: start_of(trial) for seed, trial in trials.items()} for size, trials in arm.trials.items()}
-    start = drawn("start", starts)
+    start = _drawn("start", starts, resamples)
     changes = [
         (f"{code}, {size:,}", float(difference_of(others[size], own[size], code, seed=0).estimate.value or 0))
         for size in own
@@ -209,9 +274,9 @@ def _below_start(arm: Arm, own: Mapping[int, Trainings], start: Mapping[int, Tra
     validation = test = trainings = 0
     for size, trials in arm.trials.items():
         test += int((own[size].values[:, -1] < start[size].values[:, -1]).sum())
-        for trial in trials.values():
+        for seed, trial in trials.items():
             before = trial.run.read_start()["validation"][str(trial.metric)]
-            validation += int(float(trial.value or 0) < before)
+            validation += int(arm.validation[size][seed] < before - 1e-6)  # rounding: batches differ
             trainings += 1
     return validation, test, trainings
 
