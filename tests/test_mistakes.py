@@ -31,7 +31,7 @@ RIGHT = Preprocessing()
 
 @pytest.fixture(scope="module")
 def recording() -> Recording:
-    return simulate({"NORM"}, np.random.default_rng(0)).recording
+    return simulate({"NORM"}, np.random.default_rng(0), disturbed=False).recording
 
 
 def test_leads_by_position_exchange_avl_and_avf(recording: Recording) -> None:

@@ -70,7 +70,8 @@ def test_a_model_of_short_windows_is_told_of_everything_it_reads() -> None:
 
 
 def test_avl_and_avf_under_each_other_s_name_are_found() -> None:
-    signal, _ = record(sample_physiology({"NORM"}, np.random.default_rng(0)), np.random.default_rng(1))
+    heart = sample_physiology({"NORM"}, np.random.default_rng(0))
+    signal, _ = record(heart, np.random.default_rng(1), disturbed=False)
     by_name = Recording("r", STANDARD_LEADS, signal, RATE)
     by_position = replace(by_name, signal=signal[lead_indices(STANDARD_LEADS, MIMIC_LEADS)])
     assert quality_flags(by_name, 10.0) == ()

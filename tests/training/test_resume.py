@@ -217,7 +217,7 @@ def test_other_versions_are_shown_and_taken(caplog: pytest.LogCaptureFixture, tm
 
 
 def test_a_run_of_before_there_was_a_setting_of_preprocessing_is_gone_on_with(tmp_path: Path) -> None:
-    now = {"preprocessing": Preprocessing().to_dict()}
+    now = {"preprocessing": Preprocessing().to_dict(), "shifts": [0.0]}
     before = {"preprocessing": {key: value for key, value in now["preprocessing"].items() if key != "plausible"}}
     require_same_meaning(before, now, RunFolder(tmp_path))
     other = {"preprocessing": Preprocessing(scale=None).to_dict()}
