@@ -23,7 +23,7 @@ CARD = (REPOSITORY / "checkpoint" / "demo_models.md").read_text()
 ARCHITECTURE = yaml.safe_load(CARD.split("---")[1])["architecture"]
 
 
-@pytest.mark.parametrize(("name", "leads", "least"), [("12", list(STANDARD_LEADS), 0.8), ("1", ["I"], 0.5)])
+@pytest.mark.parametrize(("name", "leads", "least"), [("12", list(STANDARD_LEADS), 0.8), ("1", ["I"], 0.6)])
 def test_demo_checkpoint_reads_simulated_recordings(
     name: str, leads: list[str], least: float, label_map: LabelMap
 ) -> None:
