@@ -24,6 +24,7 @@ from benchmarks.mistaken_splits import BATCH, cap_before_split, trained_mistakes
 from benchmarks.mistakes_picture import draw
 from benchmarks.paired_costs import JUDGED_BY, Cost, Pair, columns_with_enough, costs_of, judged
 from benchmarks.recordings_at_hand import Found, PtbxlLabels, console, find_recordings
+from benchmarks.results_between import write_between
 from ecgfounder_ft.config.compose import compose_config, load_label_map, typed
 from ecgfounder_ft.data.catalog import sample_patients
 from ecgfounder_ft.data.split_settings import TEST, TRAIN, SplitSettings
@@ -44,7 +45,6 @@ from ecgfounder_ft.task import MULTI_LABEL
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE, PICTURE = ROOT / "docs" / "mistakes.md", ROOT / "docs" / "mistakes.svg"
-BEGIN, END = "<!-- written by benchmarks.mistakes -->", "<!-- end of what benchmarks.mistakes writes -->"
 
 RIGHT = "right"
 AT_HAND, SIMULATED = "On the recordings at hand", "On a simulated hospital"
@@ -159,10 +159,7 @@ def _in_table(text: str) -> str:
 
 def write(text: str) -> None:
     """Put the tables between the markers of the page."""
-    whole = PAGE.read_text(encoding="utf-8")
-    before, _, rest = whole.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    PAGE.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{after}", encoding="utf-8")
+    write_between(PAGE, "benchmarks.mistakes", text)
 
 
 def parser() -> argparse.ArgumentParser:

@@ -27,9 +27,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks import machine
-
-RESULTS = Path(__file__).with_name("RESULTS.md")
-BEGIN, END = "<!-- written by benchmarks.predict -->", "<!-- end of what benchmarks.predict writes -->"
+from benchmarks.results_between import RESULTS, write_between
 
 
 def make_model(architecture: str, folder: Path, leads: int = 12) -> Path:
@@ -209,10 +207,7 @@ def main() -> None:
     text = "\n".join(lines)
     print(text)
     if options.write:
-        whole = RESULTS.read_text(encoding="utf-8")
-        before, _, rest = whole.partition(BEGIN)
-        _, _, after = rest.partition(END)
-        RESULTS.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{after}", encoding="utf-8")
+        write_between(RESULTS, "benchmarks.predict", text)
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ import pandas as pd
 from benchmarks import machine
 from benchmarks.recipe_arms import best_by_validation, crops, ensembles, fall_backs, judged_arms, prepared, read_arms
 from benchmarks.recipe_table import table_of
+from benchmarks.results_between import RESULTS, write_between
 from ecgfounder_ft.config.compose import compose_config, load_label_map, typed
 from ecgfounder_ft.data.catalog import targets
 from ecgfounder_ft.data.sources.source import source_named
@@ -45,8 +46,6 @@ FIRST = [
 SECOND = ["ema", "light_augmentation"]
 FOLDS = {TRAIN: 1, VALIDATION: 9, TEST: 10}
 """Those of ``split=published``."""
-RESULTS = Path(__file__).parent / "RESULTS.md"
-BEGIN, END = "<!-- written by benchmarks.recipe -->", "<!-- end of what benchmarks.recipe writes -->"
 
 
 def write_hospital(output: Path, recordings: int, validation: float) -> Path:
@@ -160,9 +159,7 @@ def main() -> None:
     table = "\n".join([*table_of(judged, best, options), "", machine.describe()])
     print(table)
     if options.write:
-        before, rest = RESULTS.read_text(encoding="utf-8").split(BEGIN)
-        after = rest.split(END)[1]
-        RESULTS.write_text(f"{before}{BEGIN}\n{table}\n{END}{after}", encoding="utf-8")
+        write_between(RESULTS, "benchmarks.recipe", table)
 
 
 if __name__ == "__main__":

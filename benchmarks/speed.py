@@ -31,13 +31,12 @@ from rich.console import Console
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks import machine
+from benchmarks.results_between import RESULTS, write_between
 from benchmarks.store import in_a_new_process, made_up_store, make_recordings
 
 Rows = list[tuple[str, str, str, str]]
 FORWARD_FLOP = 2.34e9
 """Of a recording through the full network: two for each multiplication of its convolutions and products."""
-RESULTS = Path(__file__).with_name("RESULTS.md")
-BEGIN, END = "<!-- written by make bench -->", "<!-- end of what make bench writes -->"
 
 
 def in_turns(ways: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
@@ -275,9 +274,7 @@ def main() -> None:
     table = "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in rows)])
     print(table)
     if options.write:
-        before, rest = RESULTS.read_text(encoding="utf-8").split(BEGIN)
-        after = rest.split(END)[1]
-        RESULTS.write_text(f"{before}{BEGIN}\n{table}\n{END}{after}", encoding="utf-8")
+        write_between(RESULTS, "make bench", table)
 
 
 if __name__ == "__main__":
