@@ -19,6 +19,10 @@ _ACCENT = "#D55E00"
 """Of the winner's trials, and of no others."""
 _OTHERS = [index for index in range(14) if colour_of(index) != _ACCENT]
 """Places in the palette of the other trials."""
+_MOST_LEVEL_LABELS = 4
+"""Values up to which their names stand level below the axis, beside each other."""
+_LONG_NAME = 24
+"""Letters beyond which a trial's name has a line of a legend to itself."""
 _MOST_GROUPS = 6
 """Different numbers up to which each has a place and a mean of its own."""
 
@@ -107,7 +111,15 @@ def parameters_figure(parameters: Mapping[str, Sequence[str]], values: Sequence[
                 found = [value for value, where in zip(values, places, strict=True) if where == group]
                 if len(found) > 1:
                     axes.hlines(float(np.mean(found)), group - 0.25, group + 0.25, color=GREY, linewidth=1.5)
-            axes.set_xticks(range(len(names)), [_wrapped(value or "not set", 14) for value in names], fontsize=8)
+            crowded = len(names) > _MOST_LEVEL_LABELS
+            axes.set_xticks(
+                range(len(names)),
+                [_wrapped(value or "not set", 14) for value in names],
+                fontsize=8,
+                rotation=40 if crowded else 0,
+                ha="right" if crowded else "center",
+                rotation_mode="anchor" if crowded else "default",
+            )
             axes.set_xlim(-0.5, len(names) - 0.5)
         axes.set_title(name, fontsize=10)
         if place % columns == 0:
@@ -126,9 +138,12 @@ def learning_curves_figure(
         metric: its name.
         best: names of the trials that won.
     """
-    figure = new_figure(7.2, 3.8)
-    axes = figure.add_subplot()
     many = len(curves) > len(_OTHERS)
+    named = [name for name in curves if name in best or not many]
+    columns = 1 if max(map(len, named), default=0) > _LONG_NAME else 3
+    # the legend stands below, where long names do not take the curves' room
+    figure = new_figure(7.2, 3.6 + 0.18 * -(-len(named) // columns))
+    axes = figure.add_subplot()
     others = iter(_OTHERS)
     for name, points in curves.items():
         epochs, values = zip(*points, strict=True)
@@ -149,7 +164,7 @@ def learning_curves_figure(
     axes.set_ylabel(metric)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     if axes.get_legend_handles_labels()[0]:
-        axes.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5))
+        figure.legend(frameon=False, fontsize=8, loc="outside lower left", ncols=columns)
     plain(axes)
     return figure
 
