@@ -329,7 +329,7 @@ class LeakageReport:
         if self.found:
             row = self.by_source.loc["all"]
             raise LeakageError(
-                f"{row['patients_on_two_sides']} patients and {row['signals_on_two_sides']} signals stand on two "
+                f"{row['patients_on_two_sides']} patient(s) and {row['signals_on_two_sides']} signal(s) stand on two "
                 f"sides of the split, for example {', '.join(self.examples)}; results would be too good to be true"
             )
 
