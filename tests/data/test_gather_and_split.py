@@ -207,7 +207,7 @@ def test_leakage_is_refused(tmp_path: Path, label_map: LabelMap, monkeypatch: py
     source = listed(tmp_path, [ONE] * 6, patients=2)
     data = divide_recordings(gather(source, label_map), label_map, split_settings(minimum=0, seed=1))
     assert data.leakage.by_source.loc["all", "patients_on_two_sides"] == 2
-    with pytest.raises(LeakageError, match="2 patients"):
+    with pytest.raises(LeakageError, match=r"2 patient\(s\)"):
         data.require_sound()
 
 
