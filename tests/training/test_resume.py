@@ -10,6 +10,7 @@ import yaml
 
 from ecgfounder_ft.config.compose import ConfigurationError, compose_config
 from ecgfounder_ft.ecg.preprocessing import Preprocessing
+from ecgfounder_ft.labels import LabelMap
 from ecgfounder_ft.model.checkpoints import WeightsError
 from ecgfounder_ft.runs.folder import RunFolder
 from ecgfounder_ft.targets import UntrustedTargetError
@@ -217,12 +218,23 @@ def test_other_versions_are_shown_and_taken(caplog: pytest.LogCaptureFixture, tm
 
 
 def test_a_run_of_before_there_was_a_setting_of_preprocessing_is_gone_on_with(tmp_path: Path) -> None:
-    now = {"preprocessing": Preprocessing().to_dict(), "shifts": [0.0]}
+    now = {"preprocessing": Preprocessing().to_dict()}
     before = {"preprocessing": {key: value for key, value in now["preprocessing"].items() if key != "plausible"}}
     require_same_meaning(before, now, RunFolder(tmp_path))
     other = {"preprocessing": Preprocessing(scale=None).to_dict()}
     with pytest.raises(ResumeError, match=r"preprocessing\.scale was"):
         require_same_meaning(before, other, RunFolder(tmp_path))
+
+
+def test_a_run_of_before_there_was_a_rule_for_task_rows_is_gone_on_with(tmp_path: Path, label_map: LabelMap) -> None:
+    now = {"label_map": label_map.to_dict(), "shifts": [0.0]}
+    before = {"label_map": label_map.to_dict()}
+    for condition in before["label_map"]["conditions"].values():
+        del condition["combine"]
+    require_same_meaning(before, now, RunFolder(tmp_path))
+    now["label_map"]["conditions"]["NORM"]["combine"] = "all"
+    with pytest.raises(ResumeError, match=r"combine was \"mean\" and is \"all\""):
+        require_same_meaning(before, now, RunFolder(tmp_path))
 
 
 def test_a_damaged_checkpoint_is_refused_in_words(finished_run: Path, tmp_path: Path) -> None:

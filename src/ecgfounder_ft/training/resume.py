@@ -18,6 +18,7 @@ from omegaconf.errors import OmegaConfBaseException
 from ecgfounder_ft.config.schema import dotted_name, own_targets
 from ecgfounder_ft.ecg.preprocessing import Preprocessing
 from ecgfounder_ft.errors import ExplainedError
+from ecgfounder_ft.labels import LabelMap
 from ecgfounder_ft.runs.folder import RunFolder, RunFolderError
 from ecgfounder_ft.schedules.one_cycle import OneCycle
 from ecgfounder_ft.targets import leaves_of, refuse_untrusted, targets_in, untrusted_targets
@@ -187,6 +188,16 @@ def same_command_again(folder: RunFolder, typed: DictConfig) -> DictConfig:
     return configuration_of(folder, (), [*targets, *typed.trusted_targets], values)
 
 
+def _with_all_settings(record: Mapping[str, Any]) -> dict[str, Any]:
+    """A model's record of before there was a setting says the same as one that has the setting's first value."""
+    read = {
+        name: kind.from_dict(record[name]).to_dict()
+        for name, kind in (("label_map", LabelMap), ("preprocessing", Preprocessing))
+        if name in record
+    }
+    return {"shifts": [0.0], **record, **read}
+
+
 def require_same_meaning(before: Mapping[str, Any], now: Mapping[str, Any], folder: RunFolder) -> None:
     """Refuse to go on where the model would come to mean another thing; show in the log what else differs.
 
@@ -199,12 +210,7 @@ def require_same_meaning(before: Mapping[str, Any], now: Mapping[str, Any], fold
         ResumeError: that lists each difference.
     """
     problems = []
-    if "preprocessing" in before:  # a record of before there was a setting says the same as one that has its value
-        before = {
-            "shifts": [0.0],
-            **before,
-            "preprocessing": Preprocessing.from_dict(before["preprocessing"]).to_dict(),
-        }
+    before, now = _with_all_settings(before), _with_all_settings(now)
     for name in MEANING:
         for path, old, new in _differences(before.get(name), now.get(name), name):
             problems.append(f"{path} was {_shown(old)} and is {_shown(new)}")
