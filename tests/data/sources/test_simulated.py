@@ -152,3 +152,14 @@ def test_a_hospital_or_a_share_that_cannot_be_is_refused(tmp_path: Path, label_m
     with pytest.raises(ValueError, match="no other to state"):
         write_selected_folders(tmp_path, only, 2, wrong_labels=0.1)
     assert not list(tmp_path.iterdir())
+
+
+def test_where_a_recording_shows_every_condition_no_other_is_stated(tmp_path: Path, label_map: LabelMap) -> None:
+    both = LabelMap("both", {code: label_map.conditions[code] for code in ("AFIB", "RBBB")})
+    write_selected_folders(tmp_path, both, 40, wrong_labels=1.0)
+    truth = pd.read_json(tmp_path / TRUTH)
+    shown = [
+        (set(conditions), set(stated)) for conditions, stated in zip(truth["conditions"], truth["stated"], strict=True)
+    ]
+    assert ({"AFIB", "RBBB"}, {"AFIB", "RBBB"}) in shown
+    assert ({"AFIB"}, {"RBBB"}) in shown

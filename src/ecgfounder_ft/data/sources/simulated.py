@@ -219,7 +219,7 @@ def _plan(
                     cases[index], patients[index] = cases[index - 1], patients[index - 1]
         for (conditions, findings), patient, name in zip(cases, patients, names, strict=True):
             stated = tuple(code for code in codes if code in conditions)
-            if errors.random() < wrong_labels:
+            if errors.random() < wrong_labels and len(stated) < len(codes):  # else there is no other to state
                 stated = _misread(stated, codes, errors)
             plans.append(_Plan(dataset, conditions, findings, stated, patient, name))
     return plans
