@@ -69,6 +69,8 @@ def test_frozen_prefix() -> None:
         (lambda: strategy("discriminative", decay=0.0), "finetune.decay"),
         (lambda: strategy("lp_ft", patience=0), "finetune.patience"),
         (lambda: strategy("lp_ft", full_multiplier=0.0), "finetune.full_multiplier"),
+        (lambda: strategy("full", stochastic_depth=1.0), "finetune.stochastic_depth"),
+        (lambda: strategy("linear_probe", stochastic_depth=0.2), "trains no residual block"),
     ],
 )
 def test_settings_out_of_range_are_refused_by_name(build: object, word: str) -> None:

@@ -31,7 +31,7 @@ class Strategy(ABC):
             :meth:`~ecgfounder_ft.model.network.Network.skip_blocks`. 0: none is skipped.
 
     Raises:
-        ValueError: if one of the two is none of these.
+        ValueError: if one of the two is none of its values.
     """
 
     store_activations: str
