@@ -198,7 +198,7 @@ def sample_physiology(
         ratios = _FLUTTER_RATIOS[rng.choice(len(_FLUTTER_RATIOS), p=_FLUTTER_RATIO_SHARES)]
         rate = atrial_rate / float(np.mean(ratios))
     elif rhythm not in {"junctional", "svt", "vt", "paced"}:
-        pr = _pr(wanted, found, rate, draw)
+        pr = _pr(wanted, found, rate, draw, ranges["PR, first-degree block"].low)
     size = "QRS amplitude"
     size += ", low voltage" if "low voltage" in found else ", lvh" if "lvh" in found else ""
     strained = "lvh" in found and rng.random() < 0.6
@@ -279,10 +279,16 @@ def _rate_of(rhythm: str, findings: frozenset[str]) -> str:
     return f"{'afib' if rhythm == 'fibrillation' else rhythm} rate"
 
 
-def _pr(conditions: frozenset[str], findings: frozenset[str], rate: float, draw: Callable[[str], float]) -> float:
+def _pr(
+    conditions: frozenset[str],
+    findings: frozenset[str],
+    rate: float,
+    draw: Callable[[str], float],
+    shortest_block: float,
+) -> float:
     if "1dAVb" in conditions:
         # long ones are rarer; a fast heart leaves no room for them
-        return max(min(draw("PR, first-degree block"), 0.5 * 60 / rate), 0.205)
+        return max(min(draw("PR, first-degree block"), 0.5 * 60 / rate), shortest_block)
     name = "PR, short" if findings & {"short PR", "wpw"} else "PR"
     if findings & {"ectopic atrial", "wandering"}:
         name = "PR, ectopic atrial"
