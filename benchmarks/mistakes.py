@@ -55,7 +55,7 @@ def zero_shot(weights: Path, architecture: Path, label_map: LabelMap) -> Finishe
     sizes = {"in_channels": len(STANDARD_LEADS), "num_classes": len(label_map), **sizes_in(architecture)}
     card = ModelCard(label_map, MULTI_LABEL, Preprocessing(), {"_target_": NET1D, **sizes})
     net = card.build_network()
-    load_weights(net, weights, [condition.tasks for condition in label_map.conditions.values()])
+    load_weights(net, weights, *label_map.task_rows)
     return FinishedModel(net.eval().to("cuda" if torch.cuda.is_available() else "cpu"), card)
 
 

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import yaml
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
@@ -19,7 +18,9 @@ from rich.table import Table
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.metrics import log_loss, roc_auc_score
 
-from benchmarks.real_recordings import build, predict, read_all
+from benchmarks.real_recordings import build, predict
+from benchmarks.recordings_at_hand import read_all
+from ecgfounder_ft.config.compose import load_label_map
 from ecgfounder_ft.ecg.leads import STANDARD_LEADS
 from ecgfounder_ft.ecg.preprocessing import Preprocessing
 from ecgfounder_ft.ecg.recording import Recording
@@ -71,7 +72,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--weights", type=Path, default=Path("checkpoint/demo_12_lead.pth"))
     parser.add_argument("--architecture", type=Path, default=Path("configs/model/architecture/demo.yaml"))
-    parser.add_argument("--labels", type=Path, default=Path("configs/labels/six_conditions.yaml"))
+    parser.add_argument("--labels", default="six_conditions", help="name of a label map")
     parser.add_argument("--leads", nargs="+", default=list(STANDARD_LEADS), help="of the model, as --leads I")
     parser.add_argument("--recordings", type=Path, nargs="*", default=[])
     parser.add_argument("--simulated", type=int, default=3000)
@@ -93,9 +94,7 @@ def main() -> None:
     table = Table("recordings", "n", "rule", "AUROC", "95% interval", "log loss")
     add_rows(table, "simulated", scores(predict(net, inputs)), label, options.resamples)
     if options.recordings:
-        content = yaml.safe_load(options.labels.read_text())
-        content.pop("defaults", None)
-        label_map = LabelMap.from_dict(content)
+        label_map = load_label_map(options.labels)
         data = read_all(options.recordings, label_map, preprocessing)
         states = data.states[:, label_map.codes.index("NORM")]
         known = states != UNKNOWN

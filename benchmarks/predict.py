@@ -51,8 +51,7 @@ def make_model(architecture: str, folder: Path, leads: int = 12) -> Path:
     card = ModelCard(label_map, MULTI_LABEL, typed(Preprocessing, config.preprocessing), structure)
     net = card.build_network()
     if architecture == "demo":
-        rows = [condition.tasks for condition in label_map.conditions.values()]
-        load_weights(net, find_weights(f"demo_{leads}_lead", folder), rows)
+        load_weights(net, find_weights(f"demo_{leads}_lead", folder), *label_map.task_rows)
     file = folder / f"{architecture}-{leads}.pth"
     save_model(FinishedModel(net.eval(), card), file)
     return file

@@ -20,12 +20,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-import yaml
 from numpy.typing import NDArray
 from rich.table import Table
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks.recordings_at_hand import RealRecordings, console, read_all
+from ecgfounder_ft.config.compose import load_label_map
 from ecgfounder_ft.ecg.leads import STANDARD_LEADS
 from ecgfounder_ft.ecg.preprocessing import Preprocessing
 from ecgfounder_ft.evaluation.evaluate import evaluate
@@ -45,8 +45,7 @@ ENOUGH = 5
 def build(weights: Path, architecture: dict, leads: int, label_map: LabelMap) -> Net1D:
     """The network with its last layer from the checkpoint's matching task rows."""
     net = Net1D(in_channels=leads, num_classes=len(label_map), **architecture)
-    conditions = label_map.conditions.values()
-    load_weights(net, weights, [one.tasks for one in conditions], [one.combine for one in conditions])
+    load_weights(net, weights, *label_map.task_rows)
     return net
 
 
@@ -82,7 +81,7 @@ def cross_validated(data: RealRecordings, options: argparse.Namespace, codes: li
             "split.test=0",
             "split.minimum=0",
         ),
-        *(f"labels={options.labels.stem}", f"model/architecture={options.architecture.stem}"),
+        *(f"labels={options.labels}", f"model/architecture={options.architecture.stem}"),
         *(f"model.leads=[{','.join(options.leads)}]", "model.head=pretrained"),
         f"model.weights={'null' if options.random_start else options.weights.absolute()}",
         *("evaluation.calibration=none", "evaluation.report=false", "evaluation.baselines=false"),
@@ -183,7 +182,7 @@ def main() -> None:
     parser.add_argument("--recordings", type=Path, nargs="+", required=True)
     parser.add_argument("--weights", type=Path, required=True)
     parser.add_argument("--architecture", type=Path, default=Path("configs/model/architecture/demo.yaml"))
-    parser.add_argument("--labels", type=Path, default=Path("configs/labels/six_conditions.yaml"))
+    parser.add_argument("--labels", default="six_conditions", help="name of a label map")
     parser.add_argument("--leads", nargs="+", default=list(STANDARD_LEADS), help="of the model, as --leads I")
     parser.add_argument("--folds", type=int, default=5, help="0: zero-shot only")
     parser.add_argument(
@@ -197,9 +196,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, default=None, help="write the numbers there")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    content = yaml.safe_load(options.labels.read_text())
-    content.pop("defaults", None)
-    label_map = LabelMap.from_dict(content)
+    label_map = load_label_map(options.labels)
     architecture = sizes_in(options.architecture)
     data = read_all(options.recordings, label_map, Preprocessing(leads=options.leads))
 

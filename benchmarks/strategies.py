@@ -148,8 +148,8 @@ def fine_tune(
     )
     classifier = Classifier(card, card.build_network(), training)
     if head != "none":
-        rows = [condition.tasks for condition in card.label_map.conditions.values()]
-        load_weights(classifier.net, path, rows if head == "pretrained" else None)
+        rows, combine = card.label_map.task_rows
+        load_weights(classifier.net, path, rows if head == "pretrained" else None, combine)
     strategy.prepare(classifier.net)
     with tempfile.TemporaryDirectory() as folder:
         best = ModelCheckpoint(folder, "best", monitor="validation/loss", save_on_train_epoch_end=False)

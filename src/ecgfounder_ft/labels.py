@@ -188,6 +188,11 @@ class LabelMap:
     def __len__(self) -> int:
         return len(self.conditions)
 
+    @property
+    def task_rows(self) -> tuple[list[list[int]], list[str]]:
+        """For each output its rows of the published 150-task layer, and how these make one, of :data:`COMBINATIONS`."""
+        return [one.tasks for one in self.conditions.values()], [one.combine for one in self.conditions.values()]
+
     def _lookup(self, *attributes: str) -> dict[str, str]:
         found: dict[str, str] = {}
         for code, condition in self.conditions.items():

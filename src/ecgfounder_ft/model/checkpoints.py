@@ -107,7 +107,8 @@ def load_weights(
     Args:
         net: the network; its last layer keeps its own start where ``head_rows`` is None.
         path: the checkpoint file.
-        head_rows: for each output of ``net`` the 0-based rows of the checkpoint's last layer that stand for it.
+        head_rows: for each output of ``net`` the 0-based rows of the checkpoint's last layer that stand for it; this
+            and ``combine`` are what :attr:`LabelMap.task_rows <ecgfounder_ft.labels.LabelMap.task_rows>` gives.
         combine: for each output how several rows make one, of ``labels.COMBINATIONS``; their mean where None.
 
     Raises:

@@ -78,8 +78,7 @@ def build_model(config: Config, data: PreparedData) -> Model:
     typed_by_the_user = {target for _, target in targets_in(architecture)}  # or checked when the configuration was read
     net = card.build_network(typed_by_the_user, "model.architecture")
     if path is not None:
-        rows = [condition.tasks for condition in label_map.conditions.values()]
-        combine = [condition.combine for condition in label_map.conditions.values()]
+        rows, combine = label_map.task_rows
         if model.head == "auto":
             card.head = "pretrained" if has_task_rows(net, path, rows) else "random"
         load_weights(net, path, rows if card.head == "pretrained" else None, combine)
@@ -102,13 +101,9 @@ def warn_of_other_preprocessing(preprocessing: PreprocessingSettings, weights: s
 
 def _short(setting: Any) -> str:
     """A value, or the values of a step, as they are typed."""
-    if setting is None:
-        return "null"
-    return (
-        str(setting)
-        if not is_dataclass(setting)
-        else "{" + ",".join(f"{k}:{v}" for k, v in vars(setting).items()) + "}"
-    )
+    if is_dataclass(setting):
+        return "{" + ",".join(f"{name}:{value}" for name, value in vars(setting).items()) + "}"
+    return "null" if setting is None else str(setting)
 
 
 def build_classifier(config: Config, model: Model, data: PreparedData, inputs: Inputs) -> Classifier:
