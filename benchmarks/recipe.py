@@ -48,21 +48,23 @@ FOLDS = {TRAIN: 1, VALIDATION: 9, TEST: 10}
 """Those of ``split=published``."""
 
 
-def write_hospital(output: Path, recordings: int, validation: float) -> Path:
-    """The table of the shifted hospital: wrong labels on training and validation, other patients and none to test on.
+def write_hospital(output: Path, trained: int, tested: int, validation: float, hospital: str = "shifted") -> Path:
+    """The table of a simulated hospital: wrong labels on training and validation, other patients and none to test on.
 
     Args:
         output: folder of the simulations and of the table.
-        recordings: per condition on each of the two simulations, on average.
+        trained: recordings per condition, on average, to train and validate on.
+        tested: the same to test on.
         validation: share of the first simulation's patients.
+        hospital: of ``data.hospital``.
     """
     label_map = load_label_map("six_conditions")
     parts = []
-    for name, seed, wrong in (("hospital", 1, 0.05), ("tested", 2, 0.0)):
+    for name, seed, wrong, recordings in (("hospital", 1, 0.05, trained), ("tested", 2, 0.0, tested)):
         settings = compose_config(
             [
                 "data=simulated",
-                "data.hospital=shifted",
+                f"data.hospital={hospital}",
                 f"data.root={output / name}",
                 f"data.seed={seed}",
                 f"data.wrong_labels={wrong}",
@@ -143,7 +145,7 @@ def main() -> None:
     options = parser.parse_args()
     output, first = options.output.absolute(), list(dict.fromkeys(["today", *options.first]))
     output.mkdir(parents=True, exist_ok=True)
-    hospital = write_hospital(output, options.recordings, validation=0.12)
+    hospital = write_hospital(output, options.recordings, options.recordings, validation=0.12)
     shared = common(hospital, output, options.epochs)
     design = ["sweep=label_efficiency", f"sweep.seeds={options.seeds}"]
     design += [f"sweep.sizes=[{','.join(map(str, options.sizes))}]"]

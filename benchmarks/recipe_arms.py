@@ -122,6 +122,24 @@ def prepared(overrides: Sequence[str], output: Path) -> PreparedData:
 
 def fall_backs(arm: Arm, data: PreparedData) -> Arm:
     """Each training with ``wise_ft.enabled=true``, which changes nothing before its end: it is not run again."""
+    rule = compose_config([]).wise_ft
+    return interpolated(arm, data, rule.coefficients, rule.floor)
+
+
+def halfway(arm: Arm, data: PreparedData) -> Arm:
+    """The mean of the weights of each training's start and of its best epoch."""
+    return interpolated(arm, data, [0.5], None)
+
+
+def interpolated(arm: Arm, data: PreparedData, coefficients: Sequence[float], floor: str | None) -> Arm:
+    """Each training with the weights between its start and its end that are best on validation.
+
+    Args:
+        arm: its finished trainings.
+        data: that they were trained on.
+        coefficients: shares of the end.
+        floor: a metric in which the start is the least that is taken; None: none.
+    """
     inputs: dict[int, dict[int, EvaluationInput]] = {}
     validation: dict[int, dict[int, float]] = {}
     rows = np.flatnonzero((data.table["split"] == VALIDATION).to_numpy())
@@ -137,11 +155,9 @@ def fall_backs(arm: Arm, data: PreparedData) -> Arm:
                 metric.update(logits, target, loss(logits, target, None), torch.arange(len(rows)))
                 return {f"validation/{name}": float(value) for name, value in metric.compute().items()}
 
-            rule, monitor = config.wise_ft, config.monitor
+            monitor = config.monitor
             start = copy_of_state(build_model(config, data).net)
-            chosen = choose_interpolation(
-                start, model.net, rule.coefficients, monitor.name, monitor.mode, rule.floor, validate
-            )
+            chosen = choose_interpolation(start, model.net, coefficients, monitor.name, monitor.mode, floor, validate)
             taken = next(row for row in chosen.rows if row["coefficient"] == chosen.coefficient)
             validation.setdefault(size, {})[seed] = taken[str(trial.metric)]
             inputs.setdefault(size, {})[seed] = _asked_again(trial, model, data)

@@ -114,6 +114,33 @@ def test_recipes(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_recipes_for_few_recordings(tmp_path: Path) -> None:
+    small = [
+        "--sizes",
+        "20",
+        "30",
+        "--trained",
+        "12",
+        "--tested",
+        "20",
+        "--seeds",
+        "2",
+        "--epochs",
+        "1",
+        "--resamples",
+        "50",
+    ]
+    found = run("-m", "benchmarks.few_recordings", "--output", str(tmp_path), *small, "--arms", "linear_probe", "slow")
+    rows = {line.split("`")[1]: line for line in found.splitlines() if line.startswith("| `")}
+    assert list(rows) == [
+        f"{arm}{rule}" for arm in ("linear_probe", "slow") for rule in ("", ", fall-back", ", halfway")
+    ]
+    for arm in ("linear_probe", "slow"):
+        assert rows[f"{arm}, fall-back"].count("| 0 / ") == 2  # below their start on validation, at both hospitals
+    assert "Taken by the protocol: " in found
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("arm", [path.stem for path in sorted((ROOT / "benchmarks/recipe_configs").rglob("*.yaml"))])
 def test_arms_of_the_recipes_compose(arm: str) -> None:
     folder = ROOT / "benchmarks" / "recipe_configs"
