@@ -108,12 +108,18 @@ def by_age(ages: ArrayLike) -> list[Subgroup]:
 
 
 def by_condition(targets: NDArray[np.integer], codes: Sequence[str]) -> list[Subgroup]:
-    """A subgroup for the recordings that have each condition, to see the others beside it; they may overlap."""
-    groups = [
-        Subgroup("co-occurring condition", code, np.asarray(targets)[:, column] == PRESENT)
+    """A subgroup for the recordings that have each condition, to see the others beside it; they may overlap.
+
+    None for a condition that stands alone wherever it is, as each does where recordings have one label: nothing can be
+    told apart within it.
+    """
+    present = np.asarray(targets) == PRESENT
+    beside = present.sum(axis=1) > 1
+    return [
+        Subgroup("co-occurring condition", code, present[:, column])
         for column, code in enumerate(codes)
+        if (present[:, column] & beside).any()
     ]
-    return [group for group in groups if group.rows.any()]
 
 
 def by_flag(flags: Mapping[str, ArrayLike]) -> list[Subgroup]:
