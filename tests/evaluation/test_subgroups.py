@@ -66,6 +66,7 @@ def test_values_ages_company_and_flags():
     assert [(g.value, int(g.rows.sum())) for g in ages] == [
         ("under 18", 1), ("18 to 39", 2), ("40 to 59", 2), ("60 to 79", 2), ("80 and over", 2), ("not stated", 2),
     ]  # fmt: skip
+    assert by_condition(np.array([[1, 0], [0, 1], [0, -1]]), ("A", "B")) == []  # each stands alone
     company = by_condition(np.array([[1, 0, 0], [1, 1, 0], [-1, 0, 0]]), ("A", "B", "C"))
     assert [(g.value, g.rows.tolist()) for g in company] == [
         ("A", [True, True, False]),
