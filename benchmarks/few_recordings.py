@@ -41,7 +41,7 @@ def judged_at(hospital: str, options: argparse.Namespace) -> tuple[list[Judged],
     for name, arm in read_arms(folder, options.arms).items():
         arms |= {name: arm, f"{name}, fall-back": fall_backs(arm, data), f"{name}, halfway": halfway(arm, data)}
     sides = data.table["split"].value_counts()
-    counted = f"{hospital}: {sizes} to train, {sides['validation']} to validate, {sides['test']:,} to test"
+    counted = f"{hospital}: {' and '.join(map(str, options.sizes))} to train, {sides['validation']} to validate, {sides['test']:,} to test"
     return judged_arms(arms, options.arms[0], options.resamples), counted
 
 

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from rich.table import Table
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from benchmarks.paired_costs import JUDGED_BY, Pair, columns_with_enough, costs_of, judged
 from benchmarks.recordings_at_hand import RealRecordings, console, read_all
 from ecgfounder_ft.config.compose import load_label_map
 from ecgfounder_ft.ecg.leads import STANDARD_LEADS
@@ -164,6 +165,30 @@ def auroc_rows(data: RealRecordings, logits: NDArray, label_map: LabelMap, optio
     return results
 
 
+def gains(data: RealRecordings, start: NDArray, trained: NDArray, codes: list[str], resamples: int) -> dict:
+    """What fine-tuning changes in the macro metrics against the start, over the same patients, with intervals.
+
+    Of conditions that enough patients have for an interval, on the two sets of :func:`auroc_rows`.
+    """
+    patients = data.table["patient"].to_numpy()
+    columns = columns_with_enough(data.states, patients)
+    stating = (data.states == PRESENT).any(axis=1)
+    pairs = {}
+    for name, rows in (("one of the conditions", stating), ("all recordings", np.ones(len(stating), bool))):
+        rows &= np.isfinite(trained).all(axis=1)
+        before, after = (
+            judged(data.states[rows], 1 / (1 + np.exp(-logits[rows])), patients[rows], codes, columns)
+            for logits in (start, trained)
+        )
+        pairs[name] = Pair({0: before}, {0: after})
+    found: dict = {"of": [codes[column] for column in columns]}
+    for name, cost in costs_of(pairs, resamples).items():
+        found[name] = {
+            key: {part: getattr(one, part) for part in ("value", "low", "high")} for key, one in cost.difference.items()
+        }
+    return found
+
+
 def show(title: str, results: dict) -> None:
     table = Table("set", "condition", "recordings", "with it", "AUROC", "95% interval", "F1 at .5", title=title)
     for name, rows in results.items():
@@ -206,7 +231,8 @@ def main() -> None:
         return build(options.weights, architecture, len(options.leads), label_map)
 
     record = {"weights": str(options.weights), "sha256": sha256_of(options.weights), "recordings": len(data.table)}
-    record["zero-shot"] = auroc_rows(data, predict(make(), data.inputs), label_map, options)
+    start = predict(make(), data.inputs)
+    record["zero-shot"] = auroc_rows(data, start, label_map, options)
     show("random" if options.random_start else "zero-shot", record["zero-shot"])
     if options.folds:
         with tempfile.TemporaryDirectory() as temporary:
@@ -215,6 +241,14 @@ def main() -> None:
             logits = cross_validated(data, options, list(label_map.codes), folder)
         record["fine-tuned"] = auroc_rows(data, logits, label_map, options)
         show(f"fine-tuned, {options.folds}-fold", record["fine-tuned"])
+        record["gain"] = gains(data, start, logits, list(label_map.codes), options.resamples)
+        console.print(f"Gain over the start, macro of {', '.join(record['gain']['of'])}, paired over patients:")
+        for name in ("one of the conditions", "all recordings"):
+            found = (
+                f"{JUDGED_BY[key]} {one['value']:+.3f} ({one['low']:+.3f} to {one['high']:+.3f})"
+                for key, one in record["gain"][name].items()
+            )
+            console.print(f"  {name}: {', '.join(found)}")
     if options.json is not None:
         options.json.write_text(json.dumps(record, indent=1))
 
