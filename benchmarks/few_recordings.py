@@ -32,7 +32,7 @@ def judged_at(hospital: str, options: argparse.Namespace) -> tuple[list[Judged],
     output = options.output.absolute() / hospital
     output.mkdir(parents=True, exist_ok=True)
     shared = common(write_hospital(output, options.trained, options.tested, 0.2, hospital), output, options.epochs)
-    sizes = ",".join(map(str, options.sizes))
+    sizes, trained = (by.join(map(str, options.sizes)) for by in (",", " and "))
     design = ["sweep=label_efficiency", f"sweep.seeds={options.seeds}", f"sweep.sizes=[{sizes}]"]
     folder = SweepFolder(output / "sweep")
     train([*design, *shared, f"experiment={','.join(options.arms)}"], folder.path, options.processes)
@@ -41,7 +41,7 @@ def judged_at(hospital: str, options: argparse.Namespace) -> tuple[list[Judged],
     for name, arm in read_arms(folder, options.arms).items():
         arms |= {name: arm, f"{name}, fall-back": fall_backs(arm, data), f"{name}, halfway": halfway(arm, data)}
     sides = data.table["split"].value_counts()
-    counted = f"{hospital}: {' and '.join(map(str, options.sizes))} to train, {sides['validation']} to validate, {sides['test']:,} to test"
+    counted = f"{hospital}: {trained} to train, {sides['validation']} to validate, {sides['test']:,} to test"
     return judged_arms(arms, options.arms[0], options.resamples), counted
 
 
