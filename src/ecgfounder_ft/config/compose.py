@@ -7,7 +7,7 @@ more choice of its group, or takes the place of the package's file of the same n
 import copy
 import functools
 import logging
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -223,7 +223,8 @@ def typed(settings: type[Settings], node: Any) -> Settings:
     """
     try:
         content = node if isinstance(node, dict) else OmegaConf.to_container(node, resolve=True)
-        return copy.deepcopy(cast(Settings, _typed(settings, _Plain(content))))  # the caller's own, to change
+        found = _typed(cast(Hashable, settings), _Plain(content))
+        return copy.deepcopy(cast(Settings, found))  # the caller's own, to change
     except ExplainedError:
         raise
     except OmegaConfBaseException as error:
