@@ -15,7 +15,13 @@ from typing import Any
 
 context = multiprocessing.get_context("forkserver")
 context.set_forkserver_preload(
-    ["ecgfounder_ft.training.experiment", "ecgfounder_ft.sweeps.answer", "tests.small_run", "tests.sweep_runs"]
+    [
+        "ecgfounder_ft.training.experiment",
+        "ecgfounder_ft.sweeps.answer",
+        "tests.small_run",
+        "tests.sweep_runs",
+        "tests.warm",
+    ]
 )
 
 

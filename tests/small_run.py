@@ -3,6 +3,8 @@
 And runs in processes of their own, so that they can be killed.
 """
 
+import copy
+import functools
 import os
 import signal
 import sys
@@ -45,12 +47,33 @@ def small_run(root: Path, *changes: str) -> list[str]:
     return [*kept, *changed.values()]
 
 
+def composed(overrides: Sequence[str]) -> Any:
+    """As ``compose_config``, whose choices are composed once: that takes a quarter of the time of a small run."""
+    from hydra._internal.config_loader_impl import ConfigLoaderImpl
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    from ecgfounder_ft.config.compose import choices, own_config_folder
+
+    groups = choices()
+    chosen = tuple(one for one in overrides if one.partition("=")[0] in groups)
+    config = copy.deepcopy(_composed(chosen, own_config_folder()))
+    values = OverridesParser.create().parse_overrides([one for one in overrides if one not in chosen])
+    ConfigLoaderImpl._apply_overrides_to_config(values, config)
+    return config
+
+
+@functools.cache
+def _composed(chosen: tuple[str, ...], own: Path | None) -> Any:
+    from ecgfounder_ft.config.compose import compose_config
+
+    return compose_config(chosen)
+
+
 def train(folder: Path, root: Path, *changes: str) -> Path:
     """A small run in this process; returns its folder."""
-    from ecgfounder_ft.config.compose import compose_config
     from ecgfounder_ft.training.experiment import run_experiment
 
-    run_experiment(compose_config(small_run(root, f"output_dir={folder}", *changes)))  # type: ignore[arg-type]
+    run_experiment(composed(small_run(root, f"output_dir={folder}", *changes)))
     return folder
 
 
@@ -82,7 +105,6 @@ def _run(folder: Path, root: Path, changes: list[str], kill_at: str, resume: boo
     import pytorch_lightning as pl
     import torch
 
-    from ecgfounder_ft.config.compose import compose_config
     from ecgfounder_ft.errors import run_or_explain
     from ecgfounder_ft.runs.folder import RunFolder
     from ecgfounder_ft.training.experiment import run_experiment
@@ -92,7 +114,7 @@ def _run(folder: Path, root: Path, changes: list[str], kill_at: str, resume: boo
     if resume:
         config: Any = configuration_of(RunFolder(folder), changes)
     else:
-        config = compose_config(small_run(root, f"output_dir={folder}", *changes))
+        config = composed(small_run(root, f"output_dir={folder}", *changes))
 
     class Killer(pl.Callback):
         def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:

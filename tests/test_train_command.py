@@ -200,7 +200,7 @@ def test_a_stranger_s_run_folder_and_configurations_run_nothing(tmp_path: Path) 
 
 
 def test_a_sweep_runs_all_trials_and_a_failed_one_shows(small_root: Path, tmp_path: Path) -> None:
-    found = train(
+    found = command(
         "-m",
         *small_run(small_root, "trainer.max_epochs=1", "trainer.limit_train_batches=1"),
         "split.minimum=1,1000",

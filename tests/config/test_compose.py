@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from hydra import compose, initialize_config_dir
 from hydra.errors import MissingConfigException
+from omegaconf import OmegaConf
 
 from ecgfounder_ft.config import compose as composition
 from ecgfounder_ft.config.compose import (
@@ -15,8 +16,11 @@ from ecgfounder_ft.config.compose import (
     load_label_map,
     own_config_folder,
     register_configurations,
+    typed,
 )
 from ecgfounder_ft.config.schema import register_schemas
+from ecgfounder_ft.labels import LabelMap
+from tests.small_run import composed, small_run
 
 ROOT = Path(__file__).resolve().parents[2]
 TWO_CONDITIONS = """
@@ -136,3 +140,38 @@ def test_registering_again_adds_the_folder_once(own: Path) -> None:
     assert [entry.path for entry in path].count(f"file://{own}") == 1
     providers = [entry.provider for entry in path]
     assert providers.index("own") < providers.index("main")
+
+
+def test_settings_are_the_caller_s_own_to_change() -> None:
+    content = {"name": "m", "conditions": {"A": {"name": "a"}}}
+    first = typed(LabelMap, content)
+    first.conditions["A"].name = "changed"
+    assert typed(LabelMap, content).conditions["A"].name == "a"
+    with pytest.raises(ConfigurationError, match="conditons"):
+        typed(LabelMap, {**content, "conditons": {}})
+    with pytest.raises(ConfigurationError):
+        typed(LabelMap, None)
+
+
+def test_schemas_that_another_application_replaced_are_stored_again() -> None:
+    from hydra.core.config_store import ConfigStore
+
+    register_schemas()
+    stored = ConfigStore.instance().repo["config_schema.yaml"]
+    register_schemas()
+    assert ConfigStore.instance().repo["config_schema.yaml"] is stored
+    ConfigStore.instance().store(name="config_schema", node={"theirs": 1})
+    register_schemas()
+    assert "theirs" not in ConfigStore.instance().repo["config_schema.yaml"].node
+
+
+def test_small_runs_are_composed_as_typed(tmp_path: Path) -> None:
+    changes = (
+        "finetune=gradual",
+        "callbacks=ema",
+        "callbacks.ema.decay=0.8",
+        "evaluation.by=[sex,age]",
+        "+optimizer.x=1",
+    )
+    overrides = small_run(tmp_path, f"output_dir={tmp_path}", *changes)
+    assert OmegaConf.to_yaml(composed(overrides)) == OmegaConf.to_yaml(compose_config(overrides))

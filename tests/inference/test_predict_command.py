@@ -5,16 +5,16 @@ import io
 import json
 import os
 import signal
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 from rich.console import Console
 
+from ecgfounder_ft.cli import app
 from ecgfounder_ft.ecg.description import SignalDescription
 from ecgfounder_ft.ecg.formats.wfdb import write_recording
 from ecgfounder_ft.ecg.leads import STANDARD_LEADS
@@ -28,6 +28,7 @@ from ecgfounder_ft.inference.predict_command import Wanted, predict_into_file
 from ecgfounder_ft.inference.predictions_file import PredictionsFile
 from ecgfounder_ft.labels import LabelMap
 from ecgfounder_ft.task import MULTI_LABEL
+from tests import forked
 from tests.console import console
 from tests.small_training import small_classifier
 
@@ -157,27 +158,26 @@ def test_an_embedding_is_what_the_last_layer_reads(model: FinishedModel, folder:
     np.testing.assert_allclose(found, table.filter(like="uncalibrated_").to_numpy()[~skipped], atol=1e-5)
 
 
+def _killed_at_the_fourth(*arguments: str) -> None:
+    add = PredictionsFile.add
+
+    def killed(self: PredictionsFile, predictions: Any) -> None:
+        if self.summary.recordings == 4:
+            os.kill(os.getpid(), signal.SIGKILL)
+        add(self, predictions)
+
+    PredictionsFile.add = killed  # type: ignore[method-assign]
+    app(["predict", *arguments])
+
+
 def test_a_killed_command_goes_on_where_it_was(model: FinishedModel, folder: Path, tmp_path: Path) -> None:
     """Killed without warning after its fourth recording."""
     save_model(model, tmp_path / "model.pth")
     arguments = [str(tmp_path / "model.pth"), str(folder), "--windows", "each", "--batch-size", "1"]
     arguments += ["--sampling-rate", str(RATE), "--unit", "uV", "--leads", ",".join(STANDARD_LEADS)]
     output, vectors = tmp_path / "p.csv", tmp_path / "e.npy"
-    program = """
-import os, signal, sys
-from ecgfounder_ft.inference import predictions_file
-add = predictions_file.PredictionsFile.add
-def killed(self, predictions):
-    if self.summary.recordings == 4:
-        os.kill(os.getpid(), signal.SIGKILL)
-    add(self, predictions)
-predictions_file.PredictionsFile.add = killed
-from ecgfounder_ft.cli import app
-app(["predict", *sys.argv[1:]])
-"""
     interrupted = [*arguments, "--output", str(output), "--embeddings", str(vectors)]
-    dead = subprocess.run([sys.executable, "-c", program, *interrupted], capture_output=True, check=False)
-    assert dead.returncode == -signal.SIGKILL
+    assert forked.call(_killed_at_the_fourth, *interrupted, cwd=tmp_path).returncode == -signal.SIGKILL
     before = (tmp_path / "p.csv.partial" / "rows.csv").read_bytes()
     assert not output.exists()
     resumed = console("predict", *interrupted)

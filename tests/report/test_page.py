@@ -1,8 +1,10 @@
 """The report: self-contained, complete, and clear where there is nothing to say."""
 
+import functools
 import html.parser
 import re
 from dataclasses import replace
+from unittest import mock
 
 import numpy as np
 import pandas as pd
@@ -75,6 +77,11 @@ class _Page(html.parser.HTMLParser):
 
 
 def _content(task=MULTI_LABEL, n=60, **changes) -> ReportContent:
+    return replace(_evaluated(task, n), **changes)
+
+
+@functools.cache
+def _evaluated(task, n) -> ReportContent:
     generator = np.random.default_rng(0)
     if task == SINGLE_LABEL:
         targets = np.eye(2, dtype=np.int8)[generator.integers(0, 2, n)]
@@ -82,14 +89,13 @@ def _content(task=MULTI_LABEL, n=60, **changes) -> ReportContent:
         targets = (generator.random((n, 2)) < 0.4).astype(np.int8)
     probabilities = np.clip(0.4 * targets + 0.6 * generator.random((n, 2)), 0, 1)
     data = prepare(targets, probabilities, np.arange(n) // 2, CODES, task=task)
-    content = ReportContent(
+    return ReportContent(
         title="A <test> & report",
         created="today",
         evaluation=evaluate_input(data, resamples=50),
         data=data,
         condition_names=NAMES,
     )
-    return replace(content, **changes)
 
 
 @pytest.fixture(scope="module")
@@ -172,7 +178,7 @@ def test_text_from_outside_is_escaped(text):
 
 
 def test_an_attribution_that_fails_its_check_is_called_so(full):
-    text = render_report(replace(full, attribution=AttributionNote("integrated gradients", 0.9, False)))
+    text = _text(replace(full, attribution=AttributionNote("integrated gradients", 0.9, False)))
     assert "must not be read as an explanation" in text
 
 
@@ -216,10 +222,10 @@ def test_caps_and_what_is_to_be_known_of_the_recordings_stand_in_the_flow(full):
     row = {"side": "train", "source": "georgia", "cap": "data.max_samples", "recordings": 1234}
     capped = [row | {"conditions": {"NORM": 1200, "AFIB": 30}}]
     notes = ["Patient unknown: 7 recordings of georgia"]
-    text = _Page(render_report(replace(full, capped=capped, data_notes=notes))).text
+    text = _text(replace(full, capped=capped, data_notes=notes))
     assert re.search(r"Left out by a cap.* train georgia data.max_samples 1,234 1,200 30", text)
     assert "Patient unknown: 7 recordings of georgia." in text
-    assert "Left out by a cap" not in _Page(render_report(replace(full, capped=[], data_notes=[]))).text
+    assert "Left out by a cap" not in _text(replace(full, capped=[], data_notes=[]))
 
 
 def test_a_run_folder_and_a_comparison_become_pages(tmp_path):
@@ -256,7 +262,9 @@ def test_a_run_folder_and_a_comparison_become_pages(tmp_path):
 
 
 def _text(content: ReportContent) -> str:
-    return _Page(render_report(content)).text
+    """What the report says; its pictures are drawn, but not written, which takes most of its time."""
+    with mock.patch("ecgfounder_ft.report.page.data_uri", return_value="data:,"):
+        return _Page(render_report(content)).text
 
 
 def _with(data: EvaluationInput, probabilities: np.ndarray) -> EvaluationInput:

@@ -90,9 +90,11 @@ def read_command_line(arguments: Sequence[str]) -> CommandLine:
         )
     if given.config_name is not None and Path(given.config_name).name != given.config_name:
         raise ConfigurationError(f"--config-name {given.config_name}: files are named, not given by a path")
+    groups = choices()
     for override in _parsed(given.overrides):
         value = override.value()
-        _refuse_path(override.input_line, override.key_or_group, value)
+        if override.key_or_group in groups or "/" in override.key_or_group:
+            _refuse_path(override.input_line, override.key_or_group, value)
         if override.key_or_group in ("hydra.searchpath", "hydra/searchpath"):
             raise ConfigurationError(f"{override.input_line}: type --config-dir FOLDER in its place")
         if override.is_sweep_override() and not (given.multirun or "hydra.mode=MULTIRUN" in given.overrides):
@@ -121,13 +123,12 @@ def _refuse_path(typed: str, group: str, value: object) -> None:
 
     several = value.list if isinstance(value, ChoiceSweep) else value
     given = [str(one) for one in (several if isinstance(several, list) else [several])]
-    if group in choices() or "/" in group:
-        for one in given:
-            if ".." in Path(one).parts or Path(one).is_absolute():
-                raise ConfigurationError(
-                    f"{typed}: choices are named, not given by a path. Put the file at configs/{group}/<name>.yaml, or "
-                    f"at <folder>/{group}/<name>.yaml and type --config-dir <folder>; then {group}=<name>"
-                )
+    for one in given:
+        if ".." in Path(one).parts or Path(one).is_absolute():
+            raise ConfigurationError(
+                f"{typed}: choices are named, not given by a path. Put the file at configs/{group}/<name>.yaml, or "
+                f"at <folder>/{group}/<name>.yaml and type --config-dir <folder>; then {group}=<name>"
+            )
 
 
 def trusted_in(overrides: Sequence[str]) -> tuple[str, ...]:

@@ -4,8 +4,10 @@ The files are those of the package. A folder ``configs`` in the current folder c
 more choice of its group, or takes the place of the package's file of the same name.
 """
 
+import copy
+import functools
 import logging
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -17,7 +19,7 @@ from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from ecgfounder_ft.config.schema import register_schemas, schemas
+from ecgfounder_ft.config.schema import PROVIDER, register_schemas, schemas
 from ecgfounder_ft.config.slips import explain, plain_words
 from ecgfounder_ft.errors import ExplainedError
 from ecgfounder_ft.labels import LabelMap
@@ -127,7 +129,7 @@ def register_configurations() -> None:
     # The name by which Hydra's users know it. The plugin has registered a choice of its own by now, which stops at the
     # first lost trial; a file of this name would be merged into that
     launcher = {"defaults": ["slurm", "_self_"]}
-    ConfigStore.instance().store(group="hydra/launcher", name="submitit_slurm", node=launcher, provider="ecgfounder_ft")
+    ConfigStore.instance().store(group="hydra/launcher", name="submitit_slurm", node=launcher, provider=PROVIDER)
 
 
 def compose_config(overrides: Sequence[str] = ()) -> DictConfig:
@@ -195,15 +197,34 @@ def _paths(content: Any, path: str = "") -> list[str]:
     return found
 
 
+class _Plain:
+    """Plain containers, alike where they are written alike."""
+
+    def __init__(self, content: Any) -> None:
+        self.content = content
+        self.text = repr(content)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Plain) and self.text == other.text
+
+    def __hash__(self) -> int:
+        return hash(self.text)
+
+
 def typed(settings: type[Settings], node: Any) -> Settings:
     """The object of a class of settings that a configuration node describes, composed or read from a file.
+
+    Args:
+        settings: the class.
+        node: of OmegaConf, or plain containers without interpolations.
 
     Raises:
         ConfigurationError: if a key or value is none of that class.
     """
     try:
-        content = OmegaConf.to_container(node, resolve=True)
-        return cast(Settings, OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(settings), content)))
+        content = node if isinstance(node, dict) else OmegaConf.to_container(node, resolve=True)
+        found = _typed(cast(Hashable, settings), _Plain(content))
+        return copy.deepcopy(cast(Settings, found))  # the caller's own, to change
     except ExplainedError:
         raise
     except OmegaConfBaseException as error:
@@ -211,6 +232,11 @@ def typed(settings: type[Settings], node: Any) -> Settings:
         raise ConfigurationError(f"{key}: {plain_words(str(error))}" if key else plain_words(str(error))) from error
     except (ValueError, TypeError) as error:
         raise ConfigurationError(str(error)) from error
+
+
+@functools.lru_cache(maxsize=32)  # a run asks four times for its label map, whose thousand values take 60 ms each time
+def _typed(settings: type, plain: _Plain) -> Any:
+    return OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(settings), plain.content))
 
 
 def load_label_map(name: str) -> LabelMap:

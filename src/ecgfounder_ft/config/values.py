@@ -164,7 +164,7 @@ def _resolved(config: DictConfig) -> dict[str, Any]:
 
 def _made(settings: type, content: Mapping[str, Any], group: str) -> Any:
     try:
-        return typed(settings, OmegaConf.create(dict(content)))
+        return typed(settings, dict(content))
     except ConfigurationError as error:
         raise ConfigurationError(str(error) if group in str(error) else f"{group}: {error}") from error
 
