@@ -31,7 +31,7 @@ RATES = (100, 200, 250, 360, 400, 1000)
 INDEPENDENT = [STANDARD_LEADS.index(lead) for lead in ("I", "II", "V1", "V2", "V3", "V4", "V5", "V6")]
 FINE = 1000
 """Digital units per mV."""
-STEPS = (1.5, 2, 2.5, 3, 4, 5)
+STEPS = (1.5, 2.5, 5, 10)
 """µV, to which the samples are rounded."""
 
 
