@@ -140,7 +140,7 @@ def table_of(group: str, path: Path) -> str:
             rows.append(f"| {' | '.join(_cell(cell, code=True) for cell in cells)} | {_prose(one.comment)} |")
     if not rows:
         return ""
-    return "\n".join(["| value | as shipped | type | |", "| --- | --- | --- | --- |", *rows])
+    return "\n".join([":::{container} settings", "| value | as shipped | type | |", "| --- | --- | --- | --- |", *rows, ":::"])
 
 
 def write_configuration_reference(page: Path) -> None:
