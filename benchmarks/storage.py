@@ -5,7 +5,8 @@
 
 Each recording is stored again in other ways, and both are predicted. The table has the largest difference of a
 probability in the median recording and in the worst, and how many recordings of how many have one above 0.01; then the
-same for the first five seconds of each. Of a row that rounds, recordings are left out that are stored as coarsely already.
+same for the first five seconds of each. Of a row that rounds, recordings are left out that are stored as coarsely
+already.
 """
 
 import argparse
