@@ -6,8 +6,10 @@
 #     ecgfounder-ft train data=table data.path=/data/my_recordings.csv
 #
 # On a machine without a GPU, --build-arg TORCH_INDEX=https://download.pytorch.org/whl/cpu takes the smaller build.
+# --build-arg BASE=... takes another image with Python 3.11 to 3.13, a mirror's or your hospital's own.
 
-FROM python:3.12-slim AS build
+ARG BASE=python:3.12-slim
+FROM ${BASE} AS build
 WORKDIR /source
 COPY pyproject.toml README.md LICENSE CHANGELOG.md CITATION.cff CONTRIBUTING.md constraints.txt train.py Makefile ./
 COPY src src
@@ -16,7 +18,7 @@ COPY checkpoint checkpoint
 RUN python -m pip install --no-cache-dir --constraint constraints.txt hatchling \
  && python -m hatchling build --target wheel --directory /wheels
 
-FROM python:3.12-slim
+FROM ${BASE}
 ARG TORCH_INDEX=
 COPY --from=build /wheels /wheels
 COPY constraints.txt /wheels/constraints.txt

@@ -1,6 +1,6 @@
 """``predict`` beside the plain loop, and its memory over few and many recordings.
 
-    python -m benchmarks.predict                             # the full network, then the small one; about ten minutes
+    python -m benchmarks.predict                             # about eight minutes on two idle cores
     python -m benchmarks.predict --write                     # the tables also go into benchmarks/RESULTS.md
     python -m benchmarks.predict --recordings 100 --many 1000
 
@@ -17,6 +17,7 @@ thousand, by the demo's model of lead I. The recordings are simulated, 12 leads 
 import argparse
 import json
 import os
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -166,7 +167,7 @@ def compare(name: str, model: Path, folder: Path, work: Path, rounds: int) -> li
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--recordings", type=int, default=300, help="of the comparison")
+    parser.add_argument("--recordings", type=int, default=200, help="of the comparison")
     parser.add_argument("--few", type=int, default=1000, help="of the smaller measurement of memory")
     parser.add_argument("--many", type=int, default=50_000, help="of the larger one")
     parser.add_argument("--rounds", type=int, default=3)
@@ -182,7 +183,7 @@ def main() -> None:
 
     os.environ["OMP_NUM_THREADS"] = str(options.threads)
     lines = [
-        f"{machine.describe()}.",
+        f"`{shlex.join(['python', '-m', 'benchmarks.predict', *sys.argv[1:]])}`. {machine.describe()}.",
         f"{options.recordings} simulated recordings, medians of {options.rounds} rounds in turns, "
         f"{options.threads} threads.",
         "",

@@ -49,6 +49,7 @@ default_role = "code"
 
 html_theme = "furo"
 html_title = f"ecgfounder_ft {release}"
+html_show_copyright = False  # LICENSE has it
 html_static_path = ["site/static"]
 html_css_files = ["tables.css"]
 html_theme_options = {"navigation_with_keys": True}

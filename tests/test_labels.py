@@ -1,6 +1,6 @@
 import pytest
 
-from ecgfounder_ft.labels import ABSENT, PRESENT, UNKNOWN, Condition, LabelMap, folder_key
+from ecgfounder_ft.labels import ABSENT, PRESENT, UNKNOWN, Condition, LabelMap, Statements, folder_key
 
 
 def test_the_order_of_the_outputs_is_not_alphabetical(label_map):
@@ -144,3 +144,9 @@ def test_an_empty_map_and_a_nameless_condition_are_refused():
         LabelMap("none", {})
     with pytest.raises(ValueError, match="A has no name"):
         LabelMap("nameless", {"A": Condition()})
+
+
+@pytest.mark.parametrize("pattern", ["(", "a{99999999999}", "(" * 5000 + ")" * 5000])
+def test_a_pattern_that_is_none_is_refused(pattern):
+    with pytest.raises(ValueError, match="label map 'odd': pattern '"):
+        LabelMap("odd", {"A": Condition(name="a", statements=Statements(present=[pattern]))})

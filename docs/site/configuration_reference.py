@@ -140,7 +140,8 @@ def table_of(group: str, path: Path) -> str:
             rows.append(f"| {' | '.join(_cell(cell, code=True) for cell in cells)} | {_prose(one.comment)} |")
     if not rows:
         return ""
-    return "\n".join(["| value | as shipped | type | |", "| --- | --- | --- | --- |", *rows])
+    head = ["| value | as shipped | type | |", "| --- | --- | --- | --- |"]
+    return "\n".join([":::{container} settings", *head, *rows, ":::"])  # the style sheet knows it by this name
 
 
 def write_configuration_reference(page: Path) -> None:

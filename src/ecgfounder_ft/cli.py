@@ -9,7 +9,7 @@ import typer
 from rich.logging import RichHandler
 
 from ecgfounder_ft import __version__
-from ecgfounder_ft.errors import ExitCode, run_or_explain
+from ecgfounder_ft.errors import ExitCode, ExplainedError, run_or_explain
 from ecgfounder_ft.memory import keep_freed_memory
 
 app = typer.Typer(
@@ -60,18 +60,25 @@ def train(context: typer.Context) -> None:
 @app.command()
 def simulate(
     folder: Annotated[Path, typer.Argument(help="The folders of the two datasets are made in it.")],
-    recordings: Annotated[int, typer.Option(help="Recordings per condition, in both datasets together.")] = 100,
-    seed: Annotated[int, typer.Option(help="The same seed gives the same files.")] = 0,
+    recordings: Annotated[int, typer.Option(min=2, help="Recordings per condition, in both datasets together.")] = 100,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same files.")] = 0,
     labels: Annotated[str, typer.Option(help="Label map: a file of configs/labels, by its name.")] = "six_conditions",
     hospital: Annotated[str, typer.Option(help="textbook or shifted: whom and with what it records.")] = "textbook",
-    wrong_labels: Annotated[float, typer.Option(help="Share of recordings with another condition stated.")] = 0.0,
+    wrong_labels: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of recordings with another condition stated.")
+    ] = 0.0,
 ) -> None:
     """Write simulated recordings in the folder layout of both datasets."""
 
     def run() -> None:
         from ecgfounder_ft.config.compose import load_label_map
         from ecgfounder_ft.data.sources.simulated import write_selected_folders
+        from ecgfounder_ft.ecg.simulator.hospital import hospital_named
 
+        try:
+            hospital_named(hospital)
+        except ValueError as error:
+            raise ExplainedError(str(error)) from error
         mimic, physionet = write_selected_folders(
             folder, load_label_map(labels), recordings, seed, hospital, wrong_labels
         )

@@ -33,6 +33,7 @@ EXTRAS = {
             "onnxscript",
             "pandas",
             "pytorch_lightning",
+            "regex",
             "safetensors",
             "sklearn",
             "tensorboard",

@@ -177,7 +177,7 @@ class LabelMap:
                 for pattern in patterns if isinstance(patterns, list) else []:
                     try:
                         re.compile(pattern)
-                    except re.error as error:
+                    except (re.error, OverflowError, RecursionError) as error:  # a{9999999999}, ((((...
                         raise ValueError(f"label map '{self.name}': pattern {pattern!r}: {error}") from error
 
     @property

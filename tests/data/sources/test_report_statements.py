@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 from omegaconf import OmegaConf
 
+from ecgfounder_ft.data.sources.mimic_iv_ecg import report_statements
 from ecgfounder_ft.data.sources.mimic_iv_ecg.report_statements import (
     DEFINITE,
     SILENT,
     UNCERTAIN,
+    PatternError,
     evidence_of_reports,
     normalise,
     read_lines,
@@ -353,3 +355,25 @@ def test_a_label_map_of_other_conditions_reads_its_own_patterns():
     assert states(["Possible LAFB"], other) == {"LAFB": PRESENT}, "no hedges were given"
     unread = LabelMap("none", {"X": Condition(name="x")})
     assert states(["Sinus rhythm"], unread) == {"X": UNKNOWN}
+
+
+def map_of(**lists: list[str]) -> LabelMap:
+    return LabelMap("a stranger's", {"X": Condition(name="x", statements=Statements(**lists))})
+
+
+@pytest.mark.parametrize("pattern", ["(a+)+$", "(a*)*b", "(x+x+)+y"])
+def test_nested_repetitions_of_a_label_map_are_answered_at_once(pattern):
+    """Python's own engine takes years for each of them."""
+    assert states(["a" * 60 + "!" + "x" * 60], map_of(present=[pattern])) == {"X": ABSENT}
+
+
+@pytest.mark.parametrize("where", ["present", "excluded", "uncertain", "required"])
+def test_a_pattern_that_would_take_for_ever_is_ended_with_a_reason(where, monkeypatch):
+    monkeypatch.setattr(report_statements, "_SEARCH_SECONDS", 0.05)
+    with pytest.raises(PatternError, match=r"'\(\?:.*\(a\|a\)\*\$.*more than 0.05 s in the one report line 'a{60}!'"):
+        states(["a" * 60 + "!"], map_of(**{"present": ["a"], where: ["(a|a)*$"]}))
+
+
+def test_patterns_that_do_not_fit_together_are_refused_with_a_reason():
+    with pytest.raises(PatternError, match=r"'\(\?:\(\?x\)a # b\)' cannot be searched together: missing \)"):
+        states(["a"], map_of(excluded=["(?x)a # b"]))

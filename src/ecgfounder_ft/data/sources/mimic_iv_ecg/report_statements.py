@@ -5,19 +5,28 @@ the patterns of the label map; a report's states follow from the lines that it h
 numbers.
 """
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import regex  # Python's own has no limit of time, and a label map may be a stranger's
 from numpy.typing import NDArray
 
+from ecgfounder_ft.errors import ExplainedError
 from ecgfounder_ft.labels import ABSENT, PRESENT, UNKNOWN, LabelMap
 
 SILENT, UNCERTAIN, DEFINITE = 0, 1, 2
 """What a line says of a condition: nothing (or that it is not there), that it may be there, that it is there."""
 
 _NOTHING_MATCHES = r"(?!)"
+_SEARCH_SECONDS = 2.0
+"""s of processor time for all patterns of a list on one line; the shipped ones take some microseconds."""
+_SHOWN = 160
+"""Characters of a pattern or a line in an error."""
+
+
+class PatternError(ExplainedError):
+    """Patterns of a label map that cannot be searched in the lines of a report."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +58,10 @@ def read_lines(lines: Sequence[str], label_map: LabelMap) -> LineReadings:
     Args:
         lines: as :func:`normalise` gives them.
         label_map: the conditions with their patterns, in order.
+
+    Raises:
+        PatternError: if a pattern takes too long on a line, as nested repetitions can (``(a|a)*$``), or the patterns of
+            a list are no regular expression together.
     """
     unusable = _any_of(label_map.report.unusable)
     conditions = [condition.statements for condition in label_map.conditions.values()]
@@ -61,9 +74,9 @@ def read_lines(lines: Sequence[str], label_map: LabelMap) -> LineReadings:
         stated = _Term(statements.present, label_map)
         required = [_Term([pattern], label_map) for pattern in statements.required]
         for row, line in enumerate(lines):
-            if excluded.search(line):
+            if _found(excluded, line):
                 continue
-            if uncertain.search(line):
+            if _found(uncertain, line):
                 strength[row, index] = UNCERTAIN
                 continue
             strength[row, index] = stated.strength(line)
@@ -72,7 +85,7 @@ def read_lines(lines: Sequence[str], label_map: LabelMap) -> LineReadings:
         column += len(required)
     return LineReadings(
         strength=strength,
-        unusable=np.array([unusable.search(line) is not None for line in lines], dtype=bool),
+        unusable=np.array([_found(unusable, line) for line in lines], dtype=bool),
         requirements=requirements,
         required_by=required_by,
     )
@@ -83,18 +96,40 @@ class _Term:
 
     def __init__(self, patterns: Sequence[str], label_map: LabelMap) -> None:
         term = "(?:" + "|".join(f"(?:{pattern})" for pattern in patterns) + ")" if patterns else _NOTHING_MATCHES
-        self._stated = re.compile(term)
+        self._stated = _any_of([term])
         self._denied = _any_of([pattern.replace("TERM", term) for pattern in label_map.report.negations])
         self._hedged = _any_of([pattern.replace("TERM", term) for pattern in label_map.report.hedges])
 
     def strength(self, line: str) -> int:
-        if not self._stated.search(line) or self._denied.search(line):
+        if not _found(self._stated, line) or _found(self._denied, line):
             return SILENT
-        return UNCERTAIN if self._hedged.search(line) else DEFINITE
+        return UNCERTAIN if _found(self._hedged, line) else DEFINITE
 
 
-def _any_of(patterns: Sequence[str]) -> re.Pattern[str]:
-    return re.compile("|".join(f"(?:{pattern})" for pattern in patterns) if patterns else _NOTHING_MATCHES)
+def _any_of(patterns: Sequence[str]) -> regex.Pattern[str]:
+    """One pattern for a list of them, in the syntax of Python's ``re`` (version 0 of ``regex``)."""
+    whole = "|".join(f"(?:{pattern})" for pattern in patterns) if patterns else _NOTHING_MATCHES
+    try:
+        return regex.compile(whole, regex.VERSION0)
+    except regex.error as error:  # each is a regular expression by itself, or there would be no label map
+        raise PatternError(
+            f"the label map's patterns {_shortened(whole)} cannot be searched together: {error}"
+        ) from error
+
+
+def _found(pattern: regex.Pattern[str], line: str) -> bool:
+    try:
+        return pattern.search(line, timeout=_SEARCH_SECONDS) is not None
+    except TimeoutError as error:
+        raise PatternError(
+            f"the label map's patterns {_shortened(pattern.pattern)} were searched for more than {_SEARCH_SECONDS:g} s "
+            f"in the one report line {_shortened(line)}. Repetitions inside of repetitions do that: write the pattern "
+            "without them"
+        ) from error
+
+
+def _shortened(text: str) -> str:
+    return repr(text if len(text) <= _SHOWN else text[:_SHOWN] + "...")
 
 
 def states_of_reports(lines: NDArray[np.integer], readings: LineReadings, label_map: LabelMap) -> NDArray[np.int8]:
