@@ -206,6 +206,33 @@ def test_a_source_held_out_is_set_against_the_same_recordings(tmp_path: Path) ->
     assert float(south[-1].split()[0]) < -0.1
 
 
+def test_held_out_sources_choose_the_winner_and_a_mixed_split_is_averaged_with_none(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The first configuration is far ahead where all sources are mixed, and behind on sources that it has not seen."""
+    mixed = {1.0: 9.0, 2.0: 2.0}
+    sweep = write_sweep(
+        tmp_path / "sweep",
+        HospitalOut(resume=True, sources=None, seeds=1),
+        list(mixed),
+        more=lambda strength, point: mixed[strength] if point.place["held_out"] is None else strength,
+        sources=["north", "south"],
+    )
+    results = read_results(sweep)
+    winner = winner_of(results)
+    assert winner is not None
+    assert (winner.name, winner.value) == ("finetune=s1", pytest.approx(0.2))
+    assert {one.at("held_out") for one in winner.trials} == {"north", "south"}
+    show_answer(sweep, resamples=20)
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "finetune=s1 (trials 4, 5: each tested on a source that it held out)" in printed
+    parameters, *_ = overview.sections(results, winner, {})
+    panels = parameters.pictures[1].figure.axes
+    assert [axes.get_title() for axes in panels] == ["finetune", "split.held_out"]
+    heights = [float(value) for axes in panels for line in axes.get_lines() for value in line.get_ydata()]  # type: ignore[union-attr]
+    assert max(heights) == pytest.approx(0.2), "no mixed split in pictures that average"
+
+
 def test_other_recordings_are_told_and_not_compared(tmp_path: Path) -> None:
     sweep = write_sweep(
         tmp_path / "sweep",

@@ -195,7 +195,8 @@ def _winner_shown(winner: Winner) -> WinnerShown:
 
 def _trials_of(winner: Winner) -> str:
     names = sorted((one.trial.name for one in winner.trials), key=int)
-    return f"trial{'s' if len(names) > 1 else ''} {', '.join(names)}"
+    held_out = ": each tested on a source that it held out" if winner.holds_out else ""
+    return f"trial{'s' if len(names) > 1 else ''} {', '.join(names)}{held_out}"
 
 
 def _states(results: SweepResults) -> str:
