@@ -69,7 +69,7 @@ def _parameters(
     ]
     text = []
     if len(told) < sum(one.value is not None for one in results.trials):
-        text.append("Trials whose split mixes all sources are left out, so that nothing here averages them with others.")
+        text.append("Trials whose split mixes all sources are left out: nothing here averages them with the others.")
     if importances:
         text.append(
             "Importances are Optuna's (fANOVA): the share of the metric's variation that each parameter explains."
