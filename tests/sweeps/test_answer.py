@@ -59,6 +59,16 @@ def test_what_has_no_metric_comes_last_and_shows(tmp_path: Path, capsys: pytest.
     assert [(row["trial"], row["error"]) for row in rows] == [("0", ""), ("1", "NoDataError: nothing there")]
 
 
+def test_what_another_process_runs_has_not_failed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    sweep = write_sweep(tmp_path / "sweep", Grid(resume=True), [1.0, 3.0])
+    write_json(sweep.path / "1" / "status.json", {"state": "running"})
+    with sweep.holding(sweep.trials()[1]):
+        assert show_answer(sweep)
+    said = capsys.readouterr().err
+    assert "1 of 2 trials is run by another process (1); its end shows all of them" in said
+    assert "did not finish" not in said
+
+
 def test_a_configuration_wins_by_the_mean_of_its_trials(tmp_path: Path) -> None:
     """Not by its best seed, and not where a trial is missing."""
     lucky = {42: 9.0, 43: 1.0}

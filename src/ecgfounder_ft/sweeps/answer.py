@@ -55,7 +55,7 @@ def show_answer(folder: SweepFolder, *, metric: str = "auroc", resamples: int | 
         resamples: of the patients; None: as the trials were evaluated.
 
     Returns:
-        Whether every trial came to its end.
+        Whether every trial came to its end, or is at it in another process.
     """
     console = Console()
     results = read_results(folder)
@@ -210,7 +210,7 @@ def _warnings(results: SweepResults, winner: Winner | None) -> list[str]:
     found = []
     missing = [one for one in results.trials if one.state not in DONE]
     if missing:
-        found.append(f"{len(missing)} of {len(results.trials)} trials did not finish, and are no part of what follows.")
+        found.append(f"{len(missing)} of {len(results.trials)} trials have not ended, and are no part of what follows.")
     tried = len({one.configuration for one in results.trials if one.value is not None})
     if winner is not None and tried > 1:
         found.append(
@@ -339,15 +339,23 @@ def _importances(folder: SweepFolder) -> dict[str, float]:
 
 
 def _report_missing(results: SweepResults) -> bool:
-    missing = [result for result in results.trials if result.state not in DONE]
-    if missing:
-        states: dict[str, list[str]] = {}
-        for result in missing:
-            states.setdefault(result.state, []).append(result.trial.name)
-        listed = "; ".join(f"{state}: {', '.join(sorted(names, key=int))}" for state, names in sorted(states.items()))
+    """Say which trials did not finish; those that another process runs have not failed, and may still do so."""
+    missing: dict[str, list[str]] = {}
+    for result in results.trials:
+        if result.state not in DONE:
+            missing.setdefault(result.state, []).append(result.trial.name)
+    counted = f"of {len(results.trials)} trials"
+    running = missing.pop("running", [])
+    if running:
         print(
-            f"{len(missing)} of {len(results.trials)} trials did not finish ({listed}). The same command goes on with "
-            "them",
+            f"{len(running)} {counted} {'is' if len(running) == 1 else 'are'} run by another process "
+            f"({', '.join(sorted(running, key=int))}); its end shows all of them",
+            file=sys.stderr,
+        )
+    if missing:
+        listed = "; ".join(f"{state}: {', '.join(sorted(names, key=int))}" for state, names in sorted(missing.items()))
+        print(
+            f"{sum(map(len, missing.values()))} {counted} did not finish ({listed}). The same command goes on with them",
             file=sys.stderr,
         )
     return not missing
