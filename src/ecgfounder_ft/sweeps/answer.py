@@ -354,8 +354,6 @@ def _report_missing(results: SweepResults) -> bool:
         )
     if missing:
         listed = "; ".join(f"{state}: {', '.join(sorted(names, key=int))}" for state, names in sorted(missing.items()))
-        print(
-            f"{sum(map(len, missing.values()))} {counted} did not finish ({listed}). The same command goes on with them",
-            file=sys.stderr,
-        )
+        count = sum(map(len, missing.values()))
+        print(f"{count} {counted} did not finish ({listed}). The same command goes on with them", file=sys.stderr)
     return not missing
