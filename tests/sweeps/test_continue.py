@@ -87,7 +87,9 @@ def test_every_design_goes_on_after_a_kill(
     assert {file: file.stat().st_mtime_ns for file in finished} == finished
 
 
-def answer_of(folder: Path, start: int) -> str:
+def answer_of(folder: Path, start: int) -> list[str]:
     """What a start of the sweep printed at its end, from the table of trials on, without the names of folders."""
-    printed = (folder / f"output-{start}.txt").read_text().replace(folder.name, "")
-    return "\n".join(line.strip() for line in printed[printed.rindex("Trials of") :].splitlines())
+    printed = (folder / f"output-{start}.txt").read_text(encoding="utf-8")
+    lines = [line.strip() for line in printed[printed.rindex("Trials of") :].splitlines()]
+    (head,) = (place for place, line in enumerate(lines) if line.split()[:1] == ["trial"])
+    return [line for line in lines[head:] if "/sweep/sweep." not in line]
