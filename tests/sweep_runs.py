@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import time
+import weakref
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ TINY = ("trainer.max_epochs=2", "data.batch_size=32", "evaluation.resamples=20",
 
 
 class SweepProcess:
-    """``python train.py -m ...`` in a process.
+    """``python train.py -m ...`` in a process. What is still held of each trained trial after it, ``held.txt`` says.
 
     Args:
         folder: it is started in; ``sweep`` in it is the sweep's.
@@ -100,10 +101,28 @@ def _run(folder: Path, output: Path, overrides: list[str], kill_after: int, trai
         import torch
 
         torch.set_num_threads(1)
-        killer = pl.Callback()
-        killer.on_train_batch_end = count  # type: ignore[method-assign]
+        watched: list[weakref.ref[Any]] = []
+
+        class Watcher(pl.Callback):
+            """One for each trial: Lightning ties what it calls to the classifier."""
+
+            def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+                large = (trainer, pl_module, trainer.optimizers[0], trainer.datamodule)  # type: ignore[attr-defined]
+                watched.extend(map(weakref.ref, large))
+
+            def on_train_batch_end(self, *_: Any) -> None:
+                count()
+
+        def give_back() -> None:
+            given_back()
+            held = sum(one() is not None for one in watched)
+            with (folder / "held.txt").open("a") as file:
+                file.write(f"{held} of {len(watched)}\n")
+            watched.clear()
+
+        given_back, train.give_back = train.give_back, give_back
         original = train._experiment
-        train._experiment = lambda config, callbacks=(): original(config, [*callbacks, killer])  # type: ignore[assignment]
+        train._experiment = lambda config, callbacks=(): original(config, [*callbacks, Watcher()])  # type: ignore[assignment]
     else:
         train._experiment = told  # type: ignore[assignment]
     sys.argv = ["train.py", "-m", *overrides]

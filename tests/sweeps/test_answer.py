@@ -59,6 +59,16 @@ def test_what_has_no_metric_comes_last_and_shows(tmp_path: Path, capsys: pytest.
     assert [(row["trial"], row["error"]) for row in rows] == [("0", ""), ("1", "NoDataError: nothing there")]
 
 
+def test_what_another_process_runs_has_not_failed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    sweep = write_sweep(tmp_path / "sweep", Grid(resume=True), [1.0, 3.0])
+    write_json(sweep.path / "1" / "status.json", {"state": "running"})
+    with sweep.holding(sweep.trials()[1]):
+        assert show_answer(sweep)
+    said = capsys.readouterr().err
+    assert "1 of 2 trials is run by another process (1); its end shows all of them" in said
+    assert "did not finish" not in said
+
+
 def test_a_configuration_wins_by_the_mean_of_its_trials(tmp_path: Path) -> None:
     """Not by its best seed, and not where a trial is missing."""
     lucky = {42: 9.0, 43: 1.0}
@@ -204,6 +214,33 @@ def test_a_source_held_out_is_set_against_the_same_recordings(tmp_path: Path) ->
     assert (north[:2], south[:2]) == (["north", "40"], ["south", "40"])
     assert float(north[-1].split()[0]) == pytest.approx(0, abs=1e-6), "the same model on the same recordings"
     assert float(south[-1].split()[0]) < -0.1
+
+
+def test_held_out_sources_choose_the_winner_and_a_mixed_split_is_averaged_with_none(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The first configuration is far ahead where all sources are mixed, and behind on sources that it has not seen."""
+    mixed = {1.0: 9.0, 2.0: 2.0}
+    sweep = write_sweep(
+        tmp_path / "sweep",
+        HospitalOut(resume=True, sources=None, seeds=1),
+        list(mixed),
+        more=lambda strength, point: mixed[strength] if point.place["held_out"] is None else strength,
+        sources=["north", "south"],
+    )
+    results = read_results(sweep)
+    winner = winner_of(results)
+    assert winner is not None
+    assert (winner.name, winner.value) == ("finetune=s1", pytest.approx(0.2))
+    assert {one.at("held_out") for one in winner.trials} == {"north", "south"}
+    show_answer(sweep, resamples=20)
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "finetune=s1 (trials 4, 5: each tested on a source that it held out)" in printed
+    parameters, *_ = overview.sections(results, winner, {})
+    panels = parameters.pictures[1].figure.axes
+    assert [axes.get_title() for axes in panels] == ["finetune", "split.held_out"]
+    heights = [float(value) for axes in panels for line in axes.get_lines() for value in line.get_ydata()]  # type: ignore[union-attr]
+    assert max(heights) == pytest.approx(0.2), "no mixed split in pictures that average"
 
 
 def test_other_recordings_are_told_and_not_compared(tmp_path: Path) -> None:

@@ -35,6 +35,11 @@ def test_a_metric_that_is_minimised_has_its_smallest_first(sweep: Path) -> None:
     assert values[0] < values[1]
 
 
+def test_nothing_that_is_large_is_held_of_a_trial_that_ended(sweep: Path) -> None:
+    """Trainer, classifier, optimizer and recordings; of the trial that failed as well."""
+    assert (sweep / "held.txt").read_text().split("\n") == [*["0 of 4"] * 3, ""]
+
+
 @pytest.mark.parametrize("steps", [pytest.param(1, marks=pytest.mark.slow), 7])
 def test_a_killed_sweep_ends_in_the_same_table(sweep: Path, small_root: Path, tmp_path: Path, steps: int) -> None:
     """Killed in the first trial's first epoch, and in the second trial's second."""
@@ -50,3 +55,41 @@ def test_a_killed_sweep_ends_in_the_same_table(sweep: Path, small_root: Path, tm
     assert table_of(tmp_path) == table_of(sweep)
     for name, before in finished.items():
         assert (tmp_path / "sweep" / name / "status.json").stat().st_mtime_ns == before
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("design", "steps"),
+    [
+        pytest.param(("sweep=optuna", "sweep.n_trials=3", "optimizer.lr=tag(log,interval(1e-3,1e-2))"), 6, id="optuna"),
+        pytest.param(("sweep=cross_validation", "sweep.folds=3"), 6, id="cross_validation"),
+        pytest.param(("sweep=seeds", "sweep.seeds=3"), 6, id="seeds"),
+        pytest.param(("sweep=label_efficiency", "sweep.sizes=20,30,all"), 3, id="label_efficiency"),
+        pytest.param(("sweep=hospital_out",), 6, id="hospital_out"),
+    ],
+)
+def test_every_design_goes_on_after_a_kill(
+    design: tuple[str, ...], steps: int, small_root: Path, tmp_path: Path
+) -> None:
+    """Killed in its second trial: what had ended stays as it was, and the answer is that of one never killed."""
+    whole, stopped = tmp_path / "whole", tmp_path / "stopped"
+    assert run_sweep(whole, small_root, design) == 0
+    assert run_sweep(stopped, small_root, design, kill_after=steps) == -9
+    states = {
+        file.parent.name: json.loads(file.read_text())["state"] for file in (stopped / "sweep").glob("*/status.json")
+    }
+    assert states == {"0": "finished", "1": "running"}
+    finished = {file: file.stat().st_mtime_ns for file in (stopped / "sweep" / "0").rglob("*") if file.is_file()}
+    assert run_sweep(stopped, small_root, design) == 0
+    assert len(table_of(whole)) == 3
+    assert table_of(stopped) == table_of(whole)
+    assert answer_of(stopped, 1) == answer_of(whole, 0)
+    assert {file: file.stat().st_mtime_ns for file in finished} == finished
+
+
+def answer_of(folder: Path, start: int) -> list[str]:
+    """What a start of the sweep printed at its end, from the table of trials on, without the names of folders."""
+    printed = (folder / f"output-{start}.txt").read_text(encoding="utf-8")
+    lines = [line.strip() for line in printed[printed.rindex("Trials of") :].splitlines()]
+    (head,) = (place for place, line in enumerate(lines) if line.split()[:1] == ["trial"])
+    return [line for line in lines[head:] if "/sweep/sweep." not in line]

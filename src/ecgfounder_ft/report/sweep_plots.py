@@ -21,8 +21,10 @@ _OTHERS = [index for index in range(14) if colour_of(index) != _ACCENT]
 """Places in the palette of the other trials."""
 _MOST_LEVEL_LABELS = 4
 """Values up to which their names stand level below the axis, beside each other."""
-_LONG_NAME = 24
+_LONG_NAME = 26
 """Letters beyond which a trial's name has a line of a legend to itself."""
+_MOST_NAMED_WINNERS = 6
+"""Trials of the winner up to which a picture of many curves names each of them."""
 _MOST_GROUPS = 6
 """Different numbers up to which each has a place and a mean of its own."""
 
@@ -139,10 +141,13 @@ def learning_curves_figure(
         best: names of the trials that won.
     """
     many = len(curves) > len(_OTHERS)
-    named = [name for name in curves if name in best or not many]
-    columns = 1 if max(map(len, named), default=0) > _LONG_NAME else 3
+    won_names = [name for name in curves if name in best]
+    labels = {name: f"{name} (winner)" if name in best else name for name in curves if name in best or not many}
+    if many and len(won_names) > _MOST_NAMED_WINNERS:
+        labels = {won_names[0]: f"{len(won_names)} trials of the winner"}
+    columns = 1 if max(map(len, labels.values()), default=0) > _LONG_NAME else 3
     # the legend stands below, where long names do not take the curves' room
-    figure = new_figure(7.2, 3.6 + 0.18 * -(-len(named) // columns))
+    figure = new_figure(7.2, 3.6 + 0.18 * -(-len(labels) // columns))
     axes = figure.add_subplot()
     others = iter(_OTHERS)
     for name, points in curves.items():
@@ -158,7 +163,7 @@ def learning_curves_figure(
             zorder=3 if won else 2,
             marker="o" if len(points) == 1 else "",
             markersize=4,
-            label=f"{name} (winner)" if won else None if many else name,
+            label=labels.get(name),
         )
     axes.set_xlabel("epoch")
     axes.set_ylabel(metric)

@@ -55,7 +55,7 @@ def show_answer(folder: SweepFolder, *, metric: str = "auroc", resamples: int | 
         resamples: of the patients; None: as the trials were evaluated.
 
     Returns:
-        Whether every trial came to its end.
+        Whether every trial came to its end, or is at it in another process.
     """
     console = Console()
     results = read_results(folder)
@@ -195,7 +195,8 @@ def _winner_shown(winner: Winner) -> WinnerShown:
 
 def _trials_of(winner: Winner) -> str:
     names = sorted((one.trial.name for one in winner.trials), key=int)
-    return f"trial{'s' if len(names) > 1 else ''} {', '.join(names)}"
+    held_out = ": each tested on a source that it held out" if winner.holds_out else ""
+    return f"trial{'s' if len(names) > 1 else ''} {', '.join(names)}{held_out}"
 
 
 def _states(results: SweepResults) -> str:
@@ -209,7 +210,7 @@ def _warnings(results: SweepResults, winner: Winner | None) -> list[str]:
     found = []
     missing = [one for one in results.trials if one.state not in DONE]
     if missing:
-        found.append(f"{len(missing)} of {len(results.trials)} trials did not finish, and are no part of what follows.")
+        found.append(f"{len(missing)} of {len(results.trials)} trials have not ended, and are no part of what follows.")
     tried = len({one.configuration for one in results.trials if one.value is not None})
     if winner is not None and tried > 1:
         found.append(
@@ -338,15 +339,21 @@ def _importances(folder: SweepFolder) -> dict[str, float]:
 
 
 def _report_missing(results: SweepResults) -> bool:
-    missing = [result for result in results.trials if result.state not in DONE]
-    if missing:
-        states: dict[str, list[str]] = {}
-        for result in missing:
-            states.setdefault(result.state, []).append(result.trial.name)
-        listed = "; ".join(f"{state}: {', '.join(sorted(names, key=int))}" for state, names in sorted(states.items()))
+    """Say which trials did not finish; those that another process runs have not failed, and may still do so."""
+    missing: dict[str, list[str]] = {}
+    for result in results.trials:
+        if result.state not in DONE:
+            missing.setdefault(result.state, []).append(result.trial.name)
+    counted = f"of {len(results.trials)} trials"
+    running = missing.pop("running", [])
+    if running:
         print(
-            f"{len(missing)} of {len(results.trials)} trials did not finish ({listed}). The same command goes on with "
-            "them",
+            f"{len(running)} {counted} {'is' if len(running) == 1 else 'are'} run by another process "
+            f"({', '.join(sorted(running, key=int))}); its end shows all of them",
             file=sys.stderr,
         )
+    if missing:
+        listed = "; ".join(f"{state}: {', '.join(sorted(names, key=int))}" for state, names in sorted(missing.items()))
+        count = sum(map(len, missing.values()))
+        print(f"{count} {counted} did not finish ({listed}). The same command goes on with them", file=sys.stderr)
     return not missing

@@ -9,7 +9,7 @@ from ecgfounder_ft.report.sweep_plots import (
     parameters_figure,
 )
 from ecgfounder_ft.report.sweep_section import Section, SectionPicture
-from ecgfounder_ft.sweeps.results import SweepResults, TrialResult, Winner
+from ecgfounder_ft.sweeps.results import SweepResults, TrialResult, Winner, without_mixed
 
 _LOSS = "validation/loss"
 _CHANCE = {"fold": "split.fold", "seed": "seed"}
@@ -24,7 +24,7 @@ def sections(results: SweepResults, winner: Winner | None, importances: Mapping[
         winner: by validation.
         importances: of a search, parameter to its share of the metric's variation; empty where there are none.
     """
-    told = [one for one in results.trials if one.value is not None]
+    told = without_mixed([one for one in results.trials if one.value is not None])
     # where all trials are of the winner, none stands out
     won = [] if winner is None or len(winner.trials) == len(told) else [one.trial.name for one in winner.trials]
     found = []
@@ -32,6 +32,7 @@ def sections(results: SweepResults, winner: Winner | None, importances: Mapping[
         key
         for key in results.parameters
         if not any(key == _CHANCE.get(axis) for one in told for axis in one.trial.place)
+        and len({one.parameters.get(key) for one in told}) > 1
     ]
     if keys and len(told) > 1:
         found.append(_parameters(results, keys, told, won, importances))
@@ -67,6 +68,8 @@ def _parameters(
         ),
     ]
     text = []
+    if len(told) < sum(one.value is not None for one in results.trials):
+        text.append("Trials whose split mixes all sources are left out: nothing here averages them with the others.")
     if importances:
         text.append(
             "Importances are Optuna's (fANOVA): the share of the metric's variation that each parameter explains."

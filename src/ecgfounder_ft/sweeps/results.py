@@ -107,14 +107,19 @@ class Winner:
     value: float
     """Mean of the validation metric over the trials."""
 
+    @property
+    def holds_out(self) -> bool:
+        """Whether each of its trials was tested on a source that it held out."""
+        return all(one.at("held_out") is not None for one in self.trials)
+
 
 def winner_of(results: SweepResults) -> Winner | None:
     """The best by validation, among configurations with the most finished trials; None where none has one.
 
     A trial alone is a configuration of its own, but where a design makes several trials of one: these count together.
-    Of learning curves it is the largest training side that counts.
+    Of learning curves it is the largest training side that counts; where sources are held out, those trials.
     """
-    finished = [result for result in results.trials if result.finished and result.value is not None]
+    finished = without_mixed([result for result in results.trials if result.finished and result.value is not None])
     sizes = [result.at("size") for result in finished if "size" in result.trial.place]
     largest = None if None in sizes else max((int(size) for size in sizes if size is not None), default=None)
     groups: dict[str, list[TrialResult]] = {}
@@ -128,6 +133,19 @@ def winner_of(results: SweepResults) -> Winner | None:
     complete = {name: mean for name, mean in means.items() if len(groups[name]) == most}
     best = (min if results.mode == "min" else max)(complete, key=lambda name: complete[name])
     return Winner(best, groups[best], complete[best])
+
+
+def without_mixed(results: Sequence[TrialResult]) -> list[TrialResult]:
+    """Trials that can be averaged: where some hold a source out, without those whose split mixes all sources.
+
+    The mixed split is what held-out sources are measured against. Its metrics are of sources that the model has seen.
+    """
+    held_out = any(result.at("held_out") is not None for result in results)
+    return [
+        result
+        for result in results
+        if not (held_out and "held_out" in result.trial.place and result.at("held_out") is None)
+    ]
 
 
 def in_short(parameters: Mapping[str, str]) -> str:

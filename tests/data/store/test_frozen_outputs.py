@@ -1,5 +1,8 @@
+import contextlib
 import pickle
 import shutil
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +43,27 @@ def test_outputs_are_computed_once_for_the_same_weights_and_recordings(tmp_path:
         assert stored is not None
         np.testing.assert_allclose(stored.read([1]), signals.signals[[1]].mean(axis=2), rtol=1e-6)
     assert [count for count in computed if count > 1] == [10, 2, 10]  # one recording each to learn the shape
+
+
+def test_what_another_is_computing_is_waited_for(tmp_path: Path) -> None:
+    """The first to compute gives the other time to begin, too: it would, if nothing kept it back."""
+    signals = ten_signals(tmp_path)
+    computed: list[int] = []
+    together = threading.Barrier(2)
+
+    def run(signal: torch.Tensor) -> torch.Tensor:
+        computed.append(len(signal))
+        with contextlib.suppress(threading.BrokenBarrierError):
+            together.wait(timeout=0.2)
+        return mean_over_time(signal)
+
+    with ThreadPoolExecutor(2) as pool:
+        waiting = [pool.submit(store_activations, signals, run, "mean", 10) for _ in range(2)]
+    first, second = (one.result() for one in waiting)
+    assert computed == [1, 10], "one recording to learn the shape, then all"
+    assert first is not None
+    assert second is not None
+    assert np.array_equal(first.read(range(10)), second.read(range(10)))
 
 
 def test_an_interrupted_computation_leaves_nothing_that_counts(tmp_path: Path) -> None:

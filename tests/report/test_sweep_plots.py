@@ -1,0 +1,29 @@
+"""Pictures of a sweep stay readable, however many trials there are and whatever they are called."""
+
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+from ecgfounder_ft.report.sweep_plots import learning_curves_figure
+
+
+@pytest.mark.parametrize(
+    ("trials", "winners", "entries"),
+    [
+        pytest.param(9, 1, 9, id="each has a name"),
+        pytest.param(40, 3, 3, id="of many only the winner's"),
+        pytest.param(40, 25, 1, id="of many that won only how many they are"),
+    ],
+)
+def test_names_of_curves_are_whole_and_leave_the_curves_their_room(trials: int, winners: int, entries: int) -> None:
+    names = [f"{number + 10}: finetune=s6 seed={number + 42}" for number in range(trials)]
+    figure = learning_curves_figure(
+        {name: [(0, 0.5), (1, 0.6)] for name in names}, "validation/macro_auroc", names[:winners]
+    )
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    (legend,) = figure.legends
+    assert len(legend.get_texts()) == entries
+    inside, (left, right) = legend.get_window_extent(), figure.bbox.intervalx
+    assert left <= inside.x0 <= inside.x1 <= right
+    (axes,) = figure.axes
+    assert axes.get_window_extent().height > figure.bbox.height / 2
