@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 from ecgfounder_ft import __version__
+from ecgfounder_ft.model.ecgfounder.published import SHIPPED
 from ecgfounder_ft.train import help_text
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -110,9 +111,8 @@ def test_the_wheel_holds_every_configuration_template_and_demo_model(wheel: Path
     source = ROOT / "src" / "ecgfounder_ft"
     files = [path for path in source.rglob("*") if path.is_file() and "__pycache__" not in path.parts]
     assert {f"ecgfounder_ft/{path.relative_to(source).as_posix()}" for path in files} <= held
-    assert {name for name in held if "/checkpoint/" in name} == {
-        f"ecgfounder_ft/checkpoint/{name}" for name in ("demo_12_lead.pth", "demo_1_lead.pth", "demo_models.md")
-    }
+    shipped = {"demo_models.md", *(f"{name}.pth" for name in SHIPPED)}
+    assert {name for name in held if "/checkpoint/" in name} == {f"ecgfounder_ft/checkpoint/{name}" for name in shipped}
     own = {"ecgfounder_ft", "hydra_plugins", f"ecgfounder_ft-{__version__}.dist-info"}
     assert {name.partition("/")[0] for name in held} == own
     plugins = {f"hydra_plugins/{path.name}" for path in (ROOT / "src" / "hydra_plugins").glob("*.py")}

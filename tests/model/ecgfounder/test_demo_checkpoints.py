@@ -16,18 +16,27 @@ from ecgfounder_ft.labels import LabelMap
 from ecgfounder_ft.model.checkpoints import load_weights
 from ecgfounder_ft.model.ecgfounder.architecture import sizes_in
 from ecgfounder_ft.model.ecgfounder.net1d import Net1D
-from ecgfounder_ft.model.ecgfounder.published import find_weights
+from ecgfounder_ft.model.ecgfounder.published import SHIPPED, find_weights
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 CARD = (REPOSITORY / "checkpoint" / "demo_models.md").read_text()
 ARCHITECTURE = yaml.safe_load(CARD.split("---")[1])["architecture"]
 
 
-@pytest.mark.parametrize(("name", "leads", "least"), [("12", list(STANDARD_LEADS), 0.8), ("1", ["I"], 0.6)])
+@pytest.mark.parametrize(
+    ("name", "leads", "least"),
+    [
+        ("12_lead", list(STANDARD_LEADS), 0.8),
+        ("1_lead", ["I"], 0.6),
+        ("limb_leads", list(STANDARD_LEADS[:6]), 0.8),
+        ("any_lead", ["V1"], 0.6),
+        ("any_lead", ["II"], 0.6),
+    ],
+)
 def test_demo_checkpoint_reads_simulated_recordings(
     name: str, leads: list[str], least: float, label_map: LabelMap
 ) -> None:
-    path = REPOSITORY / "checkpoint" / f"demo_{name}_lead.pth"
+    path = REPOSITORY / "checkpoint" / f"demo_{name}.pth"
     assert path.stat().st_size < 5e6
     net = Net1D(in_channels=len(leads), num_classes=len(label_map), **ARCHITECTURE).eval()
     load_weights(net, path, *label_map.task_rows)
@@ -46,11 +55,12 @@ def test_demo_checkpoint_reads_simulated_recordings(
 
 
 def test_demo_checkpoints_have_the_published_layout() -> None:
-    for name in ("12", "1"):
-        path = REPOSITORY / "checkpoint" / f"demo_{name}_lead.pth"
+    for name, leads in SHIPPED.items():
+        path = REPOSITORY / "checkpoint" / f"{name}.pth"
         content = torch.load(path, map_location="cpu", weights_only=False)  # our own file
         assert set(content) == {"epoch", "step", "state_dict", "optimizer", "scheduler", "val_auroc"}
         assert content["state_dict"]["dense.weight"].shape[0] == 150
+        assert content["state_dict"]["first_conv.conv.weight"].shape[1] == leads
 
 
 def test_the_configured_architecture_is_theirs() -> None:

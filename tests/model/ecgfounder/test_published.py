@@ -71,6 +71,15 @@ def test_a_shipped_checkpoint_is_found_from_anywhere(
     assert find_weights(name, tmp_path) == Path(__file__).parents[3] / "checkpoint" / f"{name}.pth"
 
 
+def test_a_shipped_checkpoint_of_other_leads_is_refused_with_those_that_fit(tmp_path: Path) -> None:
+    with pytest.raises(
+        WeightsError, match=r"6 lead\(s\), and model.leads names 1; type .*=demo_1_lead or .*=demo_any_lead"
+    ):
+        require_weights("demo_limb_leads", tmp_path, leads=1)
+    with pytest.raises(WeightsError, match=r"type model\.weights=null"):
+        require_weights("demo_any_lead", tmp_path, leads=2)
+
+
 def test_an_installed_package_brings_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     package, checkout = tmp_path / "package", tmp_path / "checkout"
     monkeypatch.setattr(published, "SHIPPED_FOLDERS", (package, checkout))

@@ -37,8 +37,8 @@ PUBLISHED: dict[str, PublishedCheckpoint] = {
 }
 """Names that ``model.weights`` understands beside file paths."""
 
-SHIPPED = ("demo_12_lead", "demo_1_lead")
-"""Names of the checkpoints that come with this project; see ``checkpoint/demo_models.md``."""
+SHIPPED = {"demo_12_lead": 12, "demo_1_lead": 1, "demo_limb_leads": 6, "demo_any_lead": 1}
+"""Names of the checkpoints that come with this project to the leads they read; see ``checkpoint/demo_models.md``."""
 
 _PACKAGE = Path(__file__).parents[2]
 SHIPPED_FOLDERS = (_PACKAGE / "checkpoint", _PACKAGE.parents[1] / "checkpoint")
@@ -83,11 +83,15 @@ def require_weights(weights: str, folder: Path, leads: int) -> None:
         WeightsError: if it is not there and cannot be had, or was trained on another number of leads.
     """
     published = PUBLISHED.get(weights.removesuffix(".pth"))
-    if published is not None and published.leads != leads:
-        other = {1: "model=1lead", 12: "model=12lead"}.get(leads, "model.weights=null")
+    expected = SHIPPED.get(weights) if published is None else published.leads
+    if expected is not None and expected != leads:
+        if published is None:
+            fitting = [f"model.weights={name}" for name, count in SHIPPED.items() if count == leads]
+        else:
+            fitting = [f"model={name}" for name, count in (("1lead", 1), ("12lead", 12)) if count == leads]
         raise WeightsError(
-            f"model.weights={weights} was trained on {published.leads} lead(s), and model.leads names {leads}; "
-            f"type {other}"
+            f"model.weights={weights} was trained on {expected} lead(s), and model.leads names {leads}; "
+            f"type {' or '.join(fitting or ['model.weights=null'])}"
         )
     find_weights(weights, folder)
 
