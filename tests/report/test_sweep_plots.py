@@ -1,9 +1,13 @@
 """Pictures of a sweep stay readable, however many trials there are and whatever they are called."""
 
+import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-from ecgfounder_ft.report.sweep_plots import learning_curves_figure
+from ecgfounder_ft.evaluation.label_efficiency import LearningCurve
+from ecgfounder_ft.evaluation.metrics import Estimate
+from ecgfounder_ft.evaluation.several_trainings import Spread
+from ecgfounder_ft.report.sweep_plots import label_efficiency_figure, learning_curves_figure
 
 
 @pytest.mark.parametrize(
@@ -27,3 +31,17 @@ def test_names_of_curves_are_whole_and_leave_the_curves_their_room(trials: int, 
     assert left <= inside.x0 <= inside.x1 <= right
     (axes,) = figure.axes
     assert axes.get_window_extent().height > figure.bbox.height / 2
+
+
+def test_of_many_curves_over_sizes_no_two_look_alike() -> None:
+    point = Estimate(0.8, 0.7, 0.9)
+    spreads = (Spread("", 5, 0.8, 0.8, 0.0, point, point),) * 2
+    curves = [
+        LearningCurve(f"experiment=arm_{number}", "auroc", (128, 1000), spreads, np.zeros((2, 1)))
+        for number in range(10)
+    ]
+    figure = label_efficiency_figure(curves)
+    FigureCanvasAgg(figure).draw()
+    (axes,), (legend,) = figure.axes, figure.legends
+    assert len({(line.get_color(), line.get_linestyle()) for line in axes.lines}) == 10
+    assert legend.get_window_extent().y1 <= axes.get_window_extent().y0  # below the curves

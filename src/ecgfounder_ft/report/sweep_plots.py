@@ -226,7 +226,8 @@ def ranks_figure(ranks: Sequence[Rank], groups: Sequence[Sequence[str]]) -> Figu
 
 def label_efficiency_figure(curves: Sequence[LearningCurve]) -> Figure:
     """Metrics over the number of training recordings, each curve with its band."""
-    figure = new_figure(7.2, 4.2)
+    columns = 1 if max(len(curve.name) for curve in curves) > _LONG_NAME else 3
+    figure = new_figure(7.2, 3.8 + 0.2 * -(-len(curves) // columns))
     axes = figure.add_subplot()
     for place, curve in enumerate(curves):
         colour = colour_of(place)
@@ -236,14 +237,16 @@ def label_efficiency_figure(curves: Sequence[LearningCurve]) -> Figure:
             for ends in zip(*((point.over_both.low, point.over_both.high) for point in curve.points), strict=True)
         )
         axes.fill_between(curve.sizes, low, high, color=colour, alpha=0.15, linewidth=0)
-        axes.plot(curve.sizes, curve.means, color=colour, marker="o", label=curve.name)
+        axes.plot(
+            curve.sizes, curve.means, color=colour, linestyle=dash_of(place), marker="o", markersize=4, label=curve.name
+        )
     sizes = sorted({size for curve in curves for size in curve.sizes})
     axes.set_xscale("log")
     axes.set_xticks(sizes, [f"{size:,}" for size in sizes], fontsize=9)
     axes.xaxis.set_minor_locator(NullLocator())
     axes.set_xlabel("training recordings")
     axes.set_ylabel(f"macro {METRICS[curves[0].metric].label} of the test recordings")
-    axes.legend(frameon=False, fontsize=9)
+    figure.legend(loc="outside lower left", ncols=columns, frameon=False, fontsize=8)  # below, off the curves
     plain(axes)
     return figure
 

@@ -117,7 +117,7 @@ def sentence(better: LearningCurve, other: LearningCurve, worths: Sequence[Worth
         return f"{other.name} is as good as {better.name} with the fewest recordings already ({min(other.sizes):,})."
     return (
         f"With {worth.size:,} recordings {better.name} is as good as {other.name} with {worth.factor:.1f} times as "
-        f"many (95% interval {_times(worth, worth.low)} to {_times(worth, worth.high)})."
+        f"many (95% interval {_interval(worth)})."
     )
 
 
@@ -130,11 +130,16 @@ def worth_table(better: LearningCurve, other: LearningCurve, worths: Sequence[Wo
             [
                 f"{worth.size:,}",
                 _times(worth, worth.factor),
-                f"{_times(worth, worth.low)} to {_times(worth, worth.high)}",
+                _interval(worth),
             ]
             for worth in worths
         ],
     )
+
+
+def _interval(worth: Worth) -> str:
+    low, high = _times(worth, worth.low), _times(worth, worth.high)
+    return low if low == high else f"{low} to {high}"
 
 
 def _times(worth: Worth, factor: float) -> str:
@@ -142,4 +147,4 @@ def _times(worth: Worth, factor: float) -> str:
         return "–"
     if factor == math.inf:
         return f"more than {worth.largest:.1f}"
-    return "less than the fewest" if factor == 0 else f"{factor:.1f}"
+    return "fewer than were tried" if factor == 0 else f"{factor:.1f}"
