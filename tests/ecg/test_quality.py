@@ -46,7 +46,8 @@ def stored_by(step: float, leads: int = 12) -> Recording:
         (replace(WHOLE, signal=np.clip(WHOLE.signal - 0.5 * np.sin(TIME), -0.3, 0.3)), (quality.CLIPPED,)),
         (changed(2, 1, 9, 5.0), (quality.CLIPPED,)),  # off for most of the time
         (changed(2, 1, 2.5, -0.001), ()),  # a pause
-        (replace(WHOLE, sampling_rate=249), (quality.LOW_SAMPLING_RATE,)),
+        (replace(WHOLE, sampling_rate=399), (quality.LOW_SAMPLING_RATE,)),
+        (replace(WHOLE, sampling_rate=400), ()),
         *((stored_by(step), ()) for step in (0.001, 0.00488, 0.005)),  # PTB-XL; GE's devices; MIMIC-IV-ECG
         (replace(WHOLE, signal=stored_by(0.005).signal.astype(np.float32)), ()),
         (replace(stored_by(0.005), signal=stored_by(0.005).signal + 1e-7 * np.sin(TIME)), ()),

@@ -27,8 +27,8 @@ STORAGE_MATTERS = (SHORT, SHORT_WINDOW, LOW_SAMPLING_RATE, COARSE_RESOLUTION, CO
 
 STEADY_SECONDS = 10.0
 """s of the model's input, beneath which it does."""
-STEADY_RATE = 250.0
-"""Hz, beneath which more than one recording of a hundred does."""
+STEADY_RATE = 400.0
+"""Hz, beneath which it does: at 360 and 250 Hz in two recordings of 327 (docs/prediction.md)."""
 ORDINARY_STEP = 5e-3
 """mV between neighbouring values as stored. Electrocardiographs store 1 to 5 µV (PTB-XL 1, GE's 4.88, MIMIC-IV-ECG 5);
 coarser ones are rhythm monitors, or a signal that was rounded on its way. A flag on every ordinary recording says
