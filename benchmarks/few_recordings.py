@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks import machine
+from benchmarks.paired_costs import signed
 from benchmarks.recipe import common, train, write_hospital
 from benchmarks.recipe_arms import Judged, fall_backs, halfway, judged_arms, prepared, read_arms
-from benchmarks.recipe_table import signed
 from benchmarks.results_between import RESULTS, write_between
 from ecgfounder_ft.sweeps.folder import SweepFolder
 
@@ -68,7 +68,7 @@ def table_of(by_hospital: Sequence[Sequence[Judged]]) -> list[str]:
         for one in row:
             sizes, (validation, test, trainings) = sorted(one.auroc), one.below_start
             cells += [f"{one.auroc[size]:.3f} ± {one.deviation[size]:.3f}" for size in sizes]
-            cells += [signed(one.over_start), " / ".join(f"{one.log_loss[size]:.3f}" for size in sizes)]
+            cells += [signed(one.over_start.estimate), " / ".join(f"{one.log_loss[size]:.3f}" for size in sizes)]
             cells.append(f"{validation} / {test} of {trainings}")
         lines.append(f"| {' | '.join(cells)} |")
     return lines

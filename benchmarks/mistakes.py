@@ -22,7 +22,7 @@ from benchmarks.mistake_guards import GUARDS
 from benchmarks.mistaken_inputs import INPUT_MISTAKES, printed_in_label_map_order, unknown_as_absent
 from benchmarks.mistaken_splits import BATCH, cap_before_split, trained_mistakes
 from benchmarks.mistakes_picture import draw
-from benchmarks.paired_costs import JUDGED_BY, Cost, Pair, columns_with_enough, costs_of, judged
+from benchmarks.paired_costs import JUDGED_BY, Cost, Pair, columns_with_enough, costs_of, judged, signed
 from benchmarks.recordings_at_hand import Found, PtbxlLabels, console, find_recordings
 from benchmarks.results_between import write_between
 from ecgfounder_ft.config.compose import compose_config, load_label_map, typed
@@ -147,8 +147,7 @@ def _cell(cost: Cost, metric: str) -> str:
     found = cost.difference[metric]
     if found.value is None:
         return "-"
-    text = f"{cost.right[metric]:.3f} {found.value:+.3f}"
-    return text if found.low is None or found.high is None else f"{text} ({found.low:+.3f} to {found.high:+.3f})"
+    return f"{cost.right[metric]:.3f} {signed(found)}"
 
 
 def _in_table(text: str) -> str:

@@ -81,3 +81,11 @@ def costs_of(pairs: Mapping[str, Pair], resamples: int) -> dict[str, Cost]:
             {metric: difference_of(right[metric], wrong[metric], seed=0).estimate for metric in JUDGED_BY},
         )
     return costs
+
+
+def signed(difference: Estimate) -> str:
+    """A difference with its interval, where it has one."""
+    if difference.value is None:
+        return "-"
+    interval = "" if difference.low is None else f" ({difference.low:+.3f} to {difference.high:+.3f})"
+    return f"{difference.value:+.3f}{interval}"

@@ -15,6 +15,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +25,7 @@ from numpy.typing import NDArray
 from rich.table import Table
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from benchmarks.paired_costs import JUDGED_BY, Pair, columns_with_enough, costs_of, judged
+from benchmarks.paired_costs import JUDGED_BY, Cost, Pair, columns_with_enough, costs_of, judged, signed
 from benchmarks.recordings_at_hand import RealRecordings, console, read_all
 from ecgfounder_ft.config.compose import load_label_map
 from ecgfounder_ft.ecg.leads import STANDARD_LEADS
@@ -165,28 +166,27 @@ def auroc_rows(data: RealRecordings, logits: NDArray, label_map: LabelMap, optio
     return results
 
 
-def gains(data: RealRecordings, start: NDArray, trained: NDArray, codes: list[str], resamples: int) -> dict:
+def gains(
+    data: RealRecordings, start: NDArray, trained: NDArray, codes: list[str], resamples: int
+) -> tuple[list[str], dict[str, Cost]]:
     """What fine-tuning changes in the macro metrics against the start, over the same patients, with intervals.
 
-    Of conditions that enough patients have for an interval, on the two sets of :func:`auroc_rows`.
+    Returns:
+        The conditions that enough patients have for an interval, and the change over them, on the two sets of
+        :func:`auroc_rows`; a set where there is none is left out.
     """
     patients = data.table["patient"].to_numpy()
     columns = columns_with_enough(data.states, patients)
+    predicted = np.isfinite(trained).all(axis=1)
     stating = (data.states == PRESENT).any(axis=1)
     pairs = {}
-    for name, rows in (("one of the conditions", stating), ("all recordings", np.ones(len(stating), bool))):
-        rows &= np.isfinite(trained).all(axis=1)
+    for name, rows in (("one of the conditions", stating & predicted), ("all recordings", predicted)):
         before, after = (
             judged(data.states[rows], 1 / (1 + np.exp(-logits[rows])), patients[rows], codes, columns)
             for logits in (start, trained)
         )
         pairs[name] = Pair({0: before}, {0: after})
-    found: dict = {"of": [codes[column] for column in columns]}
-    for name, cost in costs_of(pairs, resamples).items():
-        found[name] = {
-            key: {part: getattr(one, part) for part in ("value", "low", "high")} for key, one in cost.difference.items()
-        }
-    return found
+    return [codes[column] for column in columns], costs_of(pairs, resamples)
 
 
 def show(title: str, results: dict) -> None:
@@ -241,14 +241,14 @@ def main() -> None:
             logits = cross_validated(data, options, list(label_map.codes), folder)
         record["fine-tuned"] = auroc_rows(data, logits, label_map, options)
         show(f"fine-tuned, {options.folds}-fold", record["fine-tuned"])
-        record["gain"] = gains(data, start, logits, list(label_map.codes), options.resamples)
-        console.print(f"Gain over the start, macro of {', '.join(record['gain']['of'])}, paired over patients:")
-        for name in ("one of the conditions", "all recordings"):
-            found = (
-                f"{JUDGED_BY[key]} {one['value']:+.3f} ({one['low']:+.3f} to {one['high']:+.3f})"
-                for key, one in record["gain"][name].items()
-            )
-            console.print(f"  {name}: {', '.join(found)}")
+        conditions, found = gains(data, start, logits, list(label_map.codes), options.resamples)
+        record["gain"] = {
+            name: {key: asdict(one) for key, one in cost.difference.items()} for name, cost in found.items()
+        }
+        console.print(f"Gain over the start, macro of {', '.join(conditions)}, paired over patients:")
+        for name, cost in found.items():
+            changes = (f"{JUDGED_BY[key]} {signed(one)}" for key, one in cost.difference.items())
+            console.print(f"  {name}: {', '.join(changes)}")
     if options.json is not None:
         options.json.write_text(json.dumps(record, indent=1))
 

@@ -3,8 +3,8 @@
 from argparse import Namespace
 from collections.abc import Sequence
 
+from benchmarks.paired_costs import signed
 from benchmarks.recipe_arms import Judged
-from ecgfounder_ft.evaluation.several_trainings import Difference
 
 
 def table_of(judged: Sequence[Judged], best: str, options: Namespace) -> list[str]:
@@ -22,7 +22,7 @@ def table_of(judged: Sequence[Judged], best: str, options: Namespace) -> list[st
     for one in judged:
         cells = [f"`{one.name}`", f"{one.validation:.3f}"]
         cells += [f"{one.auroc[size]:.3f} ± {one.deviation[size]:.3f}" for size in sizes]
-        cells += [signed(one.gain), signed(one.over_start), f"{one.worst[1]:+.3f} ({one.worst[0]})"]
+        cells += [signed(one.gain.estimate), signed(one.over_start.estimate), f"{one.worst[1]:+.3f} ({one.worst[0]})"]
         cells.append(" / ".join(f"{one.log_loss[size]:.3f}" for size in sizes))
         validation, test, trainings = one.below_start
         cells.append(f"{validation} / {test} of {trainings}")
@@ -34,12 +34,3 @@ def table_of(judged: Sequence[Judged], best: str, options: Namespace) -> list[st
         "",
         *lines,
     ]
-
-
-def signed(difference: Difference) -> str:
-    """A difference with its interval."""
-    found = difference.estimate
-    if found.value is None:
-        return "-"
-    interval = "" if found.low is None else f" ({found.low:+.3f} to {found.high:+.3f})"
-    return f"{found.value:+.3f}{interval}"
