@@ -101,7 +101,10 @@ def cross_validated(data: RealRecordings, options: argparse.Namespace, codes: li
         predictions = sweep.run(trial).predictions()
         rows = predictions.rows("test")
         found.append(pd.DataFrame(log_odds(predictions.probabilities(rows)), index=rows["recording"]))
-    logits = pd.concat(found).reindex(table["recording"]).to_numpy()
+    predicted = pd.concat(found)
+    if predicted.index.has_duplicates:
+        raise RuntimeError(f"{folder} holds trainings of other settings too; name another folder with --output")
+    logits = predicted.reindex(table["recording"]).to_numpy()
     missing = np.isnan(logits).any(axis=1) & (data.states != UNKNOWN).any(axis=1)
     if missing.any():
         raise RuntimeError(f"{int(missing.sum())} recordings have no prediction; see {log}")
