@@ -15,8 +15,10 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -59,11 +61,20 @@ def predict(net: Net1D, inputs: NDArray[np.float32]) -> NDArray[np.float64]:
     return torch.cat(parts).double().numpy()
 
 
-def cross_validated(data: RealRecordings, options: argparse.Namespace, codes: list[str], folder: Path) -> NDArray:
+def cross_validated(
+    data: RealRecordings, options: argparse.Namespace, codes: list[str], folder: Path, seed: int
+) -> NDArray:
     """(n, conditions) logits of each recording by the trained model that has not seen its patient.
 
     The product's own sweep trains: one trial per fold, on a table of these recordings. Where none of the conditions is
     known, there is nothing to judge, and NaN stands in place of logits.
+
+    Args:
+        data: the recordings.
+        options: of the command.
+        codes: the conditions.
+        folder: of the table, the store and the sweep.
+        seed: of the folds and of the trainings.
 
     Raises:
         RuntimeError: if a fold was not trained, or a recording has no prediction.
@@ -74,7 +85,7 @@ def cross_validated(data: RealRecordings, options: argparse.Namespace, codes: li
     write_csv(folder / "recordings.csv", table)
     command = [
         *(sys.executable, "-m", "ecgfounder_ft", "train", "-m", "sweep=cross_validation"),
-        *(f"sweep.folds={options.folds}", f"seed={options.seed}"),
+        *(f"sweep.folds={options.folds}", f"seed={seed}"),
         *("data=table", f"data.path={folder / 'recordings.csv'}", f"data.store={folder / 'store'}"),
         *(
             "split.assignment=stratified",
@@ -170,9 +181,16 @@ def auroc_rows(data: RealRecordings, logits: NDArray, label_map: LabelMap, optio
 
 
 def gains(
-    data: RealRecordings, start: NDArray, trained: NDArray, codes: list[str], resamples: int
+    data: RealRecordings, start: NDArray, repeats: Sequence[NDArray], codes: list[str], resamples: int
 ) -> tuple[list[str], dict[str, Cost]]:
     """What fine-tuning changes in the macro metrics against the start, over the same patients, with intervals.
+
+    Args:
+        data: the recordings.
+        start: logits (n, conditions) before training.
+        repeats: of each repeat of the cross-validation, the logits after it; the mean of their changes is told.
+        codes: the conditions.
+        resamples: of the patients.
 
     Returns:
         The conditions that enough patients have for an interval, and the change over them, on the two sets of
@@ -180,15 +198,15 @@ def gains(
     """
     patients = data.table["patient"].to_numpy()
     columns = columns_with_enough(data.states, patients)
-    predicted = np.isfinite(trained).all(axis=1)
+    predicted = np.isfinite(repeats).all(axis=(0, 2))
     stating = (data.states == PRESENT).any(axis=1)
     pairs = {}
     for name, rows in (("one of the conditions", stating & predicted), ("all recordings", predicted)):
-        before, after = (
+        before, *after = (
             judged(data.states[rows], 1 / (1 + np.exp(-logits[rows])), patients[rows], codes, columns)
-            for logits in (start, trained)
+            for logits in (start, *repeats)
         )
-        pairs[name] = Pair({0: before}, {0: after})
+        pairs[name] = Pair(dict.fromkeys(range(len(after)), before), dict(enumerate(after)))
     return [codes[column] for column in columns], costs_of(pairs, resamples)
 
 
@@ -218,7 +236,8 @@ def main() -> None:
     )
     parser.add_argument("--output", type=Path, default=None, help="folder of the trainings; goes on where it stopped")
     parser.add_argument("--resamples", type=int, default=1000)
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=int, default=0, help="of the folds and of the trainings")
+    parser.add_argument("--repeats", type=int, default=1, help="cross-validations, with seeds from --seed up")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--random-start", action="store_true", help="fine-tune from random weights, to compare")
     parser.add_argument("--json", type=Path, default=None, help="write the numbers there")
@@ -233,7 +252,11 @@ def main() -> None:
             return Net1D(in_channels=len(options.leads), num_classes=len(label_map), **architecture)
         return build(options.weights, architecture, len(options.leads), label_map)
 
-    record = {"weights": str(options.weights), "sha256": sha256_of(options.weights), "recordings": len(data.table)}
+    record: dict[str, Any] = {
+        "weights": str(options.weights),
+        "sha256": sha256_of(options.weights),
+        "recordings": len(data.table),
+    }
     start = predict(make(), data.inputs)
     record["zero-shot"] = auroc_rows(data, start, label_map, options)
     show("random" if options.random_start else "zero-shot", record["zero-shot"])
@@ -241,14 +264,22 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as temporary:
             folder = Path(temporary) if options.output is None else options.output.absolute()
             folder.mkdir(parents=True, exist_ok=True)
-            logits = cross_validated(data, options, list(label_map.codes), folder)
-        record["fine-tuned"] = auroc_rows(data, logits, label_map, options)
-        show(f"fine-tuned, {options.folds}-fold", record["fine-tuned"])
-        conditions, found = gains(data, start, logits, list(label_map.codes), options.resamples)
+            repeats = []
+            for seed in range(options.seed, options.seed + options.repeats):
+                own = folder / f"seed-{seed}"
+                own.mkdir(exist_ok=True)
+                repeats.append(cross_validated(data, options, list(label_map.codes), own, seed))
+        for number, logits in enumerate(repeats):
+            rows = auroc_rows(data, logits, label_map, options)
+            record.setdefault("fine-tuned", []).append(rows)
+            show(f"fine-tuned, {options.folds}-fold, seed {options.seed + number}", rows)
+        conditions, found = gains(data, start, repeats, list(label_map.codes), options.resamples)
         record["gain"] = {
             name: {key: asdict(one) for key, one in cost.difference.items()} for name, cost in found.items()
         }
-        console.print(f"Gain over the start, macro of {', '.join(conditions)}, paired over patients:")
+        console.print(
+            f"Gain over the start, macro of {', '.join(conditions)}, paired over patients, mean of {len(repeats)}:"
+        )
         for name, cost in found.items():
             changes = (f"{JUDGED_BY[key]} {signed(one)}" for key, one in cost.difference.items())
             console.print(f"  {name}: {', '.join(changes)}")

@@ -30,7 +30,7 @@ from ecgfounder_ft.data.splits import split_recordings
 from ecgfounder_ft.files import write_csv
 from ecgfounder_ft.sweeps.answer import show_answer
 from ecgfounder_ft.sweeps.folder import SweepFolder
-from ecgfounder_ft.task import SINGLE_LABEL
+from ecgfounder_ft.task import SINGLE_LABEL, Task
 
 ARMS = Path(__file__).parent / "recipe_configs"
 FIRST = [
@@ -48,7 +48,18 @@ FOLDS = {TRAIN: 1, VALIDATION: 9, TEST: 10}
 """Those of ``split=published``."""
 
 
-def write_hospital(output: Path, trained: int, tested: int, validation: float, hospital: str = "shifted") -> Path:
+def write_hospital(
+    output: Path,
+    trained: int,
+    tested: int,
+    validation: float,
+    hospital: str = "shifted",
+    *,
+    wrong_labels: float = 0.05,
+    task: Task = SINGLE_LABEL,
+    seed: int = 1,
+    tested_in: Path | None = None,
+) -> Path:
     """The table of a simulated hospital: wrong labels on training and validation, other patients and none to test on.
 
     Args:
@@ -57,25 +68,32 @@ def write_hospital(output: Path, trained: int, tested: int, validation: float, h
         tested: the same to test on.
         validation: share of the first simulation's patients.
         hospital: of ``data.hospital``.
+        wrong_labels: of ``data.wrong_labels``, in the first simulation.
+        task: recordings that it does not use are left out.
+        seed: of the first simulation; that of the second is 2.
+        tested_in: folder of the second simulation; None: as the first.
     """
     label_map = load_label_map("six_conditions")
     parts = []
-    for name, seed, wrong, recordings in (("hospital", 1, 0.05, trained), ("tested", 2, 0.0, tested)):
+    for name, root, number, wrong, recordings in (
+        ("hospital", output, seed, wrong_labels, trained),
+        ("tested", tested_in or output, 2, 0.0, tested),
+    ):
         settings = compose_config(
             [
                 "data=simulated",
                 f"data.hospital={hospital}",
-                f"data.root={output / name}",
-                f"data.seed={seed}",
+                f"data.root={root / name}",
+                f"data.seed={number}",
                 f"data.wrong_labels={wrong}",
                 f"data.recordings_per_condition={recordings}",
             ]
         ).data
         table = typed(source_named("simulated"), settings).read(label_map).table
-        table = table[SINGLE_LABEL.usable(targets(table, label_map))].reset_index(drop=True)
+        table = table[task.usable(targets(table, label_map))].reset_index(drop=True)
         for column in ("recording", "patient"):
             table[column] = name + "/" + table[column].astype(str)
-        if wrong:
+        if name == "hospital":
             shares = ["split.test=0", f"split.train={1 - validation}", f"split.validation={validation}"]
             split = typed(SplitSettings, compose_config(["split=random", *shares]).split)
             sides = split_recordings(table, table["recording"], split, split.seed, label_map.codes)["split"]
@@ -88,16 +106,16 @@ def write_hospital(output: Path, trained: int, tested: int, validation: float, h
     return path
 
 
-def common(table: Path, output: Path, epochs: int) -> list[str]:
+def common(table: Path, store: Path, epochs: int, task: Task = SINGLE_LABEL, seconds: float = 5.0) -> list[str]:
     """What all arms share, as typed."""
     return [
         "data=table",
         f"data.path={table}",
-        f"data.store={output / 'store'}",
+        f"data.store={store}",
         "data.max_samples=null",
-        "task=single_label",
+        f"task={task.name}",
         "split=published",
-        "preprocessing.window.seconds=5.0",
+        f"preprocessing.window.seconds={seconds}",
         "model/architecture=demo",
         "model.weights=demo_12_lead",
         f"trainer.max_epochs={epochs}",
@@ -146,7 +164,7 @@ def main() -> None:
     output, first = options.output.absolute(), list(dict.fromkeys(["today", *options.first]))
     output.mkdir(parents=True, exist_ok=True)
     hospital = write_hospital(output, options.recordings, options.recordings, validation=0.12)
-    shared = common(hospital, output, options.epochs)
+    shared = common(hospital, output / "store", options.epochs)
     design = ["sweep=label_efficiency", f"sweep.seeds={options.seeds}"]
     design += [f"sweep.sizes=[{','.join(map(str, options.sizes))}]"]
     folder = SweepFolder(output / "sweep")

@@ -132,7 +132,7 @@ def test_recipes_for_few_recordings(tmp_path: Path) -> None:
         "12",
         "--tested",
         "20",
-        "--seeds",
+        "--draws",
         "2",
         "--epochs",
         "1",
@@ -160,7 +160,19 @@ def test_arms_of_the_recipes_compose(arm: str) -> None:
 
 @pytest.mark.slow
 def test_real_recordings(simulated_folders: tuple[Path, Path]) -> None:
-    weights = ["--weights", "checkpoint/demo_12_lead.pth", "--folds", "2", "--resamples", "20", "--train"]
+    weights = [
+        "--weights",
+        "checkpoint/demo_12_lead.pth",
+        "--folds",
+        "2",
+        "--repeats",
+        "2",
+        "--resamples",
+        "20",
+        "--train",
+    ]
     typed = ["trainer.max_epochs=1", "finetune=linear_probe"]
     found = run("benchmarks/real_recordings.py", "--recordings", str(simulated_folders[1]), *weights, *typed)
-    assert "fine-tuned, 2-fold" in found
+    assert "fine-tuned, 2-fold, seed 0" in found
+    assert "fine-tuned, 2-fold, seed 1" in found
+    assert "mean of 2" in found

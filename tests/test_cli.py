@@ -55,7 +55,10 @@ def test_the_console_command_explains_errors_in_words(tmp_path: Path) -> None:
         (("catalog", "physionet2021", "/nowhere"), "/nowhere"),
         (("draw", "/nowhere/x.hea"), "header cannot be read"),
         (("simulate", str(tmp_path), "--labels", "seven"), "no label map 'seven'"),
-        (("simulate", str(tmp_path), "--hospital", "seventh"), "is 'seventh', expected one of: textbook, shifted"),
+        (
+            ("simulate", str(tmp_path), "--hospital", "seventh"),
+            "'seventh', expected one of: textbook, shifted, everyday",
+        ),
         (("simulate", str(tmp_path), "--recordings", "1"), "'--recordings'"),
         (("simulate", str(tmp_path), "--seed", "-1"), "'--seed'"),
         (("simulate", str(tmp_path), "--wrong-labels", "2"), "'--wrong-labels'"),

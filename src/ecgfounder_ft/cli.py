@@ -63,7 +63,9 @@ def simulate(
     recordings: Annotated[int, typer.Option(min=2, help="Recordings per condition, in both datasets together.")] = 100,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same files.")] = 0,
     labels: Annotated[str, typer.Option(help="Label map: a file of configs/labels, by its name.")] = "six_conditions",
-    hospital: Annotated[str, typer.Option(help="textbook or shifted: whom and with what it records.")] = "textbook",
+    hospital: Annotated[
+        str, typer.Option(help="textbook, shifted or everyday: whom and with what it records.")
+    ] = "textbook",
     wrong_labels: Annotated[
         float, typer.Option(min=0, max=1, help="Share of recordings with another condition stated.")
     ] = 0.0,

@@ -144,7 +144,7 @@ def test_the_textbook_hospitals_labels_are_right(simulated_folders: tuple[Path, 
 
 
 def test_a_hospital_or_a_share_that_cannot_be_is_refused(tmp_path: Path, label_map: LabelMap) -> None:
-    with pytest.raises(ValueError, match="'general', expected one of: textbook, shifted"):
+    with pytest.raises(ValueError, match="'general', expected one of: textbook, shifted, everyday"):
         write_selected_folders(tmp_path, label_map, 2, hospital="general")
     with pytest.raises(ValueError, match=r"wrong_labels is 1\.5"):
         write_selected_folders(tmp_path, label_map, 2, wrong_labels=1.5)

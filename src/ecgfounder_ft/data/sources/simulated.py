@@ -51,7 +51,7 @@ class Simulated(Selected):
     root: str
     """Folder that the two folders are made in."""
     hospital: str
-    """Of ``ecg/simulator/hospital.py``: ``textbook`` or ``shifted``."""
+    """Of ``ecg/simulator/hospital.py``: ``textbook``, ``shifted`` or ``everyday``."""
     wrong_labels: float
     """Share of recordings for which one condition is stated in place of another, 0 to 1."""
     recordings_per_condition: int

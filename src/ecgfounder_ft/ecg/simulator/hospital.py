@@ -10,12 +10,15 @@ place; each lies within what occurs in patients:
 - Blocks that just fulfil their definition: PR from 200 ms, QRS from 120 ms (AHA-III).
 - Chest electrodes too far to the left, on stout chests (Schijvenaars 2008: about an interspace).
 - Old devices: a monitor's bandwidth of 25 to 40 Hz (Kligfield 2007), 10 microvolts a step, worn electrodes, trembling.
+
+``everyday`` lies between the two: its ranges are six tenths of the way from the pretraining's to those of ``shifted``,
+most of its patients are normal, and each other condition is rare. What pretraining taught is nearly right there.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from ecgfounder_ft.ecg.simulator.population import SHARES, Shares
+from ecgfounder_ft.ecg.simulator.population import CONDUCTION_SHARES, RHYTHM_SHARES, SHARES, Shares
 from ecgfounder_ft.ecg.simulator.ranges import RANGES, Ranges
 
 
@@ -53,6 +56,19 @@ def with_changes(ranges: Ranges, changes: Mapping[str, tuple[float, float]]) -> 
         name: replace(ranges[name], low=low, high=high, percentiles=None) for name, (low, high) in changes.items()
     }
     return {**ranges, **evenly}
+
+
+def part_of_the_way(share: float, changes: Mapping[str, tuple[float, float]]) -> dict[str, tuple[float, float]]:
+    """Limits between those of the pretraining and others.
+
+    Args:
+        share: 0 for the pretraining's, 1 for the others.
+        changes: quantity to its limits, in the range's unit.
+    """
+    return {
+        name: ((1 - share) * RANGES[name].low + share * low, (1 - share) * RANGES[name].high + share * high)
+        for name, (low, high) in changes.items()
+    }
 
 
 _SHIFTED: dict[str, tuple[float, float]] = {
@@ -120,6 +136,24 @@ HOSPITALS: dict[str, Hospital] = {
         ),
         repeats=0.35,
         largest_gain=100.0,
+    ),
+    "everyday": Hospital(
+        with_changes(RANGES, part_of_the_way(0.6, _SHIFTED)),
+        shares=replace(
+            SHARES,
+            rhythm={
+                **RHYTHM_SHARES,
+                "normal rate": 0.50,
+                "bradycardia": 0.10,
+                "tachycardia": 0.10,
+                "AFIB": 0.08,
+                "AFLT": 0.025,
+            },
+            conduction={**CONDUCTION_SHARES, "RBBB": 0.055, "LBBB": 0.03},
+            first_degree=0.08,
+        ),
+        repeats=0.15,
+        largest_gain=1000.0,
     ),
 }
 """Name, as in ``data.hospital``, to hospital."""
