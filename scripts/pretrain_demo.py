@@ -26,13 +26,15 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import Progress, track
 from scipy.optimize import brentq
-from sklearn.metrics import roc_auc_score
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import f1_score, roc_auc_score
 from torch import Tensor, nn
 
 from ecgfounder_ft.ecg.leads import STANDARD_LEADS
 from ecgfounder_ft.ecg.preprocessing import Preprocessing
 from ecgfounder_ft.ecg.recording import Recording
 from ecgfounder_ft.ecg.simulator import FINDINGS, record, sample_physiology
+from ecgfounder_ft.ecg.simulator.hospital import hospital_named
 from ecgfounder_ft.ecg.simulator.physiology import BLOCK_FINDINGS, PACED_FINDINGS
 from ecgfounder_ft.ecg.simulator.population import draw_case, is_normal, is_sinus
 from ecgfounder_ft.labels import LabelMap
@@ -50,13 +52,27 @@ UNTRAINED_BIAS = -6.0
 SHARES = {1: 0.4, 2: 0.25, 3: 0.7, 5: 0.06, 32: 0.02, 79: 0.04, 11: 0.05, 20: 0.02}
 """Of recordings that a row is to expect: of all of Challenge 2021 (its dx_mapping_scored.csv), rounded; of
 the rows near NORM, chosen."""
-MODELS: dict[str, tuple[int, ...] | None] = {
-    "12_lead": tuple(range(12)),
-    "1_lead": (STANDARD_LEADS.index("I"),),
-    "limb_leads": tuple(range(6)),
-    "any_lead": None,
+
+
+@dataclass(frozen=True)
+class Model:
+    """One of the files."""
+
+    leads: tuple[int, ...] | None
+    """That it reads; None: one lead, whichever it is."""
+    epochs: int
+    fitted_at: str = "textbook"
+    """Hospital on whose ranges its probabilities are fitted; elsewhere than the pretraining's, slopes are fitted too."""
+
+
+MODELS = {
+    "12_lead": Model(tuple(range(12)), epochs=6),
+    "1_lead": Model((STANDARD_LEADS.index("I"),), epochs=12, fitted_at="everyday"),
+    "limb_leads": Model(tuple(range(6)), epochs=6),
+    "any_lead": Model(None, epochs=6, fitted_at="everyday"),
 }
-"""Name of a model to the leads that it reads; None: one lead, whichever it is."""
+TO_FIT = 4000
+"""Recordings that slopes are fitted on, and as many of the shifted hospital that what came of it is measured on."""
 CHUNK = 250
 SHORT_SHARE = 0.05
 """Of recordings that are shorter than the window, which preprocessing pads."""
@@ -102,17 +118,18 @@ def row_targets(rows: dict[int, str], conditions: frozenset[str], findings: froz
     return [float(strictness[row]) if row in strictness else float(code in conditions) for row, code in rows.items()]
 
 
-def simulate_chunk(job: tuple[int, int, dict[int, str]]) -> tuple[NDArray, NDArray, NDArray]:
-    """One chunk of recordings; its content follows from the seed and its number."""
-    seed, chunk, rows = job
+def simulate_chunk(job: tuple[int, int, dict[int, str], str]) -> tuple[NDArray, NDArray, NDArray]:
+    """One chunk of recordings; its content follows from the seed, its number and the hospital whose ranges it has."""
+    seed, chunk, rows, hospital = job
+    ranges = hospital_named(hospital).ranges
     rng = np.random.default_rng([seed, chunk])
     preprocessing = Preprocessing()
     signals, targets, measures = [], [], []
     for _ in range(CHUNK):
         conditions, findings = draw_case(rng)
-        physiology = sample_physiology(conditions, rng, findings)
+        physiology = sample_physiology(conditions, rng, findings, ranges=ranges)
         duration = rng.uniform(6, 10) if rng.random() < SHORT_SHARE else 10.0
-        signal, beats = record(physiology, rng, duration=duration)
+        signal, beats = record(physiology, rng, duration=duration, ranges=ranges)
         recording = Recording("simulated", STANDARD_LEADS, signal, 500.0)
         signals.append(preprocessing(recording).signal.astype(np.float16))
         targets.append(row_targets(rows, conditions, findings, physiology.rate))
@@ -124,14 +141,16 @@ def simulate_chunk(job: tuple[int, int, dict[int, str]]) -> tuple[NDArray, NDArr
     return np.stack(signals), np.array(targets, np.float32), np.array(measures, np.float32)
 
 
-def simulate_cases(n: int, seed: int, rows: dict[int, str], workers: int, folder: Path) -> Cases:
+def simulate_cases(
+    n: int, seed: int, rows: dict[int, str], workers: int, folder: Path, hospital: str = "textbook"
+) -> Cases:
     """Simulate ``n`` recordings (rounded up to whole chunks) into a file under ``folder``."""
     chunks = -(-n // CHUNK)
     signals = np.lib.format.open_memmap(
-        folder / "signals.npy", "w+", dtype=np.float16, shape=(chunks * CHUNK, 12, Preprocessing().samples)
+        folder / f"{hospital}.npy", "w+", dtype=np.float16, shape=(chunks * CHUNK, 12, Preprocessing().samples)
     )
     targets, measures = [], []
-    jobs = [(seed, chunk, rows) for chunk in range(chunks)]
+    jobs = [(seed, chunk, rows, hospital) for chunk in range(chunks)]
     with multiprocessing.get_context("spawn").Pool(workers) as pool:
         results = pool.imap(simulate_chunk, jobs)
         for chunk, result in enumerate(track(results, "simulating", total=chunks, console=console)):
@@ -174,6 +193,11 @@ def augmented(x: Tensor, generator: torch.Generator) -> Tensor:
     return x
 
 
+def weights_of(label: NDArray, share: float) -> NDArray[np.float64]:
+    """Weights with which labels of 0 and 1 have their shares among a hospital's recordings in place of their own."""
+    return np.where(label == 1, share / label.mean(), (1 - share) / (1 - label.mean()))
+
+
 def fit_biases(net: Net1D, logits: NDArray, targets: NDArray, rows: dict[int, str]) -> None:
     """Move the rows' biases to where probabilities add up at the shares of :data:`SHARES`, in place.
 
@@ -184,13 +208,53 @@ def fit_biases(net: Net1D, logits: NDArray, targets: NDArray, rows: dict[int, st
         clear = np.isin(targets[:, column], (0.0, 1.0))
         label, score = targets[clear, column], logits[clear, column].astype(np.float64)
         share = SHARES[row]
-        weight = np.where(label == 1, share / label.mean(), (1 - share) / (1 - label.mean()))
+        weight = weights_of(label, share)
 
         def surplus(shift: float, score: NDArray = score, weight: NDArray = weight, share: float = share) -> float:
             return float(np.average(1 / (1 + np.exp(-score - shift)), weights=weight)) - share
 
         with torch.no_grad():
             net.dense.bias[row] += brentq(surplus, -20, 20)
+
+
+def logits_of(net: Net1D, cases: Cases, leads: tuple[int, ...] | None, rows: dict[int, str], seed: int) -> NDArray:
+    """(n, trained rows), of one lead drawn for each recording where a model reads any."""
+    drawn = np.random.default_rng(seed).integers(12, size=len(cases.targets))
+    net.eval()
+    with torch.inference_mode():
+        parts = [
+            net(network_input(cases.signals[part], leads or drawn[part]))[:, list(rows)]
+            for part in np.array_split(np.arange(len(drawn)), max(len(drawn) // 128, 1))
+        ]
+    return torch.cat(parts).double().numpy()
+
+
+def fit_slopes(net: Net1D, logits: NDArray, targets: NDArray, rows: dict[int, str]) -> None:
+    """Scale and move the rows to the highest likelihood (Platt) at the shares of :data:`SHARES`, in place.
+
+    On recordings unlike those of the pretraining more positives look like none, and probabilities that were fitted to
+    the pretraining's are too sure of that.
+    """
+    for column, row in enumerate(rows):
+        clear = np.isin(targets[:, column], (0.0, 1.0))
+        label, score = targets[clear, column], logits[clear, column]
+        fitted = LogisticRegression(C=np.inf).fit(score[:, None], label, weights_of(label, SHARES[row]))
+        slope, shift = float(fitted.coef_[0, 0]), float(fitted.intercept_[0])
+        with torch.no_grad():
+            net.dense.weight[row] *= slope
+            net.dense.bias[row] = slope * net.dense.bias[row] + shift
+
+
+def decisions(logits: NDArray, targets: NDArray, rows: dict[int, str]) -> dict[str, float]:
+    """Mean log loss over the rows and macro F1 of decisions at .5, at the shares of :data:`SHARES`."""
+    losses, f1 = [], []
+    for column, row in enumerate(rows):
+        clear = np.isin(targets[:, column], (0.0, 1.0))
+        label, score = targets[clear, column], logits[clear, column]
+        weight = weights_of(label, SHARES[row])
+        losses.append(float(np.average(np.logaddexp(0, score) - label * score, weights=weight)))
+        f1.append(float(f1_score(label, score >= 0, sample_weight=weight)))
+    return {"log loss": round(float(np.mean(losses)), 4), "F1": round(float(np.mean(f1)), 4)}
 
 
 class Measures(nn.Module):
@@ -297,7 +361,8 @@ def main() -> None:
     """Simulate, train, save."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--recordings", type=int, default=56_000)
-    parser.add_argument("--epochs", type=int, default=6)
+    parser.add_argument("--epochs", type=int, default=None, help="in place of each model's own")
+    parser.add_argument("--to-fit", type=int, default=TO_FIT, help="recordings for slopes, where a model's are fitted")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=2, help="processes that simulate")
     parser.add_argument("--threads", type=int, default=2, help="of torch")
@@ -313,14 +378,29 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         cases = simulate_cases(options.recordings, options.seed, rows, options.workers, Path(folder))
         console.print(f"{len(cases.targets)} recordings simulated in {time.monotonic() - started:.0f} s")
+        elsewhere: dict[str, Cases] = {}
         for name in options.models:
+            model = MODELS[name]
+            epochs = options.epochs or model.epochs
             began, worked = time.monotonic(), time.process_time()
-            net, auroc, steps = train(cases, MODELS[name], rows, options.epochs, options.seed)
+            net, auroc, steps = train(cases, model.leads, rows, epochs, options.seed)
+            fitted = {}
+            if model.fitted_at != "textbook":
+                for hospital in (model.fitted_at, "shifted"):
+                    if hospital not in elsewhere:
+                        elsewhere[hospital] = simulate_cases(
+                            options.to_fit, options.seed + 1, rows, options.workers, Path(folder), hospital
+                        )
+                at, check = elsewhere[model.fitted_at], elsewhere["shifted"]
+                before = decisions(logits_of(net, check, model.leads, rows, options.seed), check.targets, rows)
+                fit_slopes(net, logits_of(net, at, model.leads, rows, options.seed), at.targets, rows)
+                after = decisions(logits_of(net, check, model.leads, rows, options.seed), check.targets, rows)
+                fitted = {"at the shifted hospital": {"before the fit": before, "after it": after}}
             path = options.output / f"demo_{name}.pth"
-            save(net, path, options.epochs, steps, auroc)
+            save(net, path, epochs, steps, auroc)
             report = {"file": str(path), "MB": round(path.stat().st_size / 1e6, 2)}
             report |= {"AUROC on simulated": round(auroc, 4), "seconds": round(time.monotonic() - began)}
-            report["processor seconds"] = round(time.process_time() - worked)
+            report |= {"processor seconds": round(time.process_time() - worked), **fitted}
             console.print(json.dumps(report))
 
 
