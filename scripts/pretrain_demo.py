@@ -62,7 +62,7 @@ class Model:
     """That it reads; None: one lead, whichever it is."""
     epochs: int
     fitted_at: str = "textbook"
-    """Hospital on whose ranges its probabilities are fitted; elsewhere than the pretraining's, slopes are fitted too."""
+    """Hospital on whose ranges probabilities are fitted; elsewhere than the pretraining's, slopes are fitted too."""
 
 
 MODELS = {
