@@ -35,7 +35,7 @@ from ecgfounder_ft.ecg.preprocessing import Preprocessing
 from ecgfounder_ft.evaluation.evaluate import evaluate
 from ecgfounder_ft.evaluation.probabilities import log_odds
 from ecgfounder_ft.files import sha256_of, write_csv
-from ecgfounder_ft.labels import ABSENT, PRESENT, STATE_NAMES, UNKNOWN, LabelMap
+from ecgfounder_ft.labels import ABSENT, PRESENT, UNKNOWN, LabelMap
 from ecgfounder_ft.model.checkpoints import load_weights
 from ecgfounder_ft.model.ecgfounder.architecture import sizes_in
 from ecgfounder_ft.model.ecgfounder.net1d import Net1D
@@ -79,9 +79,7 @@ def cross_validated(
     Raises:
         RuntimeError: if a fold was not trained, or a recording has no prediction.
     """
-    table = data.table[["path", "dataset", "constituent", "recording", "patient"]].assign(
-        **{code: [STATE_NAMES[state] for state in data.states[:, column]] for column, code in enumerate(codes)}
-    )
+    table = data.as_table(codes)
     write_csv(folder / "recordings.csv", table)
     command = [
         *(sys.executable, "-m", "ecgfounder_ft", "train", "-m", "sweep=cross_validation"),

@@ -5,7 +5,7 @@ those of their copies in PhysioNet/CinC 2021, whose headers lie in another folde
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from ecgfounder_ft.ecg.formats import read_recording
 from ecgfounder_ft.ecg.formats.wfdb import read_header
 from ecgfounder_ft.ecg.preprocessing import Preprocessing
 from ecgfounder_ft.ecg.recording import UnreadableRecordingError
-from ecgfounder_ft.labels import LabelMap
+from ecgfounder_ft.labels import STATE_NAMES, LabelMap
 
 console = Console(width=130)
 
@@ -69,6 +69,12 @@ class Found:
             self.states[rows],
             [self.diagnoses[row] for row in rows],
             self.signal.iloc[rows].reset_index(drop=True),
+        )
+
+    def as_table(self, codes: Sequence[str]) -> pd.DataFrame:
+        """What ``data=table`` reads: paths, names, patients and the state of each condition in words."""
+        return self.table[["path", "dataset", "constituent", "recording", "patient"]].assign(
+            **{code: [STATE_NAMES[state] for state in self.states[:, column]] for column, code in enumerate(codes)}
         )
 
 

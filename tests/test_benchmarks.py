@@ -176,3 +176,13 @@ def test_real_recordings(simulated_folders: tuple[Path, Path]) -> None:
     assert "fine-tuned, 2-fold, seed 0" in found
     assert "fine-tuned, 2-fold, seed 1" in found
     assert "mean of 2" in found
+
+
+@pytest.mark.slow
+def test_thresholds_from_a_simulated_hospital(simulated_folders: tuple[Path, Path]) -> None:
+    few = ["--simulated", "30", "--resamples", "20"]
+    found = run("-m", "benchmarks.simulated_thresholds", "--recordings", str(simulated_folders[1]), *few)
+    cells = [[cell.strip() for cell in line.split("│")[1:-1]] for line in found.splitlines() if line.startswith("│")]
+    assert [row[0] for row in cells] == ["NORM", "AFIB", "AFLT", "1dAVb", "RBBB", "LBBB", "macro"]
+    assert all(0 < float(row[2]) < 1 for row in cells[:-1])  # thresholds
+    assert 0.4 < float(cells[-1][4]) <= 1  # macro F1
