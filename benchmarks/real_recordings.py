@@ -64,9 +64,9 @@ def predict(net: Net1D, inputs: NDArray[np.float32]) -> NDArray[np.float64]:
 def cross_validated(
     data: RealRecordings, options: argparse.Namespace, codes: list[str], folder: Path, seed: int
 ) -> NDArray:
-    """(n, conditions) logits of each recording by the trained model that has not seen its patient.
+    """(n, conditions) logits of each recording by the trained models that have not seen its patient, the mean of them.
 
-    The product's own sweep trains: one trial per fold, on a table of these recordings. Where none of the conditions is
+    The product's own sweep trains: ``--members`` trials per fold, on a table of these recordings. Where none of the conditions is
     known, there is nothing to judge, and NaN stands in place of logits.
 
     Args:
@@ -83,7 +83,7 @@ def cross_validated(
     write_csv(folder / "recordings.csv", table)
     command = [
         *(sys.executable, "-m", "ecgfounder_ft", "train", "-m", "sweep=cross_validation"),
-        *(f"sweep.folds={options.folds}", f"seed={seed}"),
+        *(f"sweep.folds={options.folds}", f"sweep.seeds={options.members}", f"seed={seed}"),
         *("data=table", f"data.path={folder / 'recordings.csv'}", f"data.store={folder / 'store'}"),
         *(
             "split.assignment=stratified",
@@ -111,9 +111,9 @@ def cross_validated(
         rows = predictions.rows("test")
         found.append(pd.DataFrame(log_odds(predictions.probabilities(rows)), index=rows["recording"]))
     predicted = pd.concat(found)
-    if predicted.index.has_duplicates:
+    if predicted.index.value_counts().max() > options.members:
         raise RuntimeError(f"{folder} holds trainings of other settings too; name another folder with --output")
-    logits = predicted.reindex(table["recording"]).to_numpy()
+    logits = predicted.groupby(level=0).mean().reindex(table["recording"]).to_numpy()
     missing = np.isnan(logits).any(axis=1) & (data.states != UNKNOWN).any(axis=1)
     if missing.any():
         raise RuntimeError(f"{int(missing.sum())} recordings have no prediction; see {log}")
@@ -235,6 +235,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=None, help="folder of the trainings; goes on where it stopped")
     parser.add_argument("--resamples", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=0, help="of the folds and of the trainings")
+    parser.add_argument("--members", type=int, default=1, help="trainings of each fold whose logits are averaged")
     parser.add_argument("--repeats", type=int, default=1, help="cross-validations, with seeds from --seed up")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--random-start", action="store_true", help="fine-tune from random weights, to compare")
