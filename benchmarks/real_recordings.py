@@ -66,8 +66,8 @@ def cross_validated(
 ) -> NDArray:
     """(n, conditions) logits of each recording by the trained models that have not seen its patient, the mean of them.
 
-    The product's own sweep trains: ``--members`` trials per fold, on a table of these recordings. Where none of the conditions is
-    known, there is nothing to judge, and NaN stands in place of logits.
+    The product's own sweep trains: ``--members`` trials per fold, on a table of these recordings. Where none of the
+    conditions is known, there is nothing to judge, and NaN stands in place of logits.
 
     Args:
         data: the recordings.
