@@ -133,7 +133,8 @@ def main() -> None:
         counted.append(f"{hospital}: {validated[0]} to {validated[-1]} to validate, {sides[0]['test']:,} to test")
     lines = [
         f"Macro AUROC of the test recordings, mean and deviation of {options.draws} trainings, each on its own "
-        f"recordings; at most {options.epochs} epochs; {options.resamples:,} draws of patients. {'; '.join(counted)}.",
+        f"recordings; at most {options.epochs} epochs; {options.resamples:,} draws of patients and "
+        f"trainings. {'; '.join(counted)}.",
         "",
         *table_of(judged),
         "",

@@ -11,8 +11,8 @@ place; each lies within what occurs in patients:
 - Chest electrodes too far to the left, on stout chests (Schijvenaars 2008: about an interspace).
 - Old devices: a monitor's bandwidth of 25 to 40 Hz (Kligfield 2007), 10 microvolts a step, worn electrodes, trembling.
 
-``everyday`` lies between the two: its ranges are six tenths of the way from the pretraining's to those of ``shifted``,
-most of its patients are normal, and each other condition is rare. What pretraining taught is nearly right there.
+``everyday`` lies between the two: what ``shifted`` changes lies six tenths of the way to it, most patients are labelled
+NORM, and each other condition is rare. What pretraining taught is nearly right there.
 """
 
 from collections.abc import Mapping
