@@ -73,7 +73,7 @@ def cross_validated(
         data: the recordings.
         options: of the command.
         codes: the conditions.
-        folder: of the table, the store and the sweep.
+        folder: of the table and the sweep; the store beside it serves every seed.
         seed: of the folds and of the trainings.
 
     Raises:
@@ -84,7 +84,7 @@ def cross_validated(
     command = [
         *(sys.executable, "-m", "ecgfounder_ft", "train", "-m", "sweep=cross_validation"),
         *(f"sweep.folds={options.folds}", f"sweep.seeds={options.members}", f"seed={seed}"),
-        *("data=table", f"data.path={folder / 'recordings.csv'}", f"data.store={folder / 'store'}"),
+        *("data=table", f"data.path={folder / 'recordings.csv'}", f"data.store={folder.parent / 'store'}"),
         *(
             "split.assignment=stratified",
             "split.train=0.85",
