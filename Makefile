@@ -56,13 +56,13 @@ bench-short: .venv/installed
 
 # damaged input of every kind: each campaign says what it tried and found, and all are run whatever one finds
 fuzz: .venv/installed
-	@failed=0; for file in benchmarks/fuzz_*.py; do echo "== $$file"; \
-	$(BIN)/python -m benchmarks.$$(basename $$file .py) --seed $(SEED) $(if $(COUNT),--count $(COUNT)) || failed=1; \
+	@failed=0; for file in campaigns/fuzz_*.py; do echo "== $$file"; \
+	$(BIN)/python -m campaigns.$$(basename $$file .py) --seed $(SEED) $(if $(COUNT),--count $(COUNT)) || failed=1; \
 	done; exit $$failed
 
 # more or fewer with FAULTS="--count 20 --seed 1"
 faults: .venv/installed
-	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.faults $(FAULTS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m campaigns.faults $(FAULTS)
 
 lint: .venv/installed
 	$(BIN)/ruff check .

@@ -1,6 +1,7 @@
 """Sphinx configuration: `make docs` builds the site into docs/_build and opens it."""
 
 import importlib.metadata
+import re
 import sys
 from pathlib import Path
 
@@ -56,10 +57,14 @@ html_theme_options = {"navigation_with_keys": True}
 copybutton_exclude = ".linenos, .gp, .go"
 
 
+_OUTSIDE = re.compile(r"\[([^\]]+)\]\((?:\.\./)+((?:studies|campaigns)/[^)#]+)[^)]*\)")
+
+
 def _repository_links(app: Sphinx, page: str, source: list[str]) -> None:
     """Pages are read on the repository's host, too, where these are files beside docs/."""
     for file, here in {"../benchmarks/RESULTS.md": "results.md", "../CONTRIBUTING.md": "contributing.md"}.items():
         source[0] = source[0].replace(f"]({file}", f"]({'../' * page.count('/')}{here}")
+    source[0] = _OUTSIDE.sub(r"\1 (`\2` of the repository)", source[0])
 
 
 def setup(app: Sphinx) -> None:

@@ -42,21 +42,21 @@ def test_near_copies() -> None:
 
 @pytest.mark.slow
 def test_rules_for_the_rows_near_norm() -> None:
-    found = run("-m", "benchmarks.normal_rows", "--simulated", "60", "--resamples", "20", "--threads", "1")
+    found = run("-m", "studies.small_models.normal_rows", "--simulated", "60", "--resamples", "20", "--threads", "1")
     for rule in ("mean of rows 1, 2 and 3", "any of rows 1 and 3", "least squares"):
         assert rule in found
 
 
 @pytest.mark.slow  # tests/data/store/test_frozen_outputs.py has a computation that is broken off
 def test_faults() -> None:
-    found = run("-m", "benchmarks.faults", "--count", "2", "--only", "activations")
+    found = run("-m", "campaigns.faults", "--count", "2", "--only", "activations")
     assert "| stored outputs of frozen parts | SIGKILL | 2 |" in found
     assert "wrong: 0" in found
 
 
 @pytest.mark.slow
 def test_faults_of_each_kind() -> None:
-    assert "wrong: 0" in run("-m", "benchmarks.faults", "--count", "1")
+    assert "wrong: 0" in run("-m", "campaigns.faults", "--count", "1")
 
 
 def test_one_device() -> None:
@@ -69,13 +69,13 @@ def test_one_device() -> None:
 
 @pytest.mark.slow  # tests/config/test_preflight.py has slips and files of strangers
 def test_mutated_configurations() -> None:
-    found = run("-m", "benchmarks.fuzz_configuration", "--count", "15")
+    found = run("-m", "campaigns.fuzz_configuration", "--count", "15")
     assert "15 cases, seed 0" in found
     assert [line.split("|")[5].strip() for line in found.splitlines() if line.count("|") == 6][2:] == ["0"] * 5
 
 
 def test_fuzz_of_model_files_and_run_folders() -> None:
-    found = run("-m", "benchmarks.fuzz_models", "--seed", "3", "--count", "10")
+    found = run("-m", "campaigns.fuzz_models", "--seed", "3", "--count", "10")
     assert "10 cases" in found
     assert " 0 faults" in found
 
@@ -115,7 +115,9 @@ def test_an_exported_model(simulated_folders: tuple[Path, Path]) -> None:
 @pytest.mark.slow
 def test_recipes(tmp_path: Path) -> None:
     small = ["--sizes", "60", "120", "--seeds", "2", "--epochs", "1", "--recordings", "60", "--resamples", "50"]
-    found = run("-m", "benchmarks.recipe", "--output", str(tmp_path), *small, "--first", "lp_ft", "--second", "ema")
+    found = run(
+        "-m", "studies.recipes.recipe", "--output", str(tmp_path), *small, "--first", "lp_ft", "--second", "ema"
+    )
     rows = {line.split("`")[1]: line for line in found.splitlines() if line.startswith("| `")}
     assert list(rows) == ["today", "lp_ft", "ema", "wise_ft", "crops", "ensemble"]
     assert "| 0 / " in rows["wise_ft"]  # trainings that end below their start on validation
@@ -139,7 +141,9 @@ def test_recipes_for_few_recordings(tmp_path: Path) -> None:
         "--resamples",
         "50",
     ]
-    found = run("-m", "benchmarks.few_recordings", "--output", str(tmp_path), *small, "--arms", "linear_probe", "slow")
+    found = run(
+        "-m", "studies.recipes.few_recordings", "--output", str(tmp_path), *small, "--arms", "linear_probe", "slow"
+    )
     rows = {line.split("`")[1]: line for line in found.splitlines() if line.startswith("| `")}
     assert list(rows) == [
         f"{arm}{rule}" for arm in ("linear_probe", "slow") for rule in ("", ", fall-back", ", halfway")
@@ -150,7 +154,7 @@ def test_recipes_for_few_recordings(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("arm", [path.stem for path in sorted((ROOT / "benchmarks/recipe_configs").rglob("*.yaml"))])
+@pytest.mark.parametrize("arm", [path.stem for path in sorted((ROOT / "studies/recipes/configs").rglob("*.yaml"))])
 def test_arms_of_the_recipes_compose(arm: str) -> None:
     folder = ROOT / "benchmarks" / "recipe_configs"
     group = "experiment" if (folder / "experiment" / f"{arm}.yaml").is_file() else "+with"
@@ -172,7 +176,7 @@ def test_real_recordings(simulated_folders: tuple[Path, Path]) -> None:
         "--train",
     ]
     typed = ["trainer.max_epochs=1", "finetune=linear_probe"]
-    found = run("benchmarks/real_recordings.py", "--recordings", str(simulated_folders[1]), *weights, *typed)
+    found = run("studies/small_models/real_recordings.py", "--recordings", str(simulated_folders[1]), *weights, *typed)
     assert "fine-tuned, 2-fold, seed 0" in found
     assert "fine-tuned, 2-fold, seed 1" in found
     assert "mean of 2" in found
@@ -181,7 +185,7 @@ def test_real_recordings(simulated_folders: tuple[Path, Path]) -> None:
 @pytest.mark.slow
 def test_thresholds_from_a_simulated_hospital(simulated_folders: tuple[Path, Path]) -> None:
     few = ["--simulated", "30", "--resamples", "20"]
-    found = run("-m", "benchmarks.simulated_thresholds", "--recordings", str(simulated_folders[1]), *few)
+    found = run("-m", "studies.small_models.simulated_thresholds", "--recordings", str(simulated_folders[1]), *few)
     cells = [[cell.strip() for cell in line.split("│")[1:-1]] for line in found.splitlines() if line.startswith("│")]
     assert [row[0] for row in cells] == ["NORM", "AFIB", "AFLT", "1dAVb", "RBBB", "LBBB", "macro"]
     assert all(0 < float(row[2]) < 1 for row in cells[:-1])  # thresholds

@@ -6,17 +6,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks import mistakes
-from benchmarks.mistake_guards import GUARDS
-from benchmarks.mistaken_inputs import (
-    INPUT_MISTAKES,
-    printed_in_label_map_order,
-    read_at,
-    read_by_position,
-    unknown_as_absent,
-)
-from benchmarks.mistaken_splits import divide, simulate_hospital, visits_of
-from benchmarks.recordings_at_hand import PtbxlLabels, find_recordings
 from ecgfounder_ft.data.near_copies import correlation
 from ecgfounder_ft.ecg.formats.wfdb import write_recording
 from ecgfounder_ft.ecg.leads import STANDARD_LEADS
@@ -24,6 +13,17 @@ from ecgfounder_ft.ecg.preprocessing import Preprocessing
 from ecgfounder_ft.ecg.recording import Recording
 from ecgfounder_ft.ecg.simulator import simulate
 from ecgfounder_ft.labels import ABSENT, PRESENT, UNKNOWN, LabelMap
+from studies.mistakes import mistakes
+from studies.mistakes.guards import GUARDS
+from studies.mistakes.inputs import (
+    INPUT_MISTAKES,
+    printed_in_label_map_order,
+    read_at,
+    read_by_position,
+    unknown_as_absent,
+)
+from studies.mistakes.splits import divide, simulate_hospital, visits_of
+from studies.recordings_at_hand import PtbxlLabels, find_recordings
 from tests.docs.documented import commands
 
 RIGHT = Preprocessing()
@@ -98,7 +98,7 @@ def test_every_guard_fires(mistake: str) -> None:
 
 
 def test_the_commands_of_the_page_have_options_that_there_are() -> None:
-    found = [command.words for command in commands() if command.words[1:3] == ["-m", "benchmarks.mistakes"]]
+    found = [command.words for command in commands() if command.words[1:3] == ["-m", "studies.mistakes.mistakes"]]
     assert len(found) == 2
     for words in found:
         options = mistakes.parser().parse_args(words[3:])

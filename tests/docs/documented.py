@@ -33,9 +33,9 @@ class Command:
 
 
 def pages() -> list[Path]:
-    """README.md and the pages of docs/ that somebody wrote."""
+    """README.md, the pages of docs/ that somebody wrote, and those of the studies."""
     written = [*sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "docs" / "howto").glob("*.md"))]
-    return [ROOT / "README.md", *written]
+    return [ROOT / "README.md", *written, *sorted((ROOT / "studies").glob("*/README.md"))]
 
 
 def commands() -> list[Command]:

@@ -41,6 +41,7 @@ SMALLER = {
 LEFT_OUT = {
     "make": "what it does is tested by itself",
     "python -m benchmarks": "it needs recordings, and is tested by itself",
+    "python -m studies": "it takes long, and is tested by itself",
     "tensorboard": "it serves until it is stopped",
     "ecgfounder-ft download": "it needs the network",
     "hydra/launcher": "it needs a cluster",

@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.io import savemat
 
-from benchmarks.fuzz_readers import campaign
-from benchmarks.recording_mutants import mutant, write_originals
+from campaigns.fuzz_readers import campaign
+from campaigns.recording_mutants import mutant, write_originals
 from ecgfounder_ft.data.wfdb_headers import find_headers, read_headers
 from ecgfounder_ft.ecg.formats import read_recording, recordings_in
 from ecgfounder_ft.ecg.formats.wfdb import read_header, write_recording

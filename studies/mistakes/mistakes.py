@@ -1,7 +1,7 @@
-"""What each silent mistake of this field costs, one at a time, and what this program says to it: docs/mistakes.md.
+"""What each silent mistake of this field costs, one at a time, and what this program says to it. See README.md.
 
-    python -m benchmarks.mistakes --recordings physionet2021 cpsc2018-word-labels
-    python -m benchmarks.mistakes --recordings physionet2021 cpsc2018-word-labels --write  # page, picture
+    python -m studies.mistakes.mistakes --recordings physionet2021 cpsc2018-word-labels
+    python -m studies.mistakes.mistakes --recordings physionet2021 cpsc2018-word-labels --write  # page, picture
 
 The protocol stands at the head of that page. Mistakes in what the network is given are made on the recordings in the
 folders, whose headers carry ``Dx`` lines; mistakes in how recordings are divided on simulated ones, which have patients
@@ -18,12 +18,6 @@ from numpy.typing import NDArray
 from rich.progress import track
 
 from benchmarks import machine
-from benchmarks.mistake_guards import GUARDS
-from benchmarks.mistaken_inputs import INPUT_MISTAKES, printed_in_label_map_order, unknown_as_absent
-from benchmarks.mistaken_splits import BATCH, cap_before_split, trained_mistakes
-from benchmarks.mistakes_picture import draw
-from benchmarks.paired_costs import JUDGED_BY, Cost, Pair, columns_with_enough, costs_of, judged, signed
-from benchmarks.recordings_at_hand import Found, PtbxlLabels, console, find_recordings
 from benchmarks.results_between import write_between
 from ecgfounder_ft.config.compose import compose_config, load_label_map, typed
 from ecgfounder_ft.data.catalog import sample_patients
@@ -42,9 +36,15 @@ from ecgfounder_ft.model.checkpoints import load_weights
 from ecgfounder_ft.model.ecgfounder import NET1D
 from ecgfounder_ft.model.ecgfounder.architecture import sizes_in
 from ecgfounder_ft.task import MULTI_LABEL
+from studies.mistakes.guards import GUARDS
+from studies.mistakes.inputs import INPUT_MISTAKES, printed_in_label_map_order, unknown_as_absent
+from studies.mistakes.picture import draw
+from studies.mistakes.splits import BATCH, cap_before_split, trained_mistakes
+from studies.paired_costs import JUDGED_BY, Cost, Pair, columns_with_enough, costs_of, judged, signed
+from studies.recordings_at_hand import Found, PtbxlLabels, console, find_recordings
 
-ROOT = Path(__file__).resolve().parents[1]
-PAGE, PICTURE = ROOT / "docs" / "mistakes.md", ROOT / "docs" / "mistakes.svg"
+ROOT = Path(__file__).resolve().parents[2]
+PAGE, PICTURE = Path(__file__).with_name("README.md"), Path(__file__).with_name("mistakes.svg")
 
 RIGHT = "right"
 AT_HAND, SIMULATED = "On the recordings at hand", "On a simulated hospital"
@@ -158,7 +158,7 @@ def _in_table(text: str) -> str:
 
 def write(text: str) -> None:
     """Put the tables between the markers of the page."""
-    write_between(PAGE, "benchmarks.mistakes", text)
+    write_between(PAGE, "studies.mistakes.mistakes", text)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -178,7 +178,7 @@ def parser() -> argparse.ArgumentParser:
     found.add_argument("--natural", type=int, default=1500, help="simulated patients of a natural prevalence")
     found.add_argument("--cap", type=int, default=40, help="recordings of each condition of those")
     found.add_argument("--threads", type=int, default=2)
-    found.add_argument("--write", action="store_true", help="into docs/mistakes.md and docs/mistakes.svg")
+    found.add_argument("--write", action="store_true", help="into README.md and mistakes.svg of this folder")
     found.add_argument("--picture", type=Path, help="draw it there")
     return found
 

@@ -1,4 +1,4 @@
-"""The mistakes of ``benchmarks.mistakes`` in what a network is given, and in how answers and labels are read."""
+"""The mistakes of ``studies.mistakes.mistakes`` in what a network is given, and in how answers and labels are read."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace

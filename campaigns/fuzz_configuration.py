@@ -1,6 +1,6 @@
 """Mutated command lines, files, run folders, tables and label maps: only this package's own errors come of them.
 
-    python -m benchmarks.fuzz_configuration --count 300 --seed 0
+    python -m campaigns.fuzz_configuration --count 300 --seed 0
 
 Each case is a valid one with something broken in it: characters swapped, values of another kind, keys that are none,
 targets of functions, bytes cut or turned. It has to be taken, or refused in words (an ``ExplainedError``) that name no

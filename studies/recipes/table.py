@@ -3,8 +3,8 @@
 from argparse import Namespace
 from collections.abc import Sequence
 
-from benchmarks.paired_costs import signed
-from benchmarks.recipe_arms import Judged
+from studies.paired_costs import signed
+from studies.recipes.arms import Judged
 
 
 def table_of(judged: Sequence[Judged], best: str, options: Namespace) -> list[str]:

@@ -1,4 +1,4 @@
-"""Small WFDB recordings in every storage form, and damage done to them, for ``benchmarks/fuzz_readers.py``."""
+"""Small WFDB recordings in every storage form, and damage done to them, for ``campaigns/fuzz_readers.py``."""
 
 import random
 import re

@@ -1,8 +1,8 @@
 """Kills, signals and faulty surroundings, at random moments: nothing is lost, nothing is silently changed.
 
-    python -m benchmarks.faults                    # about 150 cases, an hour on two slow cores
-    python -m benchmarks.faults --count 1          # one case of each kind
-    python -m benchmarks.faults --only store       # one part
+    python -m campaigns.faults                    # about 150 cases, an hour on two slow cores
+    python -m campaigns.faults --count 1          # one case of each kind
+    python -m campaigns.faults --only store       # one part
 
 Each part does a piece of work once without a fault. Then it does it again and again, kills the process (SIGKILL) or
 signals it at a random moment, does it once more on what was left, and compares: trained weights, metrics and
@@ -24,8 +24,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks.faulty_surroundings import SURROUNDINGS
 from benchmarks.machine import describe
+from campaigns.faulty_surroundings import SURROUNDINGS
 from tests.small_run import small_run
 
 SHORT = ("trainer.max_epochs=3", "evaluation.resamples=5")

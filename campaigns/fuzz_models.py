@@ -1,7 +1,7 @@
 """Model files and run folders, changed at random: what the commands that take them say.
 
-    python -m benchmarks.fuzz_models --seed 1 --count 2000     # half model files, half run folders
-    python -m benchmarks.fuzz_models --seed 1 --count 2000 --only 417     # one case again, with its traceback
+    python -m campaigns.fuzz_models --seed 1 --count 2000     # half model files, half run folders
+    python -m campaigns.fuzz_models --seed 1 --count 2000 --only 417     # one case again, with its traceback
 
 Each case starts from what is whole and changes one to three things. Model files: bits, bytes, ends, records of the
 archive, bytes of the pickle under a right checksum, values of the record, tensors. Run folders: the same of the files
@@ -33,8 +33,6 @@ from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # for `python benchmarks/fuzz_models.py`
 
 import numpy as np
 import torch

@@ -1,8 +1,8 @@
 """Damaged recordings, read by us and by wfdb.
 
-    python -m benchmarks.fuzz_readers --seed 0 --count 3000 [--recordings DIR] [--keep DIR]
+    python -m campaigns.fuzz_readers --seed 0 --count 3000 [--recordings DIR] [--keep DIR]
 
-Each mutant of a small recording (``benchmarks/recording_mutants.py``), or of one below ``--recordings``, is read,
+Each mutant of a small recording (``campaigns/recording_mutants.py``), or of one below ``--recordings``, is read,
 looked at as a catalog does, and preprocessed. It may be read or refused; nothing else. Counted are
 
 - uncaught: any other error than the one by which a recording is skipped,
@@ -35,7 +35,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks import machine
-from benchmarks.recording_mutants import LEADS, MOST_BYTES, Mutant, mutant, write_originals
+from campaigns.recording_mutants import LEADS, MOST_BYTES, Mutant, mutant, write_originals
 from ecgfounder_ft.data.wfdb_headers import read_facts
 from ecgfounder_ft.ecg.formats import other_files, read_recording
 from ecgfounder_ft.ecg.formats.wfdb import read_header

@@ -1,6 +1,6 @@
 """How a checkpoint reads real recordings: zero-shot, and fine-tuned on four fifths of them by the product's own sweep.
 
-    python benchmarks/real_recordings.py --recordings DIR [DIR ...] --weights checkpoint/demo_12_lead.pth
+    python -m studies.small_models.real_recordings --recordings DIR [DIR ...] --weights checkpoint/demo_12_lead.pth
 
 DIR: folders of WFDB recordings whose headers carry ``Dx`` lines (SNOMED codes, or the words of CPSC 2018). Reported are
 AUROC of each condition with 95% intervals from a bootstrap over patients, and their macro average, on the recordings
@@ -26,9 +26,6 @@ import torch
 from numpy.typing import NDArray
 from rich.table import Table
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from benchmarks.paired_costs import JUDGED_BY, Cost, Pair, columns_with_enough, costs_of, judged, signed
-from benchmarks.recordings_at_hand import RealRecordings, console, read_all
 from ecgfounder_ft.config.compose import load_label_map
 from ecgfounder_ft.ecg.leads import STANDARD_LEADS
 from ecgfounder_ft.ecg.preprocessing import Preprocessing
@@ -41,6 +38,8 @@ from ecgfounder_ft.model.ecgfounder.architecture import sizes_in
 from ecgfounder_ft.model.ecgfounder.net1d import Net1D
 from ecgfounder_ft.sweeps.folder import SweepFolder
 from ecgfounder_ft.task import MULTI_LABEL
+from studies.paired_costs import JUDGED_BY, Cost, Pair, columns_with_enough, costs_of, judged, signed
+from studies.recordings_at_hand import RealRecordings, console, read_all
 
 ENOUGH = 5
 """Recordings of a condition below which its AUROC says little; a second macro average leaves such conditions out."""

@@ -1,4 +1,4 @@
-"""Each guard against a mistake of ``benchmarks.mistakes``, made to fire: what this program says to it."""
+"""Each guard against a mistake of ``studies.mistakes.mistakes``, made to fire: what this program says to it."""
 
 import contextlib
 import json
@@ -11,16 +11,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from benchmarks.mistaken_inputs import (
-    SHORT_SECONDS,
-    UNFILTERED,
-    printed_in_label_map_order,
-    read_at,
-    read_by_position,
-    unknown_as_absent,
-    with_settings,
-)
-from benchmarks.mistaken_splits import copy_of
 from ecgfounder_ft.config.compose import compose_config, load_label_map, typed
 from ecgfounder_ft.data.catalog import build_table
 from ecgfounder_ft.data.gather_and_split import gather_recordings
@@ -44,6 +34,16 @@ from ecgfounder_ft.evaluation.settings import EvaluationSettings
 from ecgfounder_ft.task import MULTI_LABEL
 from ecgfounder_ft.training.build import warn_of_other_preprocessing
 from ecgfounder_ft.training.monitor import MonitorError, direction_of
+from studies.mistakes.inputs import (
+    SHORT_SECONDS,
+    UNFILTERED,
+    printed_in_label_map_order,
+    read_at,
+    read_by_position,
+    unknown_as_absent,
+    with_settings,
+)
+from studies.mistakes.splits import copy_of
 
 PREPROCESSING = Preprocessing()
 CODES = load_label_map("six_conditions").codes

@@ -174,7 +174,7 @@ def two_runs(place: Path, wrong: list[str]) -> tuple[int, str]:
 
 def two_stores(place: Path, wrong: list[str]) -> tuple[int, str]:
     """Two builds of one store at the same time: one waits, both have the same."""
-    from benchmarks.faults import build_store, built
+    from campaigns.faults import build_store, built
 
     folder, data = place / "two-stores", place / "data"
     folder.mkdir()

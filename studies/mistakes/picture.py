@@ -1,4 +1,4 @@
-"""The picture of ``benchmarks.mistakes``: each mistake, its cost with interval, and its guard."""
+"""The picture of ``studies.mistakes.mistakes``: each mistake, its cost with interval, and its guard."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -7,8 +7,8 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from benchmarks.paired_costs import JUDGED_BY, Cost
 from ecgfounder_ft.evaluation.metrics import METRICS, Estimate
+from studies.paired_costs import JUDGED_BY, Cost
 
 WORSE, BETTER, UNSURE = "#b2182b", "#2166ac", "#737373"
 LEGEND = {WORSE: "worse than the right way", BETTER: "looks better than the right way", UNSURE: "the interval holds 0"}

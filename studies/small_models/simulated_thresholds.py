@@ -1,11 +1,11 @@
 """Decisions of an untrained start: calibration and thresholds from a simulated hospital, judged on real recordings.
 
-    python -m benchmarks.simulated_thresholds --recordings DIR [DIR ...] --model 1lead --weights demo_1_lead
+    python -m studies.small_models.simulated_thresholds --recordings DIR [DIR ...] --model 1lead --weights demo_1_lead
 
 No label of the place is used. ``ecgfounder-ft train trainer.max_epochs=0`` makes a run whose calibration and thresholds
 (those of the highest F1) come from simulated recordings, and ``ecgfounder-ft evaluate`` judges it on the real ones, as
-a user would. Folders of recordings as for ``benchmarks/real_recordings.py``; judged on those that state one of the
-label map's conditions. By docs/recipe.md ("Protocol of the third run").
+a user would. Folders of recordings are those of ``studies/small_models/real_recordings.py``; only recordings that state
+one of the label map's conditions are judged. Follows "Protocol of the third run" in studies/recipes/README.md.
 """
 
 import argparse
@@ -18,10 +18,10 @@ from pathlib import Path
 import numpy as np
 from rich.table import Table
 
-from benchmarks.recordings_at_hand import console, find_recordings
 from ecgfounder_ft.config.compose import load_label_map
 from ecgfounder_ft.files import write_csv
 from ecgfounder_ft.labels import PRESENT
+from studies.recordings_at_hand import console, find_recordings
 
 SHOWN = ("auroc", "f1", "sensitivity", "specificity", "ece")
 

@@ -1,11 +1,11 @@
-"""Recipes of fine-tuning side by side, by the protocol of docs/recipe.md.
+"""Recipes of fine-tuning side by side, by the protocol of README.md of this folder.
 
-    python -m benchmarks.recipe --output recipe --write     # goes on where it was stopped
-    python -m benchmarks.recipe --output quick --sizes 60 120 --seeds 2 --epochs 1 --recordings 60 \
+    python -m studies.recipes.recipe --output recipe --write     # goes on where it was stopped
+    python -m studies.recipes.recipe --output quick --sizes 60 120 --seeds 2 --epochs 1 --recordings 60 \
         --first today lp_ft --second ema                    # a quick look
 
 Every training is a trial of the product's own sweep: ``ecgfounder-ft train -m sweep=label_efficiency experiment=...``,
-where an arm is a file of ``benchmarks/recipe_configs/``. The sweep's folder has its page, ``sweep.html``, with the
+where an arm is a file of ``studies/recipes/configs/``. The sweep's folder has its page, ``sweep.html``, with the
 learning curves of all arms; the table that this command prints adds what the protocol asks for beside.
 """
 
@@ -19,9 +19,7 @@ from pathlib import Path
 import pandas as pd
 
 from benchmarks import machine
-from benchmarks.recipe_arms import best_by_validation, crops, ensembles, fall_backs, judged_arms, prepared, read_arms
-from benchmarks.recipe_table import table_of
-from benchmarks.results_between import RESULTS, write_between
+from benchmarks.results_between import write_between
 from ecgfounder_ft.config.compose import compose_config, load_label_map, typed
 from ecgfounder_ft.data.catalog import targets
 from ecgfounder_ft.data.sources.source import source_named
@@ -31,8 +29,10 @@ from ecgfounder_ft.files import write_csv
 from ecgfounder_ft.sweeps.answer import show_answer
 from ecgfounder_ft.sweeps.folder import SweepFolder
 from ecgfounder_ft.task import SINGLE_LABEL, Task
+from studies.recipes.arms import best_by_validation, crops, ensembles, fall_backs, judged_arms, prepared, read_arms
+from studies.recipes.table import table_of
 
-ARMS = Path(__file__).parent / "recipe_configs"
+ARMS = Path(__file__).parent / "configs"
 FIRST = [
     "today",
     "pretrained_head",
@@ -159,7 +159,7 @@ def main() -> None:
     parser.add_argument("--recordings", type=int, default=230, help="per condition, to train and to test on each")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--resamples", type=int, default=1000)
-    parser.add_argument("--write", action="store_true", help="put the table into benchmarks/RESULTS.md")
+    parser.add_argument("--write", action="store_true", help="put the table into RESULTS.md of this folder")
     options = parser.parse_args()
     output, first = options.output.absolute(), list(dict.fromkeys(["today", *options.first]))
     output.mkdir(parents=True, exist_ok=True)
@@ -179,7 +179,7 @@ def main() -> None:
     table = "\n".join([*table_of(judged, best, options), "", machine.describe()])
     print(table)
     if options.write:
-        write_between(RESULTS, "benchmarks.recipe", table)
+        write_between(Path(__file__).with_name("RESULTS.md"), "studies.recipes.recipe", table)
 
 
 if __name__ == "__main__":

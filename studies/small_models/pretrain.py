@@ -1,7 +1,7 @@
 """Pretrain the small models of ``checkpoint/demo_*.pth`` on simulated recordings alone.
 
-    python scripts/pretrain_demo.py                 # all four; 8 GB of disk
-    python scripts/pretrain_demo.py --models limb_leads --recordings 4000 --epochs 2 --output quick
+    python -m studies.small_models.pretrain                 # all four; 8 GB of disk
+    python -m studies.small_models.pretrain --models limb_leads --recordings 4000 --epochs 2 --output quick
 
 Two threads are slower than one where other programs keep the cores busy (--threads 1).
 
@@ -41,7 +41,7 @@ from ecgfounder_ft.labels import LabelMap
 from ecgfounder_ft.model.ecgfounder.architecture import sizes_in
 from ecgfounder_ft.model.ecgfounder.net1d import Net1D
 
-ARCHITECTURE = sizes_in(Path(__file__).parents[1] / "configs" / "model" / "architecture" / "demo.yaml")
+ARCHITECTURE = sizes_in(Path(__file__).parents[2] / "configs" / "model" / "architecture" / "demo.yaml")
 TASKS = 150
 """Rows of the published last layer."""
 NORMAL_SINUS_RHYTHM, NORMAL_ECG, SINUS_RHYTHM = 1, 2, 3

@@ -1,10 +1,10 @@
 """Recipes for few recordings: at a hospital where the start has much to learn, and where it can be spoilt.
 
-    python -m benchmarks.few_recordings --output few --write     # goes on where it was stopped
-    python -m benchmarks.few_recordings --output quick --arms linear_probe slow --draws 2 --epochs 1 --tested 20
+    python -m studies.recipes.few_recordings --output few --write     # goes on where it was stopped
+    python -m studies.recipes.few_recordings --output quick --arms linear_probe slow --draws 2 --epochs 1 --tested 20
 
-By the protocol of docs/recipe.md ("Protocol of the third run"). Trained and judged as in ``benchmarks.recipe``; each
-training of an arm has recordings and a seed of its own.
+Follows "Protocol of the third run" in README.md of this folder. Trains and judges as ``studies.recipes.recipe``
+does; each training of an arm has recordings and a seed of its own.
 """
 
 import argparse
@@ -13,12 +13,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from benchmarks import machine
-from benchmarks.paired_costs import signed
-from benchmarks.recipe import common, train, write_hospital
-from benchmarks.recipe_arms import Arm, Judged, fall_backs, halfway, judged_arms, prepared, read_arms
-from benchmarks.results_between import RESULTS, write_between
+from benchmarks.results_between import write_between
 from ecgfounder_ft.sweeps.folder import SweepFolder
 from ecgfounder_ft.task import MULTI_LABEL
+from studies.paired_costs import signed
+from studies.recipes.arms import Arm, Judged, fall_backs, halfway, judged_arms, prepared, read_arms
+from studies.recipes.recipe import common, train, write_hospital
 
 WRONG_LABELS = {"shifted": 0.05, "everyday": 0.10}
 """Hospital to the share of its training and validation recordings whose labels are wrong."""
@@ -123,7 +123,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=20, help="at most")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--resamples", type=int, default=1000)
-    parser.add_argument("--write", action="store_true", help="put the table into benchmarks/RESULTS.md")
+    parser.add_argument("--write", action="store_true", help="put the table into RESULTS.md of this folder")
     options = parser.parse_args()
     judged, counted = {}, []
     for hospital in WRONG_LABELS:
@@ -145,7 +145,7 @@ def main() -> None:
     table = "\n".join(lines)
     print(table)
     if options.write:
-        write_between(RESULTS, "benchmarks.few_recordings", table)
+        write_between(Path(__file__).with_name("RESULTS.md"), "studies.recipes.few_recordings", table)
 
 
 if __name__ == "__main__":

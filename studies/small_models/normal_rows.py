@@ -1,7 +1,7 @@
 """Which of ECGFounder's rows near NORM start it best: the protocol of docs/finetuning.md, on simulated recordings.
 
-    python -m benchmarks.normal_rows --weights checkpoint/demo_12_lead.pth
-    python -m benchmarks.normal_rows --recordings DIR [DIR ...]   # real recordings beside them, as a check
+    python -m studies.small_models.normal_rows --weights checkpoint/demo_12_lead.pth
+    python -m studies.small_models.normal_rows --recordings DIR [DIR ...]   # real recordings beside them, as a check
 
 Any checkpoint whose last layer has the 150 rows will do.
 """
@@ -18,8 +18,6 @@ from rich.table import Table
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.metrics import log_loss, roc_auc_score
 
-from benchmarks.real_recordings import build, predict
-from benchmarks.recordings_at_hand import read_all
 from ecgfounder_ft.config.compose import load_label_map
 from ecgfounder_ft.ecg.leads import STANDARD_LEADS
 from ecgfounder_ft.ecg.preprocessing import Preprocessing
@@ -28,6 +26,8 @@ from ecgfounder_ft.ecg.simulator import record, sample_physiology
 from ecgfounder_ft.ecg.simulator.population import draw_case
 from ecgfounder_ft.labels import UNKNOWN, Condition, LabelMap
 from ecgfounder_ft.model.ecgfounder.architecture import sizes_in
+from studies.recordings_at_hand import read_all
+from studies.small_models.real_recordings import build, predict
 
 ROWS = {"NORMAL SINUS RHYTHM": 1, "NORMAL ECG": 2, "SINUS RHYTHM": 3}
 ARMS: dict[str, tuple[int, ...]] = {

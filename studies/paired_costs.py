@@ -1,4 +1,4 @@
-"""What a mistake changes in the macro metrics, over the same patients as the right way; for ``benchmarks.mistakes``."""
+"""Differences of macro metrics between two ways of doing the same, over the same patients."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

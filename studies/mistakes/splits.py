@@ -1,4 +1,4 @@
-"""The mistakes of ``benchmarks.mistakes`` in how recordings are divided and choices made, on simulated hospitals.
+"""The mistakes of ``studies.mistakes.mistakes`` in how recordings are divided and choices made, on simulated hospitals.
 
 Each gives pairs of evaluated sets over the same patients: the right way and the mistaken one.
 """
@@ -13,7 +13,6 @@ from hydra.utils import instantiate
 from numpy.typing import NDArray
 from rich.progress import track
 
-from benchmarks.paired_costs import Pair, columns_with_enough, judged
 from benchmarks.strategies import Cases
 from ecgfounder_ft.config.compose import compose_config, typed
 from ecgfounder_ft.data.catalog import build_table, select_max_samples
@@ -36,6 +35,7 @@ from ecgfounder_ft.training.build import scheduler_of
 from ecgfounder_ft.training.callbacks import FollowStrategy
 from ecgfounder_ft.training.classifier import Classifier, Training
 from ecgfounder_ft.training.device import quieten
+from studies.paired_costs import Pair, columns_with_enough, judged
 
 WRONG_LABELS = 0.1
 """Share of the patients of whom one label is wrong, in all of their recordings."""
