@@ -35,8 +35,8 @@ from ecgfounder_ft.ecg.preprocessing import Preprocessing
 from ecgfounder_ft.ecg.recording import Recording
 from ecgfounder_ft.ecg.simulator import FINDINGS, record, sample_physiology
 from ecgfounder_ft.ecg.simulator.hospital import hospital_named
-from ecgfounder_ft.ecg.simulator.physiology import BLOCK_FINDINGS, PACED_FINDINGS
-from ecgfounder_ft.ecg.simulator.population import draw_case, is_normal, is_sinus
+from ecgfounder_ft.ecg.simulator.physiology import BLOCK_FINDINGS, OTHER_RHYTHM_FINDINGS, PACED_FINDINGS
+from ecgfounder_ft.ecg.simulator.population import draw_case
 from ecgfounder_ft.labels import LabelMap
 from ecgfounder_ft.model.ecgfounder.architecture import sizes_in
 from ecgfounder_ft.model.ecgfounder.net1d import Net1D
@@ -103,7 +103,7 @@ def row_targets(rows: dict[int, str], conditions: frozenset[str], findings: froz
     """0 or 1 for each trained row, one half where sources draw the line differently, NaN where the label map says that
     nothing is known.
     """
-    sinus = is_sinus(conditions, findings)
+    sinus = not conditions & {"AFIB", "AFLT"} and not findings & {*OTHER_RHYTHM_FINDINGS, *PACED_FINDINGS}
     normal_rate = float("NORM" in conditions)
     if sinus and (50 <= rate < 60 or 100 < rate <= 110):
         normal_rate = 0.5
@@ -112,7 +112,7 @@ def row_targets(rows: dict[int, str], conditions: frozenset[str], findings: froz
         normal_rate = float("nan") if sinus or findings & set(PACED_FINDINGS) else 0.0
     strictness = {
         NORMAL_SINUS_RHYTHM: normal_rate,
-        NORMAL_ECG: is_normal(conditions, findings),
+        NORMAL_ECG: conditions == {"NORM"} and findings <= {"sinus arrhythmia"},
         SINUS_RHYTHM: sinus,
     }
     return [float(strictness[row]) if row in strictness else float(code in conditions) for row, code in rows.items()]

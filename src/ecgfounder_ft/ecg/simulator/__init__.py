@@ -1,10 +1,10 @@
 """Simulated 12-lead recordings: a moving dipole seen by twelve leads.
 
-A patient is drawn first (``physiology.py``), then recorded (:func:`record`); :func:`simulate` does both. The ranges and
-their sources are in ``ranges.py``, the waves' directions in ``dipole.py``, whom a hospital sees in ``population.py``.
+A patient is drawn first (``physiology.py``), then recorded (:func:`record`); :func:`simulate` does both. Ranges and
+their sources are in ``ranges.py``, the waves' directions in ``dipole.py``, a hospital's patients in ``population.py``.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,7 +24,7 @@ from ecgfounder_ft.ecg.simulator.beats import (
     with_every_nth_dropped,
     with_wenckebach,
 )
-from ecgfounder_ft.ecg.simulator.leads import ELECTRODES_TO_LEADS, group_leads, misplaced, patient_leads
+from ecgfounder_ft.ecg.simulator.lead_vectors import ELECTRODES_TO_LEADS, group_leads, misplaced, patient_leads
 from ecgfounder_ft.ecg.simulator.noise import electrode_noise, through_device, with_dropouts
 from ecgfounder_ft.ecg.simulator.physiology import (
     FINDINGS,
@@ -34,6 +34,7 @@ from ecgfounder_ft.ecg.simulator.physiology import (
     sample_physiology,
 )
 from ecgfounder_ft.ecg.simulator.ranges import RANGES, Ranges
+from ecgfounder_ft.ecg.simulator.sitting import Sitting
 from ecgfounder_ft.ecg.simulator.ventricles import ventricular_dipoles
 
 __all__ = [
@@ -46,15 +47,15 @@ __all__ = [
     "record",
     "sample_physiology",
     "simulate",
-    "simulate_batch",
 ]
 
-_SETTLING = 1.0  # seconds recorded and thrown away, so that the device's filters have settled
+_SETTLING = 1.0
+"""Seconds at the start that are thrown away, so that the device's filters have settled."""
 
 
 @dataclass(frozen=True)
 class Truth:
-    """What a simulated recording is known to show."""
+    """Known facts about a simulated recording."""
 
     conditions: tuple[str, ...]
     findings: tuple[str, ...]
@@ -63,14 +64,14 @@ class Truth:
     heart_rate: float
     """Mean ventricular rate within the recording, 1/min."""
     pr_ms: float
-    """NaN without P waves that are conducted."""
+    """PR interval, ms; NaN if no P wave is conducted."""
     qrs_ms: float
     beat_times: NDArray[np.float64]
     """(beats,) QRS onsets within the recording, s."""
     rr: NDArray[np.float64]
-    """(beats - 1,) s."""
+    """(beats - 1,) intervals between QRS onsets, s."""
     atrial_rate: float
-    """1/min."""
+    """Atrial rate, 1/min."""
 
 
 @dataclass(frozen=True)
@@ -127,36 +128,37 @@ def record(
     disturbed: bool = True,
     ranges: Ranges = RANGES,
 ) -> tuple[NDArray[np.float32], Beats]:
-    """Record a patient.
+    """Record a patient. Recording the same patient again gives another ten seconds of the same heart.
 
     Args:
-        physiology: the patient's heart; recording it again gives another ten seconds of the same patient.
-        rng: source of randomness of what changes from recording to recording.
+        physiology: the patient's heart.
+        rng: source of everything that changes from recording to recording.
         sampling_rate: Hz.
         duration: s.
-        disturbed: with noise, a device's bandwidth and lead dropouts; a perfect recorder otherwise.
-        ranges: what is drawn from recording to recording, and the rest of the patient.
+        disturbed: add noise, a device's bandwidth and lead dropouts. Without them the recorder is perfect.
+        ranges: limits that the quantities of this recording are drawn between.
 
     Returns:
-        (12, samples) millivolts in the order of ``STANDARD_LEADS``, and all beats, those outside the recording too.
+        (12, samples) millivolts in the order of ``STANDARD_LEADS``, and all beats, also those outside the recording.
     """
     n = round(duration * sampling_rate)
     settling = round(_SETTLING * sampling_rate)
     time = (np.arange(n + settling) - settling) / sampling_rate
     anatomy = np.random.default_rng(physiology.anatomy)
+    sitting = Sitting(time, sampling_rate, anatomy, rng, ranges)
     beats = _beats(physiology, rng, duration, ranges)
-    atria = atrial_dipole(physiology, beats, anatomy, rng, time, sampling_rate, ranges)
-    activation, recovery = ventricular_dipoles(physiology, beats, anatomy, rng, time, sampling_rate, ranges)
+    atria = atrial_dipole(physiology, beats, sitting)
+    activation, recovery = ventricular_dipoles(physiology, beats, sitting)
     eight = patient_leads(anatomy, ranges)
     leads = np.concatenate([group_leads(eight, anatomy, ranges) for _ in range(3)], axis=1)
     # einsum and not a matrix product: a BLAS thread pool costs more than it brings on matrices this small
     dipoles = np.concatenate([atria, activation, recovery], axis=1).T
     signal = np.einsum("ld,dt->lt", leads, np.ascontiguousarray(dipoles))
     if disturbed:
-        signal += np.einsum("le,et->lt", ELECTRODES_TO_LEADS, electrode_noise(rng, time, sampling_rate, ranges))
+        signal += np.einsum("le,et->lt", ELECTRODES_TO_LEADS, electrode_noise(sitting))
     signal = misplaced(signal, rng, physiology.findings)
     if disturbed:
-        signal = with_dropouts(through_device(signal, rng, sampling_rate, ranges), rng)
+        signal = with_dropouts(through_device(signal, sitting), rng)
     return np.ascontiguousarray(signal[:, settling:], dtype=np.float32), beats
 
 
@@ -171,20 +173,20 @@ def simulate(
     ranges: Ranges = RANGES,
     name: str = "simulated",
 ) -> Simulated:
-    """Simulate a recording of a patient with exactly these of the known conditions and findings.
+    """Simulate a recording of a patient with exactly these conditions and findings.
 
     Args:
-        conditions: codes of ``SIMULATED_CONDITIONS``, as ``{"NORM"}`` or ``{"AFIB", "RBBB"}``.
+        conditions: codes of ``SIMULATED_CONDITIONS``, for example ``{"NORM"}`` or ``{"AFIB", "RBBB"}``.
         rng: source of randomness; the same state gives the same recording.
-        findings: other abnormalities, of ``FINDINGS``.
+        findings: further abnormalities, names of ``FINDINGS``.
         sampling_rate: Hz.
         duration: s.
-        disturbed: with noise, a device's bandwidth and lead dropouts; a perfect recorder otherwise.
-        ranges: what patient, electrodes and device are drawn from.
-        name: the record's name.
+        disturbed: add noise, a device's bandwidth and lead dropouts. Without them the recorder is perfect.
+        ranges: limits that patient, electrodes and device are drawn between.
+        name: name of the record.
 
     Raises:
-        ValueError: if a condition or finding is unknown or two cannot occur together.
+        ValueError: if a condition or finding is unknown, or two cannot occur together.
     """
     physiology = sample_physiology(conditions, rng, findings, ranges=ranges)
     signal, beats = record(
@@ -206,18 +208,3 @@ def simulate(
     )
     recording = Recording(name=name, leads=STANDARD_LEADS, signal=signal, sampling_rate=sampling_rate)
     return Simulated(recording=recording, truth=truth, physiology=physiology)
-
-
-def simulate_batch(
-    cases: Sequence[tuple[Collection[str], Collection[str]]],
-    rng: np.random.Generator,
-    *,
-    sampling_rate: float = 500.0,
-    duration: float = 10.0,
-) -> NDArray[np.float32]:
-    """Signals only, (recordings, 12, samples) millivolts, one for each pair of conditions and findings."""
-    signals = np.empty((len(cases), 12, round(duration * sampling_rate)), dtype=np.float32)
-    for row, (conditions, findings) in zip(signals, cases, strict=True):
-        physiology = sample_physiology(conditions, rng, findings)
-        row[:] = record(physiology, rng, sampling_rate=sampling_rate, duration=duration)[0]
-    return signals

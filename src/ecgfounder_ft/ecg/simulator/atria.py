@@ -1,91 +1,72 @@
-"""What the atria add to the dipole: P waves, f-waves and flutter waves."""
+"""The atria's part of the dipole: P waves, f-waves and flutter waves."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ecgfounder_ft.ecg.simulator.beats import Beats
 from ecgfounder_ft.ecg.simulator.dipole import P_WAVE, Waves, add_waves
-from ecgfounder_ft.ecg.simulator.leads import DOWER, DOWER_LEADS, rotation
+from ecgfounder_ft.ecg.simulator.lead_vectors import DOWER, DOWER_LEADS, rotation
 from ecgfounder_ft.ecg.simulator.physiology import Physiology
-from ecgfounder_ft.ecg.simulator.ranges import Ranges
+from ecgfounder_ft.ecg.simulator.sitting import Sitting
 
 _II, _V1 = (DOWER[DOWER_LEADS.index(name)] for name in ("II", "V1"))
 
 
-def atrial_dipole(
-    physiology: Physiology,
-    beats: Beats,
-    anatomy: np.random.Generator,
-    rng: np.random.Generator,
-    time: NDArray,
-    sampling_rate: float,
-    ranges: Ranges,
-) -> NDArray[np.float32]:
-    """The atria's dipole, (samples, 3) mV in Frank's axes.
-
-    Args:
-        physiology: the patient.
-        beats: when P waves come.
-        anatomy: the patient's own randomness.
-        rng: that of the recording.
-        time: (samples,) s.
-        sampling_rate: Hz.
-        ranges: what is drawn.
-    """
+def atrial_dipole(physiology: Physiology, beats: Beats, sitting: Sitting) -> NDArray[np.float32]:
+    """Compute the atria's dipole, (samples, 3) mV in Frank's axes."""
+    time, rng = sitting.time, sitting.rng
     if physiology.rhythm == "fibrillation":
         return fibrillation_waves(rng, time, physiology.atrial_rate / 60, physiology.atrial_size).astype(np.float32)
     if physiology.rhythm == "flutter":
         circuit = physiology.circuit
-        waves = flutter_waves(anatomy, time, 60 / physiology.atrial_rate, physiology.atrial_size, circuit)
+        waves = flutter_waves(sitting.anatomy, time, 60 / physiology.atrial_rate, physiology.atrial_size, circuit)
         return waves.astype(np.float32)
     dipole = np.zeros((len(time), 3), dtype=np.float32)
     seen = np.isfinite(beats.p)
     early = (beats.kind == "atrial") | (beats.kind == "dropped") & ("PAC" in physiology.findings)
-    for which, wave in _p_waves(physiology, seen, early, anatomy, rng, ranges):
+    for which, wave in _p_waves(physiology, seen, early, sitting):
         onsets = beats.p[which] - time[0]
-        add_waves(dipole, onsets, wave, sampling_rate, size=rng.normal(1, 0.06, len(onsets)))
+        add_waves(dipole, onsets, wave, sitting.sampling_rate, size=rng.normal(1, 0.06, len(onsets)))
         if physiology.atria_paced:
-            add_waves(dipole, onsets, pacing_spike(anatomy), sampling_rate)
+            add_waves(dipole, onsets, pacing_spike(sitting.anatomy), sitting.sampling_rate)
     return dipole
 
 
 def _p_waves(
-    physiology: Physiology,
-    seen: NDArray[np.bool_],
-    early: NDArray[np.bool_],
-    anatomy: np.random.Generator,
-    rng: np.random.Generator,
-    ranges: Ranges,
+    physiology: Physiology, seen: NDArray[np.bool_], early: NDArray[np.bool_], sitting: Sitting
 ) -> list[tuple[NDArray[np.bool_], Waves]]:
-    """Which beats have which P wave."""
+    """Pair each shape of the patient's P waves with a mask of the beats that have it."""
+    anatomy = sitting.anatomy
     wave = P_WAVE.varied(anatomy, timing=0.2, size=0.2, direction=0.08)
     wave = wave.scaled(time=physiology.p_duration, size=physiology.atrial_size)
-    turn = rotation(ranges["P rotation"].draw(anatomy), ranges["P rotation, horizontal"].draw(anatomy), 0)
+    turn = rotation(sitting.own("P rotation"), sitting.own("P rotation, horizontal"), 0)
     if physiology.rhythm in {"junctional", "svt"}:
         turn = rotation(180, 0, 0) @ turn  # from the AV node upwards
     if physiology.rhythm == "ectopic atrial":
-        turn = rotation(ranges["P rotation, ectopic"].draw(anatomy), anatomy.uniform(-40, 40), 0)
+        turn = rotation(sitting.own("P rotation, ectopic"), anatomy.uniform(-40, 40), 0)
     elsewhere = [wave.rotated(rotation(*anatomy.uniform(-120, 120, 3))) for _ in range(3)]
     if physiology.rhythm == "wandering":
-        from_where = rng.integers(0, 4, len(seen))
+        from_where = sitting.rng.integers(0, 4, len(seen))
         from_where[~seen] = -1
         return [(from_where == number, one) for number, one in enumerate([wave.rotated(turn), *elsewhere])]
     return [(seen & ~early, wave.rotated(turn)), (seen & early, elsewhere[0])]
 
 
 def pacing_spike(anatomy: np.random.Generator) -> Waves:
-    """The stimulus of a pacemaker: often too small to be seen, with bipolar leads; at times larger than the QRS."""
+    """Draw a pacemaker's stimulus: often too small to be seen (bipolar leads), sometimes larger than the QRS."""
     return Waves.of((-0.004, 0.0012, *(anatomy.normal(0, 1, 3) * anatomy.choice([0.0, 0.3, 1.2]))))
 
 
 def fibrillation_waves(rng: np.random.Generator, time: NDArray, frequency: float, amplitude: float) -> NDArray:
-    """The atria's dipole in fibrillation, (samples, 3): f-waves of wandering rate and size (Stridh 2001).
+    """Compute the atria's dipole in fibrillation, (samples, 3): f-waves of wandering rate and size (Stridh 2001).
+
+    Most of the dipole points to the front, so V1 shows it best.
 
     Args:
         rng: source of randomness.
         time: (samples,) s.
         frequency: dominant frequency, Hz.
-        amplitude: from peak to trough in V1, mV; most of the dipole points to the front, so that V1 shows it best.
+        amplitude: peak to trough in V1, mV.
     """
     coarse = np.arange(time[0], time[-1] + 0.016, 0.008)  # the waves hold nothing above 30 Hz
     direction = np.array([0.3, 0.65, 1.0]) * rng.uniform(0.7, 1.3, 3)  # aVF about three quarters of V1 (Cheng 2013)
@@ -128,15 +109,17 @@ _TYPICAL_CYCLE = np.stack(
 def flutter_waves(
     rng: np.random.Generator, time: NDArray, atrial_period: float, amplitude: float, circuit: str
 ) -> NDArray:
-    """The atria's dipole in flutter, (samples, 3).
+    """Compute the atria's dipole in flutter, (samples, 3).
+
+    A ``typical`` circuit runs counter-clockwise and gives a negative sawtooth in the inferior leads. ``reverse`` gives
+    a positive one, ``atypical`` smooth waves of any direction (Saoudi 2001).
 
     Args:
-        rng: source of randomness (the patient's own).
+        rng: source of the patient's own randomness.
         time: (samples,) s.
         atrial_period: s.
-        amplitude: from peak to trough in lead II, mV; of an atypical circuit in the lead of II and V1 that shows more.
-        circuit: ``typical`` (counter-clockwise: a negative sawtooth in the inferior leads), ``reverse``
-            (positive there) or ``atypical`` (smooth waves of any direction; Saoudi 2001).
+        amplitude: peak to trough in lead II, mV. For an atypical circuit: in II or V1, whichever shows more.
+        circuit: ``typical``, ``reverse`` or ``atypical``.
     """
     if circuit == "atypical":
         harmonic = 2 * np.pi * np.arange(1, 4)[:, None] * _PHASE

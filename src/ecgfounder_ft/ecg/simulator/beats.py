@@ -1,4 +1,4 @@
-"""When the ventricles and the atria are activated."""
+"""Times at which the ventricles and the atria are activated."""
 
 from dataclasses import dataclass
 
@@ -15,14 +15,14 @@ class Beats:
     qrs: NDArray[np.float64]
     """(beats,) QRS onsets."""
     p: NDArray[np.float64]
-    """(beats,) onset of the P wave that belongs to each beat, NaN where there is none."""
+    """(beats,) onset of each beat's P wave; NaN without one."""
     kind: NDArray[np.str_]
-    """(beats,) ``conducted``, ``atrial`` (premature, by an ectopic P wave), ``ventricular`` or ``dropped`` (a P wave
-    that no QRS follows; ``qrs`` is when it would have come)."""
+    """(beats,) ``conducted``, ``atrial`` (premature, by an ectopic P wave), ``ventricular`` or ``dropped``. A dropped
+    beat has a P wave without a QRS; ``qrs`` is when it would have come."""
 
     @property
     def rr(self) -> NDArray[np.float64]:
-        """(beats,) seconds since the last beat with a QRS; the first takes the second's value."""
+        """(beats,) seconds since the last beat with a QRS; the first has the second's value."""
         last = np.maximum.accumulate(np.where(self.kind != "dropped", self.qrs, -np.inf))
         intervals = self.qrs[1:] - last[:-1]
         intervals = np.where(np.isfinite(intervals), intervals, np.diff(self.qrs))
@@ -30,7 +30,7 @@ class Beats:
 
 
 LEAD_IN = 2.0
-"""Seconds of rhythm before the recording starts, so that its first beats have a past."""
+"""Seconds of rhythm before the recording starts."""
 
 
 def _conducted(qrs: NDArray, duration: float, p: NDArray | None = None) -> Beats:
@@ -40,13 +40,13 @@ def _conducted(qrs: NDArray, duration: float, p: NDArray | None = None) -> Beats
 
 
 def regular_beats(rng: np.random.Generator, duration: float, rate: float, *, p_from_qrs: float = np.nan) -> Beats:
-    """A regular rhythm without sinus P waves: junctional, re-entrant or paced.
+    """Draw a regular rhythm without sinus P waves: junctional, re-entrant or paced.
 
     Args:
         rng: source of randomness.
         duration: s.
         rate: 1/min.
-        p_from_qrs: onset of a retrograde P wave from the QRS onset, s; NaN where it cannot be seen.
+        p_from_qrs: onset of a retrograde P wave relative to the QRS onset, s; NaN if it cannot be seen.
     """
     rr = 60.0 / rate * (1 + rng.normal(0, 0.004, int((duration + LEAD_IN + 2.0) * rate / 60) + 3))
     qrs = np.cumsum(rr) - LEAD_IN - rng.uniform(0, 60.0 / rate)
@@ -56,14 +56,14 @@ def regular_beats(rng: np.random.Generator, duration: float, rate: float, *, p_f
 def sinus_beats(
     rng: np.random.Generator, duration: float, rate: float, pr: float, ranges: Ranges, *, arrhythmia: bool = False
 ) -> Beats:
-    """Sinus rhythm whose rate follows breathing and the 0.1 Hz waves of blood pressure (McSharry 2003).
+    """Draw a sinus rhythm whose rate follows breathing and the 0.1 Hz waves of blood pressure (McSharry 2003).
 
     Args:
         rng: source of randomness.
         duration: s.
         rate: mean rate, 1/min.
         pr: PR interval, s.
-        ranges: what the modulation is drawn from.
+        ranges: limits that the modulation is drawn between.
         arrhythmia: the rate follows breathing strongly.
     """
     modulation = "respiratory RR modulation" + (", sinus arrhythmia" if arrhythmia else "")
@@ -91,20 +91,19 @@ def with_ectopics(
     couplets: float = 0.0,
     blocked: float = 0.1,
 ) -> Beats:
-    """Some beats come early: atrial ones after an ectopic P wave, ventricular ones without.
+    """Let some beats come early: atrial ones after an ectopic P wave, ventricular ones without.
 
-    After a ventricular beat the next one comes when it would have come (a full compensatory pause), after an atrial one
-    the rhythm starts anew.
+    A ventricular beat does not shift later beats (full compensatory pause). After an atrial one the rhythm restarts.
 
     Args:
         rng: source of randomness.
         beats: the rhythm to disturb.
-        share: of beats that come early.
+        share: share of beats that come early.
         kind: ``atrial`` or ``ventricular``.
-        ranges: what the prematurity is drawn from.
-        every: a fixed pattern: every second (bigeminy) or third beat; 0 for at random.
-        couplets: share of early beats that another one follows.
-        blocked: share of atrial ones that no QRS follows.
+        ranges: limits that the prematurity is drawn between.
+        every: fixed pattern, every second (bigeminy) or third beat; 0: at random.
+        couplets: share of early beats that are followed by another one.
+        blocked: share of atrial early beats without a QRS.
     """
     qrs, p, kinds = beats.qrs.copy(), beats.p.copy(), beats.kind.copy()
     rr = beats.rr
@@ -142,7 +141,7 @@ def with_ectopics(
 
 
 def with_wenckebach(rng: np.random.Generator, beats: Beats, pr: float) -> Beats:
-    """Second-degree AV block, Mobitz I: PR grows over three to five beats, then a P wave is not conducted."""
+    """Make a second-degree AV block, Mobitz I: PR grows over three to five beats, then a P wave is not conducted."""
     cycle = int(rng.integers(3, 6))
     position = (np.arange(len(beats.qrs)) + rng.integers(cycle)) % cycle
     growth = np.minimum(position, 3) * rng.uniform(0.02, 0.05)
@@ -151,7 +150,7 @@ def with_wenckebach(rng: np.random.Generator, beats: Beats, pr: float) -> Beats:
 
 
 def with_every_nth_dropped(rng: np.random.Generator, beats: Beats, cycle: int) -> Beats:
-    """Second-degree AV block with an even PR interval: Mobitz II, or two to one where ``cycle`` is 2."""
+    """Make a second-degree AV block with an even PR interval: Mobitz II, or two to one if ``cycle`` is 2."""
     position = (np.arange(len(beats.qrs)) + rng.integers(cycle)) % cycle
     return Beats(beats.qrs, beats.p, np.where(position == cycle - 1, "dropped", beats.kind))
 
@@ -159,14 +158,14 @@ def with_every_nth_dropped(rng: np.random.Generator, beats: Beats, cycle: int) -
 def with_escape_rhythm(
     rng: np.random.Generator, beats: Beats, duration: float, rate: float, *, ventricular: bool
 ) -> Beats:
-    """Third-degree AV block: no P wave is conducted, a slow and regular pacemaker below the block leads the ventricles.
+    """Make a third-degree AV block: no P wave is conducted, and a slow, regular pacemaker leads the ventricles.
 
     Args:
         rng: source of randomness.
-        beats: the atria's rhythm; without P waves (fibrillation) only the escape rhythm is left.
+        beats: rhythm of the atria; without P waves (fibrillation) only the escape rhythm is left.
         duration: s.
-        rate: of the escape rhythm, 1/min.
-        ventricular: it comes from the ventricles (wide), not from the junction.
+        rate: rate of the escape rhythm, 1/min.
+        ventricular: whether it comes from the ventricles (wide) or from the junction.
     """
     escape = regular_beats(rng, duration, rate)
     if ventricular:
@@ -180,7 +179,7 @@ def with_escape_rhythm(
 
 
 def fibrillation_beats(rng: np.random.Generator, duration: float, rate: float, ranges: Ranges) -> Beats:
-    """Ventricular response to atrial fibrillation: independent intervals, skewed, above the refractory period."""
+    """Draw the ventricular response to fibrillation: independent, skewed intervals above the refractory period."""
     mean = 60.0 / rate
     refractory = min(0.28, 0.6 * mean)
     spread = ranges["afib RR coefficient of variation"].draw(rng) * mean
@@ -194,14 +193,14 @@ def fibrillation_beats(rng: np.random.Generator, duration: float, rate: float, r
 def flutter_beats(
     rng: np.random.Generator, duration: float, atrial_period: float, delay: float, ratios: tuple[int, ...]
 ) -> Beats:
-    """Every second to fourth flutter wave is conducted.
+    """Draw the ventricular response to flutter: every second to fourth flutter wave is conducted.
 
     Args:
         rng: source of randomness.
         duration: s.
         atrial_period: s; flutter waves start at its multiples.
-        delay: from a flutter wave to the QRS it causes, s.
-        ratios: conduction ratios that occur; one is fixed conduction, several are variable conduction.
+        delay: time from a flutter wave to its QRS, s.
+        ratios: conduction ratios that occur; one: fixed conduction, several: variable conduction.
     """
     n = int((duration + LEAD_IN + 2.0) / (min(ratios) * atrial_period)) + 4
     skipped = rng.choice(ratios, n)

@@ -2,8 +2,8 @@
 
 The form is that of Sameni et al., Multichannel ECG and noise modeling, EURASIP J Adv Signal Process 2007:43407, who
 extended McSharry's Gaussian waves (IEEE TBME 2003;50:289) to three dimensions. The directions follow the order in
-which the ventricles are activated (Durrer et al., Circulation 1970;41:899) and, for the bundle branch blocks, what the
-AHA/ACCF/HRS recommendations (Circulation 2009;119:e235) ask of leads V1, I and V6.
+which the ventricles are activated (Durrer et al., Circulation 1970;41:899). Those of the bundle branch blocks give the
+leads V1, I and V6 that the AHA/ACCF/HRS recommendations describe (Circulation 2009;119:e235).
 """
 
 from dataclasses import dataclass
@@ -14,26 +14,23 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class Waves:
-    """Gaussians that together make a deflection.
-
-    Attributes:
-        center: (n,) s, or a fraction of the deflection's duration in the templates below.
-        width: (n,) standard deviation, same unit.
-        vector: (n, 3) millivolts at the peak, Frank's axes (left, feet, back).
-    """
+    """Gaussians that together make a deflection."""
 
     center: NDArray
+    """(n,) s; in the templates below, a fraction of the deflection's duration."""
     width: NDArray
+    """(n,) standard deviation, in the unit of ``center``."""
     vector: NDArray
+    """(n, 3) millivolts at the peak, in Frank's axes (left, feet, back)."""
 
     @classmethod
     def of(cls, *rows: tuple[float, float, float, float, float]) -> "Waves":
-        """From rows of center, width, x, y, z."""
+        """Make waves from rows of center, width, x, y, z."""
         table = np.array(rows, dtype=np.float64)
         return cls(table[:, 0], table[:, 1], table[:, 2:])
 
     def varied(self, rng: np.random.Generator, timing: float, size: float, direction: float) -> "Waves":
-        """Another patient's version: relative spread of centers and widths, of amplitudes, and of directions."""
+        """Draw another patient's version; the arguments are relative spreads."""
         n = len(self.center)
         largest = np.linalg.norm(self.vector, axis=1).max()
         scale = np.exp(rng.normal(0, size, (n, 1)))
@@ -44,11 +41,11 @@ class Waves:
         )
 
     def rotated(self, matrix: NDArray) -> "Waves":
-        """Turned in space by a (3, 3) matrix."""
+        """Turn the waves in space by a (3, 3) matrix."""
         return Waves(self.center, self.width, self.vector @ matrix.T)
 
     def scaled(self, *, time: float = 1.0, size: float = 1.0) -> "Waves":
-        """Stretched in time and in amplitude."""
+        """Stretch the waves in time and in amplitude."""
         return Waves(self.center * time, self.width * time, self.vector * size)
 
 
@@ -125,15 +122,14 @@ T_VECTOR: dict[str, tuple[float, float, float]] = {
 """Conduction pattern to the T wave's peak vector, millivolts; secondary changes for the blocks (AHA-IV)."""
 
 ST_SHARE: dict[str, float] = {"rbbb": 0.05, "lbbb": 0.30, "ilbbb": 0.1, "ivcd": 0.1, "wpw": 0.15, "paced": 0.30}
-"""ST level that the conduction pattern itself brings, as a share of the T vector; none for the others."""
+"""ST level of the conduction pattern itself, as a share of the T vector; 0 for the others."""
 
 LOST_VECTOR: dict[str, tuple[float, float, float]] = {
     "inferior": (0.0, -1.0, 0.0),
     "anterior": (-0.15, 0.0, 0.9),
     "lateral": (-0.9, 0.1, 0.2),
 }
-"""Where the dipole points instead, early in the QRS, once that wall is scar: away from it."""
-
+"""Direction of the dipole early in the QRS once a wall is scar: away from that wall."""
 
 ST_VECTOR: dict[str, tuple[float, float, float]] = {
     "ST depression": (-0.60, -0.55, 0.45),  # from the apex to the cavity: towards aVR, away from V4-V6 and II
@@ -142,11 +138,11 @@ ST_VECTOR: dict[str, tuple[float, float, float]] = {
     "inferior": (-0.25, 1.0, 0.1),
     "lateral": (0.9, -0.25, 0.2),
 }
-"""Where the ST segment points: of widespread changes, and towards the injured wall of an acute infarct (UDMI 2018)."""
+"""Direction of the ST segment: of widespread changes, and of an acute infarct towards its wall (UDMI 2018)."""
 
 
 def joined(first: Waves, second: Waves) -> Waves:
-    """The Gaussians of both."""
+    """Join the Gaussians of two deflections."""
     return Waves(
         np.concatenate([first.center, second.center]),
         np.concatenate([first.width, second.width]),
@@ -157,12 +153,12 @@ def joined(first: Waves, second: Waves) -> Waves:
 def repolarisation(
     t_vector: NDArray, st_vector: NDArray, u_share: float, j_point: float, t_end: float, skew: float = 1.4
 ) -> Waves:
-    """ST segment, an asymmetric T wave and a U wave; centers in seconds from the QRS onset.
+    """Make ST segment, an asymmetric T wave and a U wave; centers in seconds from the QRS onset.
 
     Args:
         t_vector: (3,) mV at the T peak.
         st_vector: (3,) mV in the middle of the ST segment.
-        u_share: the U wave against the T wave.
+        u_share: size of the U wave relative to the T wave.
         j_point: end of the QRS, s.
         t_end: end of the T wave, s.
         skew: distance of the T wave's two Gaussians in standard deviations; 0 is a symmetric wave.
@@ -188,15 +184,15 @@ def add_waves(
 ) -> None:
     """Add a deflection to the dipole at each onset, in place.
 
-    Each Gaussian is evaluated within four standard deviations of its center only.
+    Gaussians are evaluated within four standard deviations of their centers.
 
     Args:
         dipole: (samples, 3), millivolts.
         onsets: (beats,) s.
         waves: centers and widths in seconds from the onset.
         sampling_rate: Hz.
-        size: (beats,) amplitude of each beat, 1 where None.
-        stretch: (beats,) factor on centers and widths of each beat, 1 where None.
+        size: (beats,) amplitude of each beat; None: 1.
+        stretch: (beats,) factor on centers and widths of each beat; None: 1.
     """
     beats = len(onsets)
     if beats == 0:

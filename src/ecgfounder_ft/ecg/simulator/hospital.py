@@ -1,18 +1,20 @@
-"""Hospitals to simulate: whom one sees, how its electrodes lie, what its devices keep, and how often it errs.
+"""Simulated hospitals: their patients, electrode positions, devices and errors.
 
 ``textbook`` has patients with the conditions asked for and nothing else, within the ranges that the shipped models were
 pretrained on. ``shifted`` is a hospital that the pretraining never saw. Its values are chosen, not measured at one
-place; each lies within what occurs in patients:
+place; each of them occurs in patients:
 
-- Old patients: PR and QRS near the upper limits of normal, small and long P waves, a leftward axis, low QRS and flat T
-  waves (Rijnbeek 2014, ages 70-90); fibrillation with fine f-waves and a controlled rate, flutter slowed by drugs or
-  ablation (Saoudi 2001; ESC 2020); more infarcts, hypertrophy, ectopic beats and incomplete blocks beside everything.
+- Old patients. PR and QRS are near the upper limits of normal, P waves small and long, the axis leftward, QRS low and T
+  waves flat (Rijnbeek 2014, ages 70-90).
+- Rhythms under treatment. Fibrillation has fine f-waves and a controlled rate; flutter is slowed by drugs or ablation
+  (Saoudi 2001; ESC 2020).
+- More infarcts, hypertrophy, ectopic beats and incomplete blocks beside everything.
 - Blocks that just fulfil their definition: PR from 200 ms, QRS from 120 ms (AHA-III).
 - Chest electrodes too far to the left, on stout chests (Schijvenaars 2008: about an interspace).
 - Old devices: a monitor's bandwidth of 25 to 40 Hz (Kligfield 2007), 10 microvolts a step, worn electrodes, trembling.
 
-``everyday`` lies between the two: what ``shifted`` changes lies six tenths of the way to it, most patients are labelled
-NORM, and each other condition is rare. What pretraining taught is nearly right there.
+``everyday`` lies between the two. Every limit that ``shifted`` changes lies six tenths of the way there, most patients
+are labelled NORM, and each other condition is rare. A pretrained model is nearly right there.
 """
 
 from collections.abc import Mapping
@@ -24,20 +26,20 @@ from ecgfounder_ft.ecg.simulator.ranges import RANGES, Ranges
 
 @dataclass(frozen=True)
 class Hospital:
-    """What is simulated beside the conditions that are asked for."""
+    """A hospital: everything that is simulated beside the conditions that are asked for."""
 
     ranges: Ranges
-    """What patients, electrodes and devices are drawn from."""
+    """Limits that patients, electrodes and devices are drawn between."""
     shares: Shares | None
-    """How frequent conditions and other findings are; None: as frequent as asked for, and no other finding."""
+    """Frequencies of conditions and findings; None: conditions as asked for, and no other finding."""
     repeats: float
-    """Share of recordings after which the same patient is recorded again, where headers name patients."""
+    """Share of recordings after which the same patient is recorded again, if headers name patients."""
     largest_gain: float
-    """Units per millivolt that recordings are stored with at most; formats of lower gain keep theirs."""
+    """Largest gain of stored recordings, units per mV; formats of lower gain keep theirs."""
 
 
 def with_changes(ranges: Ranges, changes: Mapping[str, tuple[float, float]]) -> Ranges:
-    """Ranges of which some have other limits, evenly spread between them; unit and source stay.
+    """Give some ranges other limits, evenly spread between them; unit and source stay.
 
     Args:
         ranges: quantity to its range.
@@ -59,7 +61,7 @@ def with_changes(ranges: Ranges, changes: Mapping[str, tuple[float, float]]) -> 
 
 
 def part_of_the_way(share: float, changes: Mapping[str, tuple[float, float]]) -> dict[str, tuple[float, float]]:
-    """Limits between those of the pretraining and others.
+    """Place limits between those of the pretraining and others.
 
     Args:
         share: 0 for the pretraining's, 1 for the others.
@@ -156,14 +158,14 @@ HOSPITALS: dict[str, Hospital] = {
         largest_gain=1000.0,
     ),
 }
-"""Name, as in ``data.hospital``, to hospital."""
+"""Hospitals by the name that ``data.hospital`` takes."""
 
 
 def hospital_named(name: str) -> Hospital:
-    """A hospital by its name.
+    """Look up a hospital by its name.
 
     Raises:
-        ValueError: if there is none of that name; the message lists those that there are.
+        ValueError: if no hospital has that name; the message lists all of them.
     """
     if name not in HOSPITALS:
         raise ValueError(f"data.hospital is '{name}', expected one of: {', '.join(HOSPITALS)}")

@@ -1,4 +1,4 @@
-"""A patient's heart on one day, and drawing one that has given conditions and findings."""
+"""A patient's heart on one day, drawn so that it has given conditions and findings."""
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
@@ -9,10 +9,10 @@ from ecgfounder_ft.ecg.simulator.dipole import ST_SHARE
 from ecgfounder_ft.ecg.simulator.ranges import EFFECTS, RANGES, Ranges
 
 SIMULATED_CONDITIONS: tuple[str, ...] = ("NORM", "AFIB", "AFLT", "1dAVb", "RBBB", "LBBB")
-"""Condition codes that the simulator knows."""
+"""Condition codes that can be simulated."""
 
 PACED_FINDINGS = ("paced", "atrial pacing", "dual-chamber pacing")
-"""``paced`` is from the right ventricle alone."""
+"""Pacing; ``paced`` means from the right ventricle alone."""
 BLOCK_FINDINGS = ("second-degree block", "Mobitz II block", "two-to-one block", "third-degree block")
 """AV blocks beyond the first degree; ``second-degree block`` is Wenckebach's (Mobitz I)."""
 OTHER_RHYTHM_FINDINGS = ("junctional", "svt", "vt", "ectopic atrial", "wandering", "multifocal atrial tachycardia")
@@ -24,7 +24,7 @@ AXIS_FINDINGS = ("lafb", "lpfb")
 WALL_FINDINGS = ("lvh", "rvh", "inferior infarct", "anterior infarct", "lateral infarct")
 REPOLARISATION_FINDINGS = ("T change", "ST change", "ST depression", "ST elevation", "acute infarct", "long QT")
 RECORDING_FINDINGS = ("limb electrodes reversed", "chest electrodes swapped")
-"""Errors of who recorded it. Conditions stay those of the heart."""
+"""Mistakes made while recording. The conditions stay those of the heart."""
 FINDINGS: tuple[str, ...] = (
     *RHYTHM_FINDINGS,
     *BEAT_FINDINGS,
@@ -35,7 +35,7 @@ FINDINGS: tuple[str, ...] = (
     "low voltage",
     *RECORDING_FINDINGS,
 )
-"""What a recording may show beside the conditions."""
+"""Everything that a recording may show beside the conditions."""
 
 
 def _each(*names: str) -> tuple[frozenset[str], ...]:
@@ -77,7 +77,7 @@ _EXCLUSIVE: tuple[tuple[frozenset[str], ...], ...] = (
     (*_each("lafb", "lpfb", "LBBB"), frozenset({"paced", "dual-chamber pacing", "vt"})),
     _each("ST change", "ST depression", "ST elevation", "acute infarct"),
 )
-"""Alternatives: members of two sets of one row cannot stand together."""
+"""Rows of alternatives: a heart cannot have members of two sets of one row."""
 _MAY_STAND_TOGETHER = frozenset({frozenset({"AFIB", "paced"}), frozenset({"AFIB", "third-degree block"})})
 
 
@@ -93,15 +93,15 @@ class Physiology:
     multifocal, where that is fast) or ``paced``."""
     atria_paced: bool
     circuit: str
-    """Of flutter: ``typical``, ``reverse`` or ``atypical``; empty in other rhythms."""
+    """Circuit of flutter: ``typical``, ``reverse`` or ``atypical``; empty in other rhythms."""
     escape: str
-    """What leads the ventricles in third-degree block: ``junctional`` or ``ventricular``; empty otherwise."""
+    """Pacemaker of the ventricles in third-degree block: ``junctional`` or ``ventricular``; empty otherwise."""
     conduction: str
-    """A pattern of ``dipole.QRS``."""
+    """Conduction pattern, a key of ``dipole.QRS``."""
     rate: float
     """Mean ventricular rate; in flutter it follows from the atrial rate and the conduction ratios."""
     pr: float
-    """PR interval, NaN without P waves that are conducted; that of the atria's own rhythm in third-degree block."""
+    """PR interval; NaN if no P wave is conducted. In third-degree block: that of the atria's own rhythm."""
     qrs: float
     """QRS duration."""
     qtc: float
@@ -109,13 +109,13 @@ class Physiology:
     atrial_rate: float
     """Flutter or f-waves per minute; the rate in other rhythms."""
     flutter_ratios: tuple[int, ...]
-    """Flutter waves per beat, those that occur."""
+    """Numbers of flutter waves per beat that occur."""
     atrial_size: float
-    """Of P waves against the template; of f-waves in V1 and flutter waves in II in mV, from peak to trough."""
+    """Size of P waves relative to the template. For f-waves (V1) and flutter waves (II): peak to trough, mV."""
     p_duration: float
     qrs_size: float
     t_size: float
-    """Of the T wave against the conduction pattern's; negative is inverted."""
+    """Size of the T wave relative to the conduction pattern's; negative means inverted."""
     st_share: float
     """ST level as a share of the T wave."""
     frontal: float
@@ -123,15 +123,15 @@ class Physiology:
     horizontal: float
     sagittal: float
     t_rotation: float
-    """Further rotation of the T wave in the frontal and horizontal planes."""
+    """Additional rotation of the T wave in the frontal and horizontal planes."""
     findings: frozenset[str]
-    """Of ``FINDINGS``; those that the numbers above don't hold are drawn from ``anatomy`` when recorded."""
+    """Names of ``FINDINGS``. Those not expressed by the numbers above are drawn from ``anatomy`` when recorded."""
     anatomy: int
-    """Seed of what makes this patient's waves and electrodes differ from another's with the same numbers."""
+    """Seed of the patient's individual waves and electrode positions."""
 
 
 def check_conditions(conditions: Collection[str], findings: Collection[str] = ()) -> frozenset[str]:
-    """The conditions as a set.
+    """Return the conditions as a set, once they are known to occur together.
 
     Raises:
         ValueError: if a condition or a finding is unknown, or two cannot occur in one heart.
@@ -162,16 +162,16 @@ def sample_physiology(
     *,
     ranges: Ranges = RANGES,
 ) -> Physiology:
-    """Draw a heart that has exactly these of the known conditions and findings.
+    """Draw a heart that has exactly these conditions and findings.
 
     Args:
-        conditions: codes of ``SIMULATED_CONDITIONS``; ``NORM`` beside others means a sinus rhythm of normal rate.
+        conditions: codes of ``SIMULATED_CONDITIONS``; ``NORM`` beside others means sinus rhythm at a normal rate.
         rng: source of randomness.
-        findings: of ``FINDINGS``.
-        ranges: what the patient is drawn from.
+        findings: names of ``FINDINGS``.
+        ranges: limits that the patient is drawn between.
 
     Raises:
-        ValueError: as :func:`check_conditions`.
+        ValueError: if :func:`check_conditions` refuses them.
     """
     wanted = check_conditions(conditions, findings)
     found = frozenset(findings)
@@ -189,22 +189,15 @@ def sample_physiology(
     circuit = ""
     ratios: tuple[int, ...] = ()
     if rhythm == "fibrillation":
-        atrial_rate = 60 * draw("f-wave frequency")
-        atrial_size = draw("f-wave amplitude")
+        atrial_rate, atrial_size = 60 * draw("f-wave frequency"), draw("f-wave amplitude")
     elif rhythm == "flutter":
-        circuit = str(rng.choice(list(_CIRCUIT_SHARES), p=list(_CIRCUIT_SHARES.values())))
-        atrial_rate = draw("flutter rate, slow" if "slow flutter" in found else "flutter rate")
-        atrial_size = draw("flutter amplitude, atypical" if circuit == "atypical" else "flutter amplitude")
-        ratios = _FLUTTER_RATIOS[rng.choice(len(_FLUTTER_RATIOS), p=_FLUTTER_RATIO_SHARES)]
+        circuit, atrial_rate, atrial_size, ratios = _flutter(found, rng, draw)
         rate = atrial_rate / float(np.mean(ratios))
     elif rhythm not in {"junctional", "svt", "vt", "paced"}:
         pr = _pr(wanted, found, rate, draw, ranges["PR, first-degree block"].low)
     size = "QRS amplitude"
     size += ", low voltage" if "low voltage" in found else ", lvh" if "lvh" in found else ""
     strained = "lvh" in found and rng.random() < 0.6
-    axis = "frontal rotation"
-    for name in ("lafb", "lpfb", "lbbb", "paced"):
-        axis = f"frontal rotation, {name}" if name in found or conduction == name else axis
     escape = str(rng.choice(["junctional", "ventricular"])) if "third-degree block" in found else ""
     return Physiology(
         age=age,
@@ -225,7 +218,7 @@ def sample_physiology(
         qrs_size=draw(size),
         t_size=draw("T amplitude, abnormal" if "T change" in found or strained else "T amplitude"),
         st_share=draw("ST level") + ST_SHARE.get(conduction, 0.0) + (_STRAIN if strained else 0.0),
-        frontal=draw(axis),
+        frontal=draw(_axis(found, conduction)),
         horizontal=draw("horizontal rotation"),
         sagittal=draw("sagittal rotation"),
         t_rotation=draw("T rotation"),
@@ -235,14 +228,32 @@ def sample_physiology(
 
 
 _FEMALE_SHARE = 0.48
-"""Wagner 2020."""
+"""Share of women (Wagner 2020)."""
 _STRAIN = 0.2
-"""ST level against the inverted T wave in left ventricular strain (AHA-V)."""
+"""ST level relative to the inverted T wave in left ventricular strain (AHA-V)."""
 _CIRCUIT_SHARES = {"typical": 0.65, "reverse": 0.15, "atypical": 0.20}
-"""Counter-clockwise around the tricuspid valve is by far the commonest (Saoudi 2001)."""
+"""Shares of flutter circuits; counter-clockwise around the tricuspid valve is by far the commonest (Saoudi 2001)."""
 _FLUTTER_RATIOS: tuple[tuple[int, ...], ...] = ((2,), (3,), (4,), (2, 4), (2, 3, 4), (3, 4), (2, 3))
 _FLUTTER_RATIO_SHARES = (0.26, 0.10, 0.22, 0.14, 0.12, 0.10, 0.06)
 """Two and four to one are the common fixed ratios (Chou)."""
+
+
+def _flutter(
+    findings: frozenset[str], rng: np.random.Generator, draw: Callable[[str], float]
+) -> tuple[str, float, float, tuple[int, ...]]:
+    """Draw circuit, atrial rate (1/min), amplitude (mV) and conduction ratios of flutter."""
+    circuit = str(rng.choice(list(_CIRCUIT_SHARES), p=list(_CIRCUIT_SHARES.values())))
+    rate = draw("flutter rate, slow" if "slow flutter" in findings else "flutter rate")
+    amplitude = draw("flutter amplitude, atypical" if circuit == "atypical" else "flutter amplitude")
+    return circuit, rate, amplitude, _FLUTTER_RATIOS[rng.choice(len(_FLUTTER_RATIOS), p=_FLUTTER_RATIO_SHARES)]
+
+
+def _axis(findings: frozenset[str], conduction: str) -> str:
+    """Name the range of ``ranges.py`` that the frontal rotation is drawn from."""
+    axis = "frontal rotation"
+    for name in ("lafb", "lpfb", "lbbb", "paced"):
+        axis = f"frontal rotation, {name}" if name in findings or conduction == name else axis
+    return axis
 
 
 def _conduction(conditions: frozenset[str], findings: frozenset[str]) -> str:
@@ -266,7 +277,7 @@ def _rhythm(conditions: frozenset[str], findings: frozenset[str]) -> str:
 
 
 def _rate_of(rhythm: str, findings: frozenset[str]) -> str:
-    """Whose rate it is, as ``ranges.py`` names it."""
+    """Name the range of ``ranges.py`` that the ventricular rate is drawn from."""
     if findings & set(PACED_FINDINGS):
         return "paced rate"
     if rhythm == "sinus":

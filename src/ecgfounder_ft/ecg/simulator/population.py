@@ -1,7 +1,7 @@
-"""Whom a hospital's electrocardiograph sees: a mixture of conditions and other findings to learn from.
+"""A hospital's patients: a mixture of conditions and other findings to learn from.
 
-Shares are chosen, not epidemiological: each of the six conditions is frequent enough to be learnt, each of the other
-findings occurs with and without them.
+Shares are chosen, not epidemiological: each of the six conditions is frequent enough to be learnt, and each other
+finding occurs with and without them.
 """
 
 from collections.abc import Mapping
@@ -12,8 +12,6 @@ import numpy as np
 from ecgfounder_ft.ecg.simulator.physiology import (
     AXIS_FINDINGS,
     FINDINGS,
-    OTHER_RHYTHM_FINDINGS,
-    PACED_FINDINGS,
     WALL_FINDINGS,
     check_conditions,
 )
@@ -47,9 +45,9 @@ CONDUCTION_SHARES: dict[str, float] = {
     "wpw": 0.02,
 }
 FIRST_DEGREE_SHARE = 0.32
-"""Of sinus rhythms, and of those from elsewhere in the atria."""
+"""Share with first-degree block among sinus and other atrial rhythms."""
 UNREMARKABLE_SHARE = 0.25
-"""Of sinus rhythms of normal rate: nothing else is found."""
+"""Share without any other finding among sinus rhythms of normal rate."""
 FINDING_SHARES: dict[str, float] = {
     "PAC": 0.11,
     "PVC": 0.11,
@@ -73,7 +71,7 @@ AXIS_SHARE, WALL_SHARE = 0.14, 0.22
 
 @dataclass(frozen=True)
 class Shares:
-    """How frequent everything is among the patients; each as the constant above that it is by default."""
+    """Frequencies of everything among the patients; the defaults are the constants above."""
 
     rhythm: Mapping[str, float] = field(default_factory=lambda: RHYTHM_SHARES)
     conduction: Mapping[str, float] = field(default_factory=lambda: CONDUCTION_SHARES)
@@ -89,7 +87,7 @@ SHARES = Shares()
 
 
 def draw_case(rng: np.random.Generator, shares: Shares = SHARES) -> tuple[frozenset[str], frozenset[str]]:
-    """Conditions and findings of one patient."""
+    """Draw the conditions and findings of one patient."""
     rhythm = str(rng.choice(list(shares.rhythm), p=_normalised(shares.rhythm)))
     conditions: set[str] = set()
     findings: set[str] = set()
@@ -124,18 +122,8 @@ def draw_case(rng: np.random.Generator, shares: Shares = SHARES) -> tuple[frozen
     return frozenset(conditions), frozenset(findings)
 
 
-def is_normal(conditions: frozenset[str], findings: frozenset[str]) -> bool:
-    """Nothing but a sinus rhythm of normal rate, or one that breathing moves."""
-    return conditions == {"NORM"} and findings <= {"sinus arrhythmia"}
-
-
-def is_sinus(conditions: frozenset[str], findings: frozenset[str]) -> bool:
-    """The sinus node leads the atria."""
-    return not conditions & {"AFIB", "AFLT"} and not findings & {*OTHER_RHYTHM_FINDINGS, *PACED_FINDINGS}
-
-
 def is_atrial(rhythm: str) -> bool:
-    """One P wave before each QRS complex, whose PR interval can be long."""
+    """Tell whether one P wave stands before each QRS complex, so that the PR interval can be long."""
     return rhythm in {"normal rate", "bradycardia", "tachycardia", "ectopic atrial", "atrial pacing"}
 
 

@@ -1,4 +1,4 @@
-"""Every number that the simulated hearts are drawn from, with its unit and where it comes from.
+"""Ranges that simulated hearts are drawn from, with unit and source.
 
 Sources, by the short name used below:
 
@@ -30,7 +30,7 @@ Sources, by the short name used below:
 - HRS 2018: Kusumoto et al., Guideline on bradycardia and cardiac conduction delay. Circulation 140:e382.
 - ACC 2015: Page et al., Guideline on supraventricular tachycardia. Circulation 133:e506.
 - UDMI 2018: Thygesen et al., Fourth universal definition of myocardial infarction. Circulation 138:e618.
-- chosen: no published range; set so that the pictures look as recordings do.
+- chosen: without a published range; set so that drawings look like real recordings.
 """
 
 from collections.abc import Mapping
@@ -49,18 +49,17 @@ class Range:
     unit: str
     source: str
     logarithmic: bool = False
-    """Drawn on a logarithmic scale: small values are as common as large ones."""
+    """Whether the scale is logarithmic: small values are as common as large ones."""
     percentiles: tuple[float, float] | None = None
-    """2nd and 98th percentile of a normal distribution (lognormal where ``logarithmic``), of which the part between
-    ``low`` and ``high`` is drawn; evenly spread between them where None."""
+    """2nd and 98th percentile of a normal (or lognormal) distribution, cut off at ``low`` and ``high``; None:
+    values are spread evenly between the limits."""
 
     def draw(self, rng: np.random.Generator, shift: float = 0.0) -> float:
-        """One patient's value.
+        """Draw one patient's value.
 
         Args:
             rng: source of randomness.
-            shift: moves the normal distribution, not its limits: what is known of this patient. Not used by evenly
-                spread quantities.
+            shift: moves the normal distribution, but not its limits, by an effect of age and sex.
         """
         low, high = (np.log(self.low), np.log(self.high)) if self.logarithmic else (self.low, self.high)
         if self.percentiles is None:
@@ -75,10 +74,10 @@ class Range:
 
 
 _NINETY_EIGHTH = float(ndtri(0.98))
-"""Standard deviations from the mean."""
+"""Distance of the 98th percentile from the mean, in standard deviations."""
 
 Ranges = Mapping[str, Range]
-"""Quantity to its range."""
+"""Ranges by the name of the quantity."""
 
 RANGES: dict[str, Range] = {
     # patient
@@ -189,21 +188,21 @@ RANGES: dict[str, Range] = {
     "low-pass": Range(35, 150, "Hz", "Kligfield 2007: 150 Hz; 40 Hz is a common filter setting"),
     "high-pass": Range(0.05, 0.6, "Hz", "Kligfield 2007: 0.05 Hz; 0.5 Hz is a common filter setting"),
 }
-"""The only place that holds them."""
+"""Ranges of the pretraining; no other module holds numbers of these quantities."""
 
 
 @dataclass(frozen=True)
 class Effect:
-    """What age and sex do to a quantity, in its unit."""
+    """Effect of age and sex on a quantity, in its unit."""
 
     per_decade: float
-    """Above 60 years."""
+    """Change per ten years of age; 0 at 60 years."""
     female: float
-    """Women against men; half of it either way."""
+    """Difference of women from men; each sex is moved by half of it."""
     source: str
 
     def shift(self, age: float, female: bool) -> float:
-        """Of a patient against the whole population."""
+        """Return how far a patient lies from the mean of the population."""
         return self.per_decade * (age - 60) / 10 + self.female * (0.5 if female else -0.5)
 
 
@@ -216,4 +215,4 @@ EFFECTS: dict[str, Effect] = {
     "frontal rotation": Effect(-5.0, 4.0, "ELSA: 35 and 39 degrees; Mason 2007: to the left with age, slope chosen"),
     "QRS amplitude": Effect(-0.03, -0.10, "Rijnbeek 2014: lower in women and with age; sizes chosen"),
 }
-"""Quantity to how it follows age and sex; the others don't."""
+"""Effects by the name of the quantity; other quantities depend on neither age nor sex."""

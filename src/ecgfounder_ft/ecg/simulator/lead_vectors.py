@@ -1,4 +1,4 @@
-"""From the heart's dipole to the twelve leads.
+"""Lead vectors: the heart's dipole as seen by the twelve leads.
 
 The lead vectors are Dower's (Dower, Machado & Osborne, Clin Cardiol 1980;3:87), in Frank's axes: x to the patient's
 left, y to the feet, z to the back.
@@ -33,7 +33,7 @@ ELECTRODES: tuple[str, ...] = ("RA", "LA", "LL", "V1", "V2", "V3", "V4", "V5", "
 
 
 def _electrodes_to_leads() -> NDArray[np.float32]:
-    """(12, 9): leads as differences of electrode potentials (Wilson's central terminal for the chest leads)."""
+    """Return (12, 9): leads as differences of electrode potentials (Wilson's central terminal for the chest leads)."""
     ra, la, ll = np.eye(9)[:3]
     terminal = (ra + la + ll) / 3
     rows = [la - ra, ll - ra, ll - la, ra - (la + ll) / 2, la - (ra + ll) / 2, ll - (ra + la) / 2]
@@ -46,7 +46,7 @@ ELECTRODES_TO_LEADS = _electrodes_to_leads()
 
 
 def twelve_from_eight(eight: NDArray) -> NDArray:
-    """Rows I, II, V1-V6 to the twelve standard leads, by Einthoven's and Goldberger's identities."""
+    """Extend rows I, II, V1-V6 to the twelve standard leads by Einthoven's and Goldberger's identities."""
     one, two = eight[0], eight[1]
     rows = [one, two, two - one, -(one + two) / 2, one - two / 2, two - one / 2, *eight[2:]]
     assert len(rows) == len(STANDARD_LEADS)
@@ -54,7 +54,7 @@ def twelve_from_eight(eight: NDArray) -> NDArray:
 
 
 def patient_leads(rng: np.random.Generator, ranges: Ranges) -> NDArray[np.float64]:
-    """One patient's lead vectors, (8, 3): Dower's, with chest electrodes nearer, farther and shifted along the row."""
+    """Draw a patient's lead vectors, (8, 3): Dower's, with chest electrodes nearer, farther and shifted sideways."""
     shift = ranges["electrode shift"].draw(rng) + rng.normal(0, 0.1, 6)
     position = np.clip(np.arange(6) + shift, -0.5, 5.5)
     below = np.clip(np.floor(position).astype(int), 0, 4)
@@ -67,10 +67,10 @@ def patient_leads(rng: np.random.Generator, ranges: Ranges) -> NDArray[np.float6
 
 
 def group_leads(eight: NDArray, rng: np.random.Generator, ranges: Ranges) -> NDArray[np.float32]:
-    """Lead vectors for one group of waves, (12, 3), from a patient's (8, 3).
+    """Draw the lead vectors of one group of waves, (12, 3), from a patient's (8, 3).
 
-    Atria, ventricular activation and repolarisation lie in different places of the chest, which one dipole at one place
-    cannot say; each group sees lead vectors that differ a little.
+    Atria, ventricular activation and repolarisation lie in different places of the chest. One dipole cannot express
+    that, so each group has lead vectors that differ a little.
     """
     error = ranges["lead vector error"].draw(rng)
     lengths = np.linalg.norm(eight, axis=1, keepdims=True)
@@ -82,16 +82,16 @@ _SWAPPED_LIMBS: dict[str, tuple[tuple[str, int], ...]] = {
     "left arm and leg": (("II", 1), ("I", 1), ("III", -1), ("aVR", 1), ("aVF", 1), ("aVL", 1)),
     "right arm and leg": (("III", -1), ("II", -1), ("I", -1), ("aVF", 1), ("aVL", 1), ("aVR", 1)),
 }
-"""Which lead, with which sign, stands under I, II, III, aVR, aVL and aVF (Kligfield 2007); chest leads stay."""
+"""Exchanged electrodes to the lead and sign recorded as I, II, III, aVR, aVL and aVF (Kligfield 2007)."""
 
 
 def misplaced(signal: NDArray, rng: np.random.Generator, findings: Collection[str]) -> NDArray:
-    """The recording with electrodes where they don't belong, (12, samples).
+    """Exchange electrodes if the findings say so, (12, samples).
 
     Args:
-        signal: (12, samples), the leads as they should be.
+        signal: (12, samples), correctly recorded leads.
         rng: source of randomness.
-        findings: ``limb electrodes reversed`` and ``chest electrodes swapped`` are made here.
+        findings: those handled here are ``limb electrodes reversed`` and ``chest electrodes swapped``.
     """
     if "limb electrodes reversed" in findings:
         table = _SWAPPED_LIMBS[str(rng.choice(list(_SWAPPED_LIMBS), p=[0.7, 0.15, 0.15]))]
@@ -106,10 +106,10 @@ def misplaced(signal: NDArray, rng: np.random.Generator, findings: Collection[st
 
 
 def rotation(frontal: float, horizontal: float, sagittal: float) -> NDArray[np.float64]:
-    """(3, 3) rotation by angles in degrees.
+    """Return the (3, 3) rotation by three angles in degrees.
 
     Args:
-        frontal: turns the axis clockwise as seen from the front (towards the feet and right: a larger QRS axis).
+        frontal: turns the axis clockwise as seen from the front, which makes the QRS axis larger.
         horizontal: turns a leftward vector to the back.
         sagittal: turns a downward vector to the back.
     """
