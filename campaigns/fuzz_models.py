@@ -42,11 +42,11 @@ from benchmarks.machine import describe
 from ecgfounder_ft.config.compose import load_label_map
 from ecgfounder_ft.errors import ExplainedError
 from ecgfounder_ft.inference.finished_model import load_model, save_model
-from ecgfounder_ft.model.checkpoint_file import write_checkpoint
 from ecgfounder_ft.runs.compare import compare_runs
 from ecgfounder_ft.runs.facts import states_of
 from ecgfounder_ft.runs.folder import RunFolder
 from ecgfounder_ft.runs.report import report_again, settings_of
+from ecgfounder_ft.untrusted.weights import write_checkpoint
 from tests.model_files import content_of, small_model
 from tests.run_folders import write_finished_run
 

@@ -17,8 +17,8 @@ import torch
 from ecgfounder_ft.inference.finished_model import FinishedModel, save_model
 from ecgfounder_ft.labels import LabelMap
 from ecgfounder_ft.model.card import CARD_KEY
-from ecgfounder_ft.model.checkpoint_file import write_checkpoint
 from ecgfounder_ft.task import MULTI_LABEL
+from ecgfounder_ft.untrusted.weights import write_checkpoint
 from tests.small_training import small_classifier
 
 Content = dict[str, Any]

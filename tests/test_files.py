@@ -20,7 +20,7 @@ from ecgfounder_ft.files import (
     write_json,
     write_text,
 )
-from ecgfounder_ft.model.checkpoint_file import write_checkpoint
+from ecgfounder_ft.untrusted.weights import write_checkpoint
 
 
 def test_after_an_error_the_earlier_file_is_as_it_was(tmp_path: Path) -> None:

@@ -97,8 +97,8 @@ def download(
     """Download a published ECGFounder checkpoint and check it."""
 
     def run() -> None:
-        from ecgfounder_ft.model.checkpoint_file import WeightsError
         from ecgfounder_ft.model.ecgfounder.published import PUBLISHED, find_weights
+        from ecgfounder_ft.untrusted.weights import WeightsError
 
         names = {f"{checkpoint.leads}lead": name for name, checkpoint in PUBLISHED.items()}
         if model not in names:

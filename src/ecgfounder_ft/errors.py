@@ -66,6 +66,11 @@ class ExplainedError(Exception):
     """
 
 
+def first_line(error: BaseException) -> str:
+    """The first line of an error's message, or its type where it has none."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
+
+
 class WorkerDiedError(ExplainedError):
     """A process that read recordings for this one was killed."""
 

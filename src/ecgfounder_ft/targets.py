@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from ecgfounder_ft.errors import ExplainedError
+from ecgfounder_ft.records import require_bounded
 
 _LIBRARY_CLASSES = re.compile(
     r"torch\.(optim|optim\.lr_scheduler|nn)\.[A-Z]\w*|pytorch_lightning\.(callbacks|loggers)\.[A-Z]\w*|"
@@ -17,8 +18,8 @@ _LIBRARY_CLASSES = re.compile(
 """Classes that stand right in these modules, so that no path leads through them to something else."""
 
 
-MOST_VALUES, DEEPEST = 200_000, 60
-"""Values of a file, and containers within containers; anchors of YAML can make a short file hold billions."""
+MOST_VALUES, MOST_CHARACTERS = 200_000, 2**24
+"""Of a file; anchors of YAML can make a short one hold billions."""
 
 
 class UntrustedTargetError(ExplainedError):
@@ -49,24 +50,16 @@ def targets_in(content: Any, path: str = "") -> Iterator[tuple[str, Any]]:
             yield from targets_in(value, f"{path}[{number}]")
 
 
-def require_bounded(content: Any, where: str) -> None:
+def require_small(content: Any, where: str) -> None:
     """Refuse containers that hold more, or deeper, than any configuration, before anything walks through them.
 
     Raises:
         UntrustedTargetError: that says so.
     """
-    waiting, seen = [(content, 0)], 0
-    while waiting:
-        value, depth = waiting.pop()
-        seen += 1
-        if seen > MOST_VALUES or depth > DEEPEST:
-            raise UntrustedTargetError(
-                f"{where}: more than {MOST_VALUES} values, or {DEEPEST} containers within one another; no configuration"
-            )
-        if isinstance(value, Mapping):
-            waiting += [(one, depth + 1) for one in value.values()]
-        elif isinstance(value, Sequence) and not isinstance(value, str | bytes):
-            waiting += [(one, depth + 1) for one in value]
+    try:
+        require_bounded(content, values=MOST_VALUES, characters=MOST_CHARACTERS)
+    except ValueError as error:
+        raise UntrustedTargetError(f"{where}: no configuration: {error}") from error
 
 
 def untrusted_targets(content: Any, own: Collection[str]) -> list[str]:
@@ -90,7 +83,7 @@ def refuse_untrusted(content: Any, own: Collection[str], trusted: Collection[str
     Raises:
         UntrustedTargetError: that names the target and where it stands.
     """
-    require_bounded(content, where)
+    require_small(content, where)
     for path, target in targets_in(content):
         if isinstance(target, str) and (target in own or target in trusted or _LIBRARY_CLASSES.fullmatch(target)):
             continue

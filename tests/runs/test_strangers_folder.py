@@ -14,7 +14,7 @@ from ecgfounder_ft.evaluation.settings import EvaluationSettings
 from ecgfounder_ft.inference.finished_model import ModelFileError, load_model
 from ecgfounder_ft.labels import LabelMap
 from ecgfounder_ft.runs.folder import RunFolder
-from ecgfounder_ft.runs.reading import RunFolderError
+from ecgfounder_ft.untrusted.run_files import RunFolderError
 from tests.console import console
 from tests.model_files import small_model
 from tests.run_folders import write_finished_run

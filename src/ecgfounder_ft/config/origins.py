@@ -14,7 +14,7 @@ import yaml
 
 from ecgfounder_ft.config.compose import ConfigurationError
 from ecgfounder_ft.config.schema import own_targets
-from ecgfounder_ft.targets import UntrustedTargetError, leaves_of, refuse_untrusted, require_bounded
+from ecgfounder_ft.targets import UntrustedTargetError, leaves_of, refuse_untrusted, require_small
 
 LARGEST = 1_000_000
 """Bytes of a configuration file."""
@@ -81,7 +81,7 @@ def _read(file: Path) -> tuple[Any, str]:
     except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ConfigurationError(f"{file}: cannot be read as YAML ({reason})") from error
-    require_bounded(content, str(file))
+    require_small(content, str(file))
     header = re.search(r"^\s*#\s*@\s*package\s+(\S+)", text, re.MULTILINE)
     return content, header[1] if header else ""
 

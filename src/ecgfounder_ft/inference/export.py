@@ -36,7 +36,7 @@ from ecgfounder_ft.inference.exported_model import (
 from ecgfounder_ft.inference.finished_model import FinishedModel
 from ecgfounder_ft.inference.onnx_model import EMBEDDING, LOGITS, PROBABILITIES, SIGNALS, session_of
 from ecgfounder_ft.model.card import CARD_KEY
-from ecgfounder_ft.model.checkpoint_file import write_checkpoint
+from ecgfounder_ft.untrusted.weights import write_checkpoint
 
 TOLERANCE = 1e-4
 """Largest difference in a probability that is let pass, and in a preprocessed sample, in units of its spread."""

@@ -15,13 +15,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ecgfounder_ft.errors import first_line
 from ecgfounder_ft.inference.exported_model import CONFIG, SAFETENSORS, ExportedModel, ExportedModelError
 from ecgfounder_ft.inference.predictor import DeviceError, ModelFileError, Outputs, Predictor, checked_card
 from ecgfounder_ft.model.bfloat16 import require_bfloat16
 from ecgfounder_ft.model.card import CARD_KEY, ModelCard
-from ecgfounder_ft.model.checkpoint_file import first_line, read_checkpoint, write_checkpoint
 from ecgfounder_ft.model.checkpoints import load_all, state_dict_in
 from ecgfounder_ft.model.network import Network
+from ecgfounder_ft.untrusted.weights import read_checkpoint, write_checkpoint
 
 WEIGHTS_FILE = "model.pth"
 """What is looked for where a folder is given: a run's, or an evaluation's."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ecgfounder_ft import __version__
-from ecgfounder_ft.errors import ExplainedError
+from ecgfounder_ft.errors import ExplainedError, first_line
 from ecgfounder_ft.inference.exported_model import CONFIG, FILES, README, ExportedModel, read_exported_model
 
 _REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
@@ -146,7 +146,7 @@ def _explained(what: str) -> Iterator[None]:
     except errors.LocalEntryNotFoundError as error:
         raise HubError(
             f"{what}: the Hub cannot be reached and the file is not in the cache. Connect and try again, or copy the "
-            f"folder of the exported model here and name that ({_first_line(error)})"
+            f"folder of the exported model here and name that ({first_line(error)})"
         ) from error
     except errors.RepositoryNotFoundError as error:
         raise HubError(
@@ -156,10 +156,6 @@ def _explained(what: str) -> Iterator[None]:
     except errors.RevisionNotFoundError as error:
         raise HubError(f"{what}: no such branch, tag or commit") from error
     except errors.EntryNotFoundError as error:
-        raise HubError(f"{what}: holds no exported model of this package ({_first_line(error)})") from error
+        raise HubError(f"{what}: holds no exported model of this package ({first_line(error)})") from error
     except (errors.HfHubHTTPError, errors.HFValidationError, OSError, ValueError) as error:
-        raise HubError(f"{what}: {_first_line(error)}") from error
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise HubError(f"{what}: {first_line(error)}") from error

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from ecgfounder_ft.labels import COMBINATIONS
-from ecgfounder_ft.model.checkpoint_file import WeightsError, read_checkpoint, require_plain_tensors
 from ecgfounder_ft.model.network import Network
+from ecgfounder_ft.untrusted.weights import WeightsError, read_checkpoint, require_plain_tensors
 
 TASKS = 150
 """Outputs of the published last layer, whose rows label maps number."""
@@ -26,7 +26,7 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
     Taken: a dictionary with ``state_dict``, or a bare state dict.
 
     Raises:
-        WeightsError: as :func:`~ecgfounder_ft.model.checkpoint_file.read_checkpoint`, and if it holds no tensors.
+        WeightsError: as :func:`~ecgfounder_ft.untrusted.weights.read_checkpoint`, and if it holds no tensors.
     """
     return state_dict_in(read_checkpoint(path), path)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ecgfounder_ft.files import whole_file, write_csv, write_json, write_text
-from ecgfounder_ft.runs import reading
+from ecgfounder_ft.untrusted import run_files
 
 if TYPE_CHECKING:  # a resume is refused, and a sweep summed up, without pandas or torch
     import pandas as pd
@@ -72,7 +72,7 @@ class EvaluationFolder:
 
     def read_skipped(self) -> pd.DataFrame:
         """As :meth:`write_skipped` wrote it."""
-        return reading.read_table(self.path, self.path / self.SKIPPED, ("path", "reason", "detail"))
+        return run_files.read_table(self.path, self.path / self.SKIPPED, ("path", "reason", "detail"))
 
     def write_splits(self, splits: pd.DataFrame) -> None:
         """Write every recording with its labels and its side."""
@@ -80,7 +80,7 @@ class EvaluationFolder:
 
     def read_splits(self) -> pd.DataFrame:
         """As :meth:`write_splits` wrote it."""
-        return reading.read_splits(self.path, self.path / self.SPLITS)
+        return run_files.read_splits(self.path, self.path / self.SPLITS)
 
     def write_data_counts(self, counts: Mapping[str, Any]) -> None:
         """Write how many recordings each step of their preparation left."""
@@ -88,7 +88,7 @@ class EvaluationFolder:
 
     def read_data_counts(self) -> dict[str, Any]:
         """As :meth:`write_data_counts` wrote them; empty where there are none."""
-        return reading.read_json(self.path, self.path / self.DATA, dict, reading.DATA_COUNTS) or {}
+        return run_files.read_json(self.path, self.path / self.DATA, dict, run_files.DATA_COUNTS) or {}
 
     # --------------------------------------------------------------------------------- predictions
 
@@ -111,7 +111,7 @@ class EvaluationFolder:
 
     def read_metrics(self) -> dict[str, Any]:
         """As :meth:`write_metrics` wrote them; empty where there are none."""
-        return reading.read_json(self.path, self.path / self.METRICS, dict) or {}
+        return run_files.read_json(self.path, self.path / self.METRICS, dict) or {}
 
     def write_picture(self, name: str, figure: Figure) -> None:
         """Write a picture as ``<name>.png``."""

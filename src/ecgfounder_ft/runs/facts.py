@@ -18,7 +18,7 @@ from ecgfounder_ft.labels import STATE_NAMES, LabelMap
 from ecgfounder_ft.report.characteristics import Characteristics
 from ecgfounder_ft.report.facts import RunFacts, SideFacts
 from ecgfounder_ft.runs.folder import RunFolder
-from ecgfounder_ft.runs.reading import RunFolderError
+from ecgfounder_ft.untrusted.run_files import RunFolderError
 
 _STATE_OF_NAME = {name: state for state, name in STATE_NAMES.items()}
 

@@ -21,9 +21,9 @@ from filelock import FileLock, Timeout
 from ecgfounder_ft.errors import ExplainedError
 from ecgfounder_ft.files import write_csv, write_json, write_text
 from ecgfounder_ft.interruption import Interrupted
-from ecgfounder_ft.runs import reading
 from ecgfounder_ft.runs.evaluation_folder import EXACT, EvaluationFolder
-from ecgfounder_ft.runs.reading import RunFolderError
+from ecgfounder_ft.untrusted import run_files
+from ecgfounder_ft.untrusted.run_files import RunFolderError
 
 if TYPE_CHECKING:  # a resume is refused, and a sweep summed up, without pandas or torch
     import pandas as pd
@@ -137,7 +137,7 @@ class RunFolder(EvaluationFolder):
             RunFolderError: if there is none, or it cannot be read.
         """
         self.require()
-        return reading.read_yaml(self.path, self.path / self.CONFIGURATION)
+        return run_files.read_yaml(self.path, self.path / self.CONFIGURATION)
 
     def overrides(self) -> list[str]:
         """What was typed behind ``train.py`` for this run."""
@@ -152,7 +152,7 @@ class RunFolder(EvaluationFolder):
 
     def read_plan(self) -> dict[str, Any] | None:
         """As :meth:`write_plan` wrote it; None where nothing was settled yet."""
-        return reading.read_json(self.path, self.path / self.PLAN, dict, reading.PLAN)
+        return run_files.read_json(self.path, self.path / self.PLAN, dict, run_files.PLAN)
 
     # -------------------------------------------------------------------------------------- status
 
@@ -234,7 +234,7 @@ class RunFolder(EvaluationFolder):
 
     def read_status(self) -> dict[str, Any]:
         """The status as last written; empty where there is none."""
-        return reading.read_json(self.path, self.path / self.STATUS, dict) or {}
+        return run_files.read_json(self.path, self.path / self.STATUS, dict) or {}
 
     # -------------------------------------------------------------------------------------- training
 
@@ -245,7 +245,7 @@ class RunFolder(EvaluationFolder):
 
     def read_logger_runs(self) -> dict[str, str]:
         """As :meth:`write_logger_runs` wrote it; empty where there are none."""
-        return reading.read_json(self.path, self.path / self.LOGGER_RUNS, dict) or {}
+        return run_files.read_json(self.path, self.path / self.LOGGER_RUNS, dict) or {}
 
     def write_leakage(self, by_source: pd.DataFrame) -> None:
         """Write the patients and signals on two sides, one row per source."""
@@ -258,7 +258,7 @@ class RunFolder(EvaluationFolder):
 
     def read_start(self) -> dict[str, Any]:
         """Metrics of the untrained start; empty where there are none."""
-        return reading.read_json(self.path, self.path / self.START, dict, reading.START) or {}
+        return run_files.read_json(self.path, self.path / self.START, dict, run_files.START) or {}
 
     def write_random_encoder(self, record: Mapping[str, Any], predictions: pd.DataFrame) -> None:
         """Write the predictions of the linear probe on a random encoder, and how it came about."""
@@ -267,8 +267,8 @@ class RunFolder(EvaluationFolder):
 
     def read_random_encoder(self) -> dict[str, Any]:
         """How the linear probe on a random encoder came about; empty where there is none."""
-        found = reading.read_json(self.path, self.path / self.RANDOM_ENCODER, dict, reading.RANDOM_ENCODER)
-        lacking = [] if found is None else [name for name in reading.RANDOM_ENCODER if name not in found]
+        found = run_files.read_json(self.path, self.path / self.RANDOM_ENCODER, dict, run_files.RANDOM_ENCODER)
+        lacking = [] if found is None else [name for name in run_files.RANDOM_ENCODER if name not in found]
         if lacking:
             raise RunFolderError(f"{self.path / self.RANDOM_ENCODER} has no {', '.join(lacking)}: restore or delete it")
         return found or {}
@@ -282,9 +282,9 @@ class RunFolder(EvaluationFolder):
     def read_history(self) -> list[dict[str, Any]]:
         """As :meth:`write_history` wrote it; empty where no epoch was trained."""
         file = self.path / self.HISTORY
-        if not reading.is_there(self.path, file, reading.MOST_TABLE_BYTES) or file.stat().st_size <= 1:
+        if not run_files.is_there(self.path, file, run_files.MOST_TABLE_BYTES) or file.stat().st_size <= 1:
             return []
-        table = reading.read_table(self.path, file)
+        table = run_files.read_table(self.path, file)
         texts = [str(name) for name, dtype in table.dtypes.items() if dtype.kind not in "fiu"]
         if texts:
             raise RunFolderError(f"{file}: {texts[0]} holds something that is no number: restore it, or delete it")
@@ -302,7 +302,7 @@ class RunFolder(EvaluationFolder):
 
     def read_wise_ft(self) -> dict[str, Any]:
         """What was chosen between start and end; empty where nothing was."""
-        return reading.read_json(self.path, self.path / self.WISE_FT, dict, reading.WISE_FT) or {}
+        return run_files.read_json(self.path, self.path / self.WISE_FT, dict, run_files.WISE_FT) or {}
 
     # ----------------------------------------------------------------------------------- predictions
 
@@ -326,9 +326,9 @@ class RunFolder(EvaluationFolder):
             raise RunFolderError(
                 f"{file} does not name the conditions and the task ({error}): was it edited?"
             ) from error
-        table = reading.read_predictions(self.path, self.path / self.PREDICTIONS, codes)
-        calibration = reading.read_json(self.path, self.path / self.CALIBRATION, Calibration.from_dict)
-        thresholds = reading.read_json(self.path, self.path / self.THRESHOLDS, Thresholds.from_dict)
+        table = run_files.read_predictions(self.path, self.path / self.PREDICTIONS, codes)
+        calibration = run_files.read_json(self.path, self.path / self.CALIBRATION, Calibration.from_dict)
+        thresholds = run_files.read_json(self.path, self.path / self.THRESHOLDS, Thresholds.from_dict)
         belonging: list[tuple[str, list[str], list[str]]] = []
         if calibration is not None:
             belonging.append((self.CALIBRATION, [calibration.task, *calibration.codes], [task.name, *codes]))
@@ -351,9 +351,9 @@ class RunFolder(EvaluationFolder):
             RANDOM_ENCODER: self.path / self.RANDOM_ENCODER_PREDICTIONS,
         }
         return {
-            name: reading.read_predictions(self.path, file, codes)
+            name: run_files.read_predictions(self.path, file, codes)
             for name, file in files.items()
-            if reading.is_there(self.path, file, reading.MOST_TABLE_BYTES)
+            if run_files.is_there(self.path, file, run_files.MOST_TABLE_BYTES)
         }
 
     def require_model(self, model: FinishedModel) -> None:

@@ -23,7 +23,6 @@ from ecgfounder_ft.interruption import Interrupted, interruptible, kept_apart
 from ecgfounder_ft.labels import LabelMap
 from ecgfounder_ft.memory import keep_freed_memory
 from ecgfounder_ft.model.card import CARD_KEY
-from ecgfounder_ft.model.checkpoint_file import read_checkpoint
 from ecgfounder_ft.report.training_plots import lr_finder_figure, wise_ft_figure
 from ecgfounder_ft.runs.folder import RunFolder
 from ecgfounder_ft.runs.report import report_first_evaluation
@@ -41,6 +40,7 @@ from ecgfounder_ft.training.resume import command_that_goes_on, require_same_mea
 from ecgfounder_ft.training.settle import Settled, TrainingPlan, settle
 from ecgfounder_ft.training.strategy_table import print_strategy
 from ecgfounder_ft.training.wise_ft import copy_of_state, print_wise_ft
+from ecgfounder_ft.untrusted.weights import read_checkpoint
 
 log = logging.getLogger(__name__)
 

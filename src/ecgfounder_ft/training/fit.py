@@ -20,7 +20,6 @@ from ecgfounder_ft.data.datamodule import ECGDataModule
 from ecgfounder_ft.data.gather_and_split import PreparedData
 from ecgfounder_ft.errors import ExplainedError
 from ecgfounder_ft.interruption import deferred
-from ecgfounder_ft.model.checkpoint_file import read_checkpoint
 from ecgfounder_ft.training.build import Model, build_classifier, build_data_module
 from ecgfounder_ft.training.callbacks import FollowStrategy, History, LastCheckpoint
 from ecgfounder_ft.training.checkpoint_io import WholeCheckpoints
@@ -29,6 +28,7 @@ from ecgfounder_ft.training.epoch_log import EpochLog
 from ecgfounder_ft.training.results import Pass
 from ecgfounder_ft.training.settle import OutOfMemoryError, Settled, explain_out_of_memory
 from ecgfounder_ft.training.wise_ft import Interpolation, State, choose_interpolation
+from ecgfounder_ft.untrusted.weights import read_checkpoint
 
 log = logging.getLogger(__name__)
 

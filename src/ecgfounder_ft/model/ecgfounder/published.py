@@ -11,8 +11,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from ecgfounder_ft.errors import first_line
 from ecgfounder_ft.files import sha256_of
-from ecgfounder_ft.model.checkpoint_file import WeightsError, first_line
+from ecgfounder_ft.untrusted.weights import WeightsError
 
 log = logging.getLogger(__name__)
 

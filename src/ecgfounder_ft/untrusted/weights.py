@@ -24,7 +24,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ecgfounder_ft.errors import ExplainedError
+from ecgfounder_ft.errors import ExplainedError, first_line
 from ecgfounder_ft.files import whole_file
 from ecgfounder_ft.records import require_bounded
 
@@ -58,11 +58,6 @@ _LEGACY_PICKLES = 5
 
 class WeightsError(ExplainedError):
     """A weights file that is absent, damaged, unsafe or made for another network."""
-
-
-def first_line(error: BaseException) -> str:
-    """The first line of an error's message, or its type where it has none."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def write_checkpoint(content: Mapping[str, Any], path: Path) -> None:

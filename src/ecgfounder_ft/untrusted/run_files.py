@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import yaml
 
-from ecgfounder_ft.errors import ExplainedError
+from ecgfounder_ft.errors import ExplainedError, first_line
 from ecgfounder_ft.records import check_record, require_bounded
 
 if TYPE_CHECKING:  # a resume is refused, and a sweep summed up, without pandas
@@ -220,8 +220,3 @@ def _require_numbers(
         raise RunFolderError(f"{file}: {column} holds {str(odd.iloc[0])[:40]!r}, expected {expected}: restore it")
     if not pd.api.types.is_numeric_dtype(given):
         table[column] = values  # numbers that stand beside nothing, as texts
-
-
-def first_line(error: BaseException) -> str:
-    """The first line of an error's message, or its type where it has none."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
