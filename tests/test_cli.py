@@ -1,7 +1,12 @@
 """The commands beside training, as a user types them."""
 
 from pathlib import Path
+from typing import get_args, get_type_hints
 
+import pytest
+
+from ecgfounder_ft.cli import app
+from ecgfounder_ft.commands.options import path_of
 from ecgfounder_ft.errors import ExitCode
 from tests.console import console
 
@@ -67,3 +72,35 @@ def test_the_console_command_explains_errors_in_words(tmp_path: Path) -> None:
         found = console(*arguments)
         assert found.exit_code == 2, found.stdout + found.stderr
         assert words in found.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("predict", "RUN", ""),
+        ("predict", "RUN", "x.hea", "--output", ""),
+        ("predict", "RUN", "s3://bucket/recordings"),
+        ("evaluate", ""),
+        ("export", "RUN", "--to", " "),
+        ("compare", "a", ""),
+        ("catalog", "physionet2021", ""),
+        ("simulate", ""),
+        ("draw", ""),
+        ("push", "", "group/name"),
+        ("download", "--folder", ""),
+        ("store", "data=merged", "--output", ""),
+    ],
+)
+def test_a_path_is_neither_empty_nor_an_address(arguments: tuple[str, ...]) -> None:
+    found = console(*arguments)
+    assert found.exit_code == ExitCode.REFUSED
+    assert "no path" in found.stderr or "is an address" in found.stderr
+
+
+def test_every_path_of_every_command_is_read_alike() -> None:
+    for command in app.registered_commands:
+        assert command.callback is not None
+        for name, hint in get_type_hints(command.callback, include_extras=True).items():
+            if "Path" in str(get_args(hint)[:1]):
+                (shown,) = hint.__metadata__
+                assert shown.parser is path_of, f"{command.callback.__name__}: {name}"

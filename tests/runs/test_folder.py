@@ -36,7 +36,7 @@ def test_file_names_stand_nowhere_else() -> None:
             continue
         code = re.sub(r'""".*?"""|#[^\n]*', "", file.read_text(encoding="utf-8"), flags=re.DOTALL)
         typed = [name for name in names if f'"{name}"' in code or f"'{name}'" in code]
-        if file.name == "cli.py":
+        if file.parent.name == "commands" and file.name == "predict.py":
             typed.remove("predictions.csv")  # where `predict` writes by default: beside the user, in no run's folder
         assert not typed, f"{file.relative_to(SOURCE)} types {', '.join(typed)}"
 

@@ -1,0 +1,57 @@
+"""``ecgfounder-ft catalog``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ecgfounder_ft.commands.options import Labels, path_argument, path_option
+from ecgfounder_ft.errors import ExitCode, run_or_explain
+
+
+def catalog(
+    dataset: Annotated[str, typer.Argument(help="Which dataset: mimic-iv-ecg or physionet2021.")],
+    root: Annotated[Path, path_argument("Its folder, as downloaded from PhysioNet.")],
+    output: Annotated[Path, path_option("Folder of the catalogs.")] = Path("outputs/catalogs"),
+    labels: Labels = "six_conditions",
+    ptbxl_database: Annotated[
+        Path | None, path_option("PTB-XL's ptbxl_database.csv, for patients and folds of its recordings.")
+    ] = None,
+    report: Annotated[bool, typer.Option(help="Also draw distributions and example recordings.")] = False,
+) -> None:
+    """List a dataset's recordings with their labels, and the evidence for each, in one Parquet table."""
+
+    def run() -> bool:
+        from ecgfounder_ft.config.compose import compose_config, load_label_map, typed
+        from ecgfounder_ft.data.catalog import describe_counts
+        from ecgfounder_ft.data.sources.downloaded import downloaded_datasets
+        from ecgfounder_ft.data.sources.source import NoDataError
+
+        label_map = load_label_map(labels)
+        name = dataset.replace("-", "_")
+        known = downloaded_datasets()
+        if name not in known:
+            raise NoDataError(f"dataset '{dataset}', expected one of: {', '.join(known)}")
+        settings = compose_config([f"data={name}"]).data
+        settings.root, settings.catalogs = str(root), str(output)
+        if ptbxl_database is not None:
+            settings.ptbxl_database = str(ptbxl_database)
+        found = typed(known[name], settings).read(label_map)
+        if not len(found):
+            skipped = found.skipped["reason"].value_counts().to_dict()
+            typer.echo(f"no recording of {dataset} in {root}; skipped: {skipped or 'none found at all'}", err=True)
+            return False
+        typer.echo(describe_counts(found.table, label_map))
+        for note in found.notes:
+            typer.echo(note)
+        if len(found.skipped):
+            typer.echo(f"{len(found.skipped)} skipped: {found.skipped['reason'].value_counts().to_dict()}")
+        typer.echo(f"{len(found)} recordings in {output / name}.parquet")
+        if report:
+            from ecgfounder_ft.report.catalog_report import write_catalog_report
+
+            typer.echo(f"report: {write_catalog_report(found, label_map, output / f'{name}-report')}")
+        return True
+
+    if not run_or_explain(run):
+        raise typer.Exit(ExitCode.NO_RESULT)

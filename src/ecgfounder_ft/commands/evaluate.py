@@ -1,0 +1,108 @@
+"""``ecgfounder-ft evaluate``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ecgfounder_ft.commands.options import Run, Trust, path_option
+from ecgfounder_ft.errors import run_or_explain
+from ecgfounder_ft.memory import keep_freed_memory
+
+if TYPE_CHECKING:
+    from ecgfounder_ft.evaluation.run_evaluation import RunEvaluation
+    from ecgfounder_ft.runs.evaluation_folder import EvaluationFolder
+
+Overrides = Annotated[
+    list[str] | None,
+    typer.Argument(
+        help="Other recordings to judge it by, as for training: data=physionet2021 data.root=...; and settings of "
+        "the evaluation in place of the run's own: evaluation.seed=5"
+    ),
+]
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    run_folder: Path
+    overrides: Sequence[str]
+    settings: Mapping[str, Any]
+    """Of the evaluation, in place of the run's own."""
+    challenge_2021: Path | None
+    output: Path | None
+    device: str
+    bf16: bool
+    trusted: Sequence[str]
+
+
+def evaluate(
+    run_folder: Run,
+    overrides: Overrides = None,
+    by: Annotated[str | None, typer.Option(help="Subgroups: source,constituent,sex,age,condition,signal.")] = None,
+    calibration: Annotated[str | None, typer.Option(help="Fit anew: auto, none, temperature or platt.")] = None,
+    thresholds: Annotated[str | None, typer.Option(help="Choose anew: fixed, f1, youden or sensitivity.")] = None,
+    sensitivity: Annotated[float | None, typer.Option(help="The least, for --thresholds sensitivity.")] = None,
+    resamples: Annotated[int | None, typer.Option(help="Bootstrap resamples of patients; 0: no intervals.")] = None,
+    attribution: Annotated[bool | None, typer.Option(help="Show what decisions rest on.")] = None,
+    challenge_2021: Annotated[
+        Path | None, path_option("Also write files for the Challenge's own scorer into it.", "--challenge-2021")
+    ] = None,
+    output: Annotated[
+        Path | None, path_option("Folder for the results; by default a new one in the run's evaluations/.")
+    ] = None,
+    device: Annotated[str, typer.Option(help="For other recordings: auto, cpu or cuda.")] = "auto",
+    bf16: Annotated[bool, typer.Option("--bf16", help="For other recordings: compute in bfloat16.")] = False,
+    trust: Trust = None,
+) -> None:
+    """Evaluate a finished run again, by its own settings where no other are given; the first evaluation stays."""
+    given = {
+        "calibration": calibration,
+        "thresholds": thresholds,
+        "sensitivity": sensitivity,
+        "by": None if by is None else by.split(","),
+        "resamples": resamples,
+        "attribution": attribution,
+    }
+    settings = {name: value for name, value in given.items() if value is not None}
+    wanted = _Wanted(run_folder, overrides or (), settings, challenge_2021, output, device, bf16, trust or ())
+
+    def run() -> None:
+        evaluated, target = _evaluate(wanted)
+        macro = evaluated.evaluation.macro["auroc"]
+        value = "undefined" if macro.value is None else f"{macro.value:.3f}"
+        typer.echo(f"{evaluated.evaluation.n} recordings, macro AUROC {value}; results: {target}")
+
+    run_or_explain(run)
+
+
+def _evaluate(wanted: _Wanted) -> tuple[RunEvaluation, EvaluationFolder]:
+    from ecgfounder_ft.inference.finished_model import load_model
+    from ecgfounder_ft.runs.evaluate_elsewhere import evaluate_elsewhere
+    from ecgfounder_ft.runs.folder import RunFolder
+    from ecgfounder_ft.runs.report import report_again, settings_of, write_scorer_files
+
+    folder, trusted = RunFolder(wanted.run_folder), wanted.trusted
+    chosen = [entry for entry in wanted.overrides if entry.startswith("evaluation.")]
+    recordings = [entry for entry in wanted.overrides if entry not in chosen]
+    settings, own = settings_of(folder, wanted.settings, chosen, trusted), settings_of(folder, trusted=trusted)
+    fits = ("calibration", "thresholds", "sensitivity")
+    refit = any(getattr(settings, name) != getattr(own, name) for name in fits)
+    if recordings:
+        keep_freed_memory()
+        model = load_model(wanted.run_folder, wanted.device, wanted.bf16, trusted)
+    else:
+        model = load_model(wanted.run_folder, trusted=trusted)
+    folder.require_model(model)  # refused before a folder is made for the results
+    name = recordings[0].replace("/", "-").replace("=", "-") if recordings else "own-test"
+    target = folder.new_evaluation(name, wanted.output)
+    if recordings:
+        evaluated = evaluate_elsewhere(folder, model, recordings, target, settings, refit=refit)
+    else:
+        evaluated = report_again(folder, target, model, settings, refit=refit)
+    if wanted.challenge_2021 is not None:
+        typer.echo(write_scorer_files(model.card.label_map, evaluated, wanted.challenge_2021))
+    return evaluated, target

@@ -1,0 +1,115 @@
+"""``ecgfounder-ft predict``."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ecgfounder_ft.commands.options import Bf16, Trust, path_argument, path_option
+from ecgfounder_ft.errors import ExitCode, run_or_explain
+from ecgfounder_ft.memory import keep_freed_memory
+
+if TYPE_CHECKING:
+    from ecgfounder_ft.inference.inputs import Reading
+    from ecgfounder_ft.inference.predict_command import Wanted
+    from ecgfounder_ft.inference.predictor import Predictor
+
+Model = Annotated[
+    str,
+    typer.Argument(
+        help="An exported model, a repository of one on the Hub (group/name), or a run's folder, its model.pth or "
+        "a checkpoint of it."
+    ),
+]
+Windows = Annotated[
+    str,
+    typer.Option(
+        help="Of recordings longer than the model's input. one: the window it was trained on; else all consecutive "
+        "windows, each with a row of its own (each), or their mean or max for each condition."
+    ),
+]
+Backend = Annotated[
+    str, typer.Option(help="auto, onnxruntime (processor; exported models) or torch; the answers are the same.")
+]
+Workers = Annotated[
+    int | None,
+    typer.Option(min=0, help="Processes that read and filter; default: one per core beside a GPU, else 0."),
+]
+
+
+def predict(
+    model: Model,
+    recordings: Annotated[list[Path], path_argument("Recordings of any format, or folders of them.")],
+    output: Annotated[Path, path_option("The table of predictions, .csv or .parquet.")] = Path("predictions.csv"),
+    plots: Annotated[Path | None, path_option("Folder for each recording on ECG paper with its result.")] = None,
+    embeddings: Annotated[
+        Path | None, path_option("A .npy file for what the last layer reads, one row per row of the table.")
+    ] = None,
+    windows: Windows = "one",
+    sampling_rate: Annotated[float | None, typer.Option(help="Hz, of files that do not say it.")] = None,
+    unit: Annotated[str | None, typer.Option(help="mV, uV, V or nV, of files that do not say it.")] = None,
+    leads: Annotated[str | None, typer.Option(help="I,II,V1: of files that do not say them.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    backend: Backend = "auto",
+    revision: Annotated[
+        str | None, typer.Option(help="Branch, tag or commit of a repository on the Hub; default: main.")
+    ] = None,
+    bf16: Bf16 = False,
+    batch_size: Annotated[int, typer.Option(min=1, help="Windows at a time.")] = 32,
+    workers: Workers = None,
+    show: Annotated[int, typer.Option(min=0, help="Rows of the table to show in the terminal when all are there.")] = 0,
+    restart: Annotated[
+        bool, typer.Option("--restart", help="Begin anew, where the same command would go on after a kill.")
+    ] = False,
+    trust: Trust = None,
+) -> None:
+    """Predict recordings as they are stored; leads, sampling rate and filters follow from the model.
+
+    Answers are written as they come. The same command goes on where it was killed. Exit code 1: no recording has an
+    answer; 2: it could not run. Research only: this is no medical device.
+    """
+
+    def run() -> bool:
+        from ecgfounder_ft.ecg.description import SignalDescription
+        from ecgfounder_ft.files import require_place_for
+        from ecgfounder_ft.inference.inputs import Reading
+        from ecgfounder_ft.inference.loading import load_predictor
+        from ecgfounder_ft.inference.predict_command import Wanted
+
+        for file in (output, embeddings):
+            if file is not None:
+                require_place_for(file)
+        keep_freed_memory()
+        stated = SignalDescription(sampling_rate, unit, None if leads is None else tuple(leads.split(",")))
+        found = load_predictor(model, device=device, backend=backend, bf16=bf16, trusted=trust or (), revision=revision)
+        readers = workers if workers is not None else (os.cpu_count() or 1) if found.on_gpu else 0
+        wanted = Wanted(output, plots, embeddings, batch_size, readers, restart, progress=True)
+        return _predict(found, recordings, Reading(found.card.preprocessing, stated, windows), wanted, show)
+
+    if not run_or_explain(run):
+        raise typer.Exit(ExitCode.NO_RESULT)
+
+
+def _predict(model: Predictor, recordings: Sequence[Path], reading: Reading, wanted: Wanted, show: int) -> bool:
+    """Predict, say what came of it, and return whether any recording has an answer."""
+    from ecgfounder_ft.inference.notice import NO_MEDICAL_DEVICE
+    from ecgfounder_ft.inference.predict_command import predict_into_file
+
+    found = predict_into_file(model, recordings, reading, wanted)
+    for reason, count in found.skipped.most_common():
+        typer.echo(f"skipped {count}: {reason}", err=True)
+    again = f" ({found.resumed} of them by an earlier start)" if found.resumed else ""
+    if show:
+        from rich.console import Console
+
+        from ecgfounder_ft.inference.answers_table import answers_table
+
+        Console().print(answers_table(wanted.output, model.card.label_map.codes, show))
+    done = f"{found.answered} of {found.recordings} recordings answered{again}"
+    typer.echo(f"{done}, {found.rows} rows in {wanted.output}")
+    typer.echo(f"{NO_MEDICAL_DEVICE.capitalize()}.")
+    return bool(found.answered)

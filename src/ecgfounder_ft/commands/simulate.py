@@ -1,0 +1,40 @@
+"""``ecgfounder-ft simulate``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ecgfounder_ft.commands.options import Labels, path_argument
+from ecgfounder_ft.errors import ExplainedError, run_or_explain
+
+
+def simulate(
+    folder: Annotated[Path, path_argument("The folders of the two datasets are made in it.")],
+    recordings: Annotated[int, typer.Option(min=2, help="Recordings per condition, in both datasets together.")] = 100,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same files.")] = 0,
+    labels: Labels = "six_conditions",
+    hospital: Annotated[
+        str, typer.Option(help="textbook, shifted or everyday: whom and with what it records.")
+    ] = "textbook",
+    wrong_labels: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of recordings with another condition stated.")
+    ] = 0.0,
+) -> None:
+    """Write simulated recordings in the folder layout of both datasets."""
+
+    def run() -> None:
+        from ecgfounder_ft.config.compose import load_label_map
+        from ecgfounder_ft.data.sources.simulated import write_selected_folders
+        from ecgfounder_ft.ecg.simulator.hospital import hospital_named
+
+        try:
+            hospital_named(hospital)
+        except ValueError as error:
+            raise ExplainedError(str(error)) from error
+        mimic, physionet = write_selected_folders(
+            folder, load_label_map(labels), recordings, seed, hospital, wrong_labels
+        )
+        typer.echo(f'ecgfounder-ft train data.mimic_path="{mimic}" data.physionet_path="{physionet}"')
+
+    run_or_explain(run)
