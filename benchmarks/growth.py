@@ -20,8 +20,7 @@ from rich.console import Console
 from rich.progress import track
 
 from benchmarks.store import in_a_new_process, peak_resident, seconds
-from ecgfounder_ft.config.compose import compose_config, load_label_map, typed
-from ecgfounder_ft.data.split_settings import SplitSettings
+from ecgfounder_ft.config.compose import compose_settings, load_label_map
 from ecgfounder_ft.ecg.formats.wfdb import write_recording
 from ecgfounder_ft.ecg.leads import STANDARD_LEADS
 from ecgfounder_ft.ecg.preprocessing import Preprocessing
@@ -92,14 +91,13 @@ def _prepared(folder: Path) -> Any:
     from ecgfounder_ft.data.splits import leakage_report
 
     label_map = load_label_map("six_conditions")
-    config = compose_config(["data=simulated"])
     table, signals = _table(folder), _store(folder)
     sides = [
         "validation" if number % 20 == 0 else "test" if number % 20 == 1 else "train" for number in range(len(table))
     ]
     table = table.assign(split=sides, exclusion="")
     leakage = leakage_report(table, table["split"], signals.rows["signal_hash"])
-    split = typed(SplitSettings, config.split)
+    split = compose_settings(["data=simulated"]).split
     states = targets(table, label_map)
     return PreparedData(table, states, signals, signals.skipped, leakage, {}, label_map.codes, split)
 
@@ -125,7 +123,7 @@ def probe(folder: Path) -> Measured:
     from ecgfounder_ft.training.settle import settle
 
     data = _prepared(folder)
-    config: Any = compose_config(
+    settings = compose_settings(
         [
             "task=multi_label",
             "model/architecture=slim",
@@ -140,10 +138,10 @@ def probe(folder: Path) -> Measured:
             "~callbacks.early_stopping",
         ]
     )
-    model = build_model(config, data)
+    model = build_model(settings, data)
 
     def run() -> None:
-        fit(settle(config, model, data), model, data, folder / "probe" / "last.ckpt")
+        fit(settle(settings, model, data), model, data, folder / "probe" / "last.ckpt")
 
     return measured(run)
 

@@ -24,7 +24,6 @@ import tempfile
 import time
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks import machine
@@ -34,22 +33,20 @@ from benchmarks.results_between import RESULTS, write_between
 def make_model(architecture: str, folder: Path, leads: int = 12) -> Path:
     """A model of random weights (full) or of the shipped ones (demo), in a file as training leaves it."""
     import torch
-    from omegaconf import OmegaConf
 
-    from ecgfounder_ft.config.compose import compose_config, typed
+    from ecgfounder_ft.config.compose import compose_settings
     from ecgfounder_ft.ecg.preprocessing import Preprocessing
     from ecgfounder_ft.inference.finished_model import FinishedModel, save_model
-    from ecgfounder_ft.labels import LabelMap
     from ecgfounder_ft.model.card import ModelCard
     from ecgfounder_ft.model.checkpoints import load_weights
     from ecgfounder_ft.model.ecgfounder.published import find_weights
     from ecgfounder_ft.task import MULTI_LABEL
 
     torch.manual_seed(0)
-    config = compose_config([f"model={leads}lead", f"model/architecture={architecture}"])
-    label_map = typed(LabelMap, config.labels)
-    structure: Any = OmegaConf.to_container(config.model.architecture, resolve=True)
-    card = ModelCard(label_map, MULTI_LABEL, typed(Preprocessing, config.preprocessing), structure)
+    settings = compose_settings([f"model={leads}lead", f"model/architecture={architecture}"])
+    label_map = settings.label_map
+    preprocessing = Preprocessing.of(settings.preprocessing)
+    card = ModelCard(label_map, MULTI_LABEL, preprocessing, dict(settings.model.architecture))
     net = card.build_network()
     if architecture == "demo":
         load_weights(net, find_weights(f"demo_{leads}_lead", folder), *label_map.task_rows)

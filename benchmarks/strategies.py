@@ -25,13 +25,12 @@ import pandas as pd
 import pytorch_lightning as pl
 import torch
 import torch.nn.functional as F
-from hydra.utils import instantiate
 from numpy.typing import NDArray
 from pytorch_lightning.callbacks import ModelCheckpoint
 from rich.console import Console
 from rich.progress import track
 
-from ecgfounder_ft.config.compose import compose_config, load_label_map
+from ecgfounder_ft.config.compose import compose_settings, load_label_map
 from ecgfounder_ft.data.datamodule import ECGDataModule
 from ecgfounder_ft.ecg.leads import STANDARD_LEADS
 from ecgfounder_ft.ecg.preprocessing import Preprocessing
@@ -131,7 +130,8 @@ def strategies(epochs: int) -> dict[str, tuple[Strategy, str, float]]:
 def shipped(name: str, *changes: str) -> Strategy:
     """A strategy with the values of configs/finetune/<name>.yaml, and some of them changed."""
     overrides = [f"finetune={name}", *(f"finetune.{change}" for change in changes)]
-    strategy: Strategy = instantiate(compose_config(overrides).finetune)
+    strategy = compose_settings(overrides).strategy
+    assert isinstance(strategy, Strategy)
     return strategy
 
 

@@ -166,16 +166,16 @@ class Campaign:
 def train(folder: Path, root: Path, changes: list[str], resume: bool) -> None:
     import pytorch_lightning as pl
 
-    from ecgfounder_ft.config.compose import compose_config
+    from ecgfounder_ft.config.compose import compose_settings
     from ecgfounder_ft.runs.folder import RunFolder
     from ecgfounder_ft.training.experiment import run_experiment
-    from ecgfounder_ft.training.resume import configuration_of
+    from ecgfounder_ft.training.resume import resumed_settings
 
     run = RunFolder(folder)
     if resume and (folder / run.CONFIGURATION).is_file():
-        config: Any = configuration_of(run, [])
+        config: Any = resumed_settings(run, [])
     else:
-        config = compose_config(small_run(root, f"output_dir={folder}", *SHORT, *changes))
+        config = compose_settings(small_run(root, f"output_dir={folder}", *SHORT, *changes))
     run_experiment(config, callbacks=[pl.Callback()])
 
 
@@ -217,23 +217,19 @@ def signals(campaign: Campaign, count: int) -> None:
 
 
 def build_store(folder: Path, data: Path) -> None:
-    from ecgfounder_ft.config.compose import compose_config, typed
+    from ecgfounder_ft.config.compose import compose_settings
     from ecgfounder_ft.data.gather_and_split import gather_recordings
-    from ecgfounder_ft.data.sources.source import source_named
-    from ecgfounder_ft.data.split_settings import SplitSettings
     from ecgfounder_ft.ecg.preprocessing import Preprocessing
-    from ecgfounder_ft.labels import LabelMap
-    from ecgfounder_ft.task import task_named
 
     folder.mkdir(parents=True, exist_ok=True)
-    config = compose_config(small_run(data, f"data.store='{folder}'"))
+    settings = compose_settings(small_run(data, f"data.store='{folder}'"))
     found = gather_recordings(
-        typed(source_named(config.data.source), config.data),
-        typed(LabelMap, config.labels),
-        task_named(config.task.name),
-        typed(Preprocessing, config.preprocessing),
-        config.seed,
-        split=typed(SplitSettings, config.split),
+        settings.source,
+        settings.label_map,
+        settings.task,
+        Preprocessing.of(settings.preprocessing),
+        settings.seed,
+        split=settings.split,
     )
     signals = found.signals.read(range(len(found.signals)))
     (folder / "digest").write_text(hashlib.sha256(signals.tobytes()).hexdigest() + "\n".join(found.table["recording"]))
@@ -280,12 +276,10 @@ def activations(campaign: Campaign, count: int) -> None:
 
 
 def make_catalog(folder: Path, data: Path) -> None:
-    from ecgfounder_ft.config.compose import compose_config, load_label_map, typed
-    from ecgfounder_ft.data.sources.downloaded import downloaded_datasets
+    from ecgfounder_ft.config.compose import compose_settings
 
-    settings = compose_config(["data=physionet2021"]).data
-    settings.root, settings.catalogs = str(data), str(folder)
-    typed(downloaded_datasets()["physionet2021"], settings).read(load_label_map("six_conditions"))
+    settings = compose_settings(["data=physionet2021", f"data.root='{data}'", f"data.catalogs='{folder}'"])
+    settings.source.read(settings.label_map)
 
 
 def listed(folder: Path) -> Any:

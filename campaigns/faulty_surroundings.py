@@ -45,12 +45,12 @@ def told(case: str, status: int | None, said: str, wrong: list[str], *words: str
 
 
 def _train(folder: Path, data: Path, changes: tuple[str, ...] = (), before: Callable[[], None] | None = None) -> None:
-    from ecgfounder_ft.config.compose import compose_config
+    from ecgfounder_ft.config.compose import compose_settings
     from ecgfounder_ft.training.experiment import run_experiment
 
     if before is not None:
         before()
-    config: Any = compose_config(small_run(data, f"output_dir={folder}", "trainer.max_epochs=1", *changes))
+    config: Any = compose_settings(small_run(data, f"output_dir={folder}", "trainer.max_epochs=1", *changes))
     run_experiment(config)
 
 
@@ -121,10 +121,10 @@ def full_disk(place: Path, wrong: list[str]) -> tuple[int, str]:
 def _as_nobody() -> None:
     import torch.utils.tensorboard
 
-    from ecgfounder_ft.config.compose import compose_config
+    from ecgfounder_ft.config.compose import compose_settings
 
     assert torch.utils.tensorboard.SummaryWriter
-    compose_config()  # both import what nobody may not read, where Python lies in somebody's home
+    compose_settings()  # both import what nobody may not read, where Python lies in somebody's home
     if os.geteuid() == 0:
         os.setegid(NOBODY)
         os.seteuid(NOBODY)
@@ -243,7 +243,7 @@ def _quiet_in_child(work: Callable[..., Any], *arguments: Any) -> None:
 def _many_epochs(folder: Path, data: Path, epochs: int) -> None:
     import pytorch_lightning as pl
 
-    from ecgfounder_ft.config.compose import compose_config
+    from ecgfounder_ft.config.compose import compose_settings
     from ecgfounder_ft.training.experiment import run_experiment
 
     class Watch(pl.Callback):
@@ -256,7 +256,7 @@ def _many_epochs(folder: Path, data: Path, epochs: int) -> None:
                 print(f"WATCH {descriptors} {int(fields['Threads'])} {resident}", flush=True)
 
     settings = (f"trainer.max_epochs={epochs}", "callbacks.early_stopping.patience=1000", "scheduler=constant")
-    config: Any = compose_config(small_run(data, f"output_dir={folder}", *settings))
+    config: Any = compose_settings(small_run(data, f"output_dir={folder}", *settings))
     run_experiment(config, callbacks=[Watch()])
 
 

@@ -27,7 +27,8 @@ from typing import Any
 import yaml
 
 from benchmarks import machine
-from ecgfounder_ft.config.compose import choices, compose_config, config_folder, keys_of, load_label_map
+from ecgfounder_ft.config.choices import choices, config_folder
+from ecgfounder_ft.config.compose import compose_settings, keys_of, load_label_map
 from ecgfounder_ft.config.preflight import looked_through
 from ecgfounder_ft.errors import ExplainedError
 
@@ -166,16 +167,14 @@ def experiment_file(rng: random.Random, keys: list[str], folder: Path) -> Case:
 
 def run_folder(rng: random.Random, keys: list[str], folder: Path) -> Case:
     """A stranger's run, by ``resume=``."""
-    from omegaconf import OmegaConf
-
     from ecgfounder_ft.runs.folder import RunFolder
-    from ecgfounder_ft.training.resume import configuration_of
+    from ecgfounder_ft.training.resume import resumed_settings
 
     folder.mkdir(parents=True)
-    content = OmegaConf.to_container(compose_config([f"output_dir={folder}"]), resolve=True)
+    content = compose_settings([f"output_dir={folder}"]).content
     text = yaml.safe_dump(mutated_content(rng, content), sort_keys=False).encode()
     (folder / "config.yaml").write_bytes(turned(rng, text) if rng.random() < 0.5 else text)
-    return Case("config.yaml of a run", lambda: configuration_of(RunFolder(folder), ["seed=1"][: rng.randint(0, 1)]))
+    return Case("config.yaml of a run", lambda: resumed_settings(RunFolder(folder), ["seed=1"][: rng.randint(0, 1)]))
 
 
 def label_map(rng: random.Random, keys: list[str], folder: Path) -> Case:
@@ -207,11 +206,8 @@ def table(rng: random.Random, keys: list[str], folder: Path) -> Case:
     file.write_bytes(turned(rng, "\n".join(rows).encode()))
 
     def read() -> None:
-        from ecgfounder_ft.config.compose import typed
-        from ecgfounder_ft.data.sources.table import Table
-
         require_columns(file, map_, rng.randint(0, 1))
-        read_catalog(typed(Table, compose_config(["data=table", f"data.path='{file}'"]).data), map_)
+        read_catalog(compose_settings(["data=table", f"data.path='{file}'"]).source, map_)
 
     return Case(rows[0], read)
 

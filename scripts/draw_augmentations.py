@@ -10,15 +10,12 @@ recording in grey. Without a recording (``simulated``), one is simulated.
 import argparse
 from dataclasses import replace
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 import torch
-from hydra.utils import instantiate
 from matplotlib.figure import Figure
 
-from ecgfounder_ft.config.compose import compose_config
-from ecgfounder_ft.data.augmentation import Augmentation
+from ecgfounder_ft.config.compose import compose_settings
 from ecgfounder_ft.ecg.formats import read_recording
 from ecgfounder_ft.ecg.leads import STANDARD_LEADS
 from ecgfounder_ft.ecg.preprocessing import Preprocessing
@@ -50,7 +47,7 @@ def draw(recording: Recording, preset: str, lead: str, seed: int) -> Figure:
     signal = torch.from_numpy(np.ascontiguousarray(Preprocessing()(recording).signal, dtype=np.float32))
     other = torch.from_numpy(np.ascontiguousarray(Preprocessing()(simulated()).signal, dtype=np.float32))
     batch = torch.stack([signal, other])
-    chosen = cast(Augmentation, instantiate(compose_config([f"augment={preset}"]).augment))
+    chosen = compose_settings([f"augment={preset}"]).augmentation
     off = dict.fromkeys(TITLES, 0.0)
     names = chosen.effects
     figure = Figure(figsize=(12, 2.2 * len(names)), layout="constrained")

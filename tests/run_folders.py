@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 import yaml
-from omegaconf import OmegaConf
 
-from ecgfounder_ft.config.compose import compose_config
+from ecgfounder_ft.config.compose import compose_settings
 from ecgfounder_ft.evaluation.calibration import Calibration
 from ecgfounder_ft.evaluation.predictions import predictions_table
 from ecgfounder_ft.evaluation.run_evaluation import RunEvaluation, evaluate_predictions
@@ -26,9 +25,7 @@ if TYPE_CHECKING:
 
 @functools.cache
 def _configuration() -> dict[str, Any]:
-    content = OmegaConf.to_container(compose_config(["output_dir=outputs"]), resolve=True)
-    assert isinstance(content, dict)
-    return content  # type: ignore[return-value]
+    return compose_settings(["output_dir=outputs"]).content
 
 
 def write_run(folder: Path, predictions: pd.DataFrame, codes: Sequence[str], task: Task = MULTI_LABEL) -> RunFolder:

@@ -82,18 +82,18 @@ def _run(folder: Path, output: Path, overrides: list[str], kill_after: int, trai
         if begun == kill_after:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    def told(config: Any, callbacks: Any = ()) -> float:
-        run = RunFolder(Path(config.output_dir))
+    def told(settings: Any, callbacks: Any = ()) -> float:
+        run = RunFolder(settings.output_dir)
         run.create()
         with run.recorded_status() as status:
-            run.write_configuration(config)
+            run.write_configuration(settings.content)
             with (run.path / "processes.txt").open("a") as file:
                 file.write(f"{os.getpid()}\n")
             count()
             while len(list(run.path.parent.glob("*/processes.txt"))) < together:
                 time.sleep(0.05)
-            value = abs(math.log10(config.optimizer.lr) + 3)
-            status["optimized_metric"] = {"name": config.optimized_metric, "mode": "min", "value": value}
+            value = abs(math.log10(settings.learning_rate) + 3)
+            status["optimized_metric"] = {"name": settings.optimized_metric, "mode": "min", "value": value}
         return value
 
     if trained:

@@ -169,9 +169,9 @@ def test_the_demo_models_ship_with_it(binaries: Path, folder: Path) -> None:
     """Without training: the weights of ``experiment=demo`` are found from any folder."""
     program = """
 from pathlib import Path
-from ecgfounder_ft.config.compose import compose_config
+from ecgfounder_ft.config.compose import compose_config, compose_settings
 from ecgfounder_ft.model.checkpoints import read_state_dict
 from ecgfounder_ft.model.ecgfounder.published import find_weights
-print(len(read_state_dict(find_weights(compose_config(["experiment=demo"]).model.weights, Path("checkpoint")))))
+print(len(read_state_dict(find_weights(compose_settings(["experiment=demo"]).model.weights, Path("checkpoint")))))
 """
     assert int(_run([binaries / "python", "-c", program], folder).stdout) > 10

@@ -12,7 +12,7 @@ import textwrap
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from ecgfounder_ft.errors import run_or_explain
 from ecgfounder_ft.memory import give_back
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from omegaconf import DictConfig
 
     from ecgfounder_ft.config.command_line import CommandLine
-    from ecgfounder_ft.config.schema import Config
+    from ecgfounder_ft.config.settings import Settings
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +55,7 @@ def main_of_command(arguments: Sequence[str]) -> None:
 
 def help_text() -> str:
     """What ``--help`` prints: the shipped text, with the choices that there are, the user's own among them."""
-    from ecgfounder_ft.config.compose import choices, config_folder
+    from ecgfounder_ft.config.choices import choices, config_folder
 
     groups = choices()
     width = max(map(len, groups)) + 2
@@ -74,16 +74,17 @@ def help_text() -> str:
 
 
 def _main() -> None:
-    from ecgfounder_ft.config.compose import config_folder, own_config_folder, register_configurations
+    from ecgfounder_ft.config.choices import config_folder, own_config_folder
+    from ecgfounder_ft.config.compose import register_configurations
     from ecgfounder_ft.config.preflight import looked_through
 
     folder = config_folder()
     if {"-h", "--help"} & set(sys.argv[1:]):
         print(help_text())  # Hydra's own takes seconds to compose
         return
-    line, configurations = looked_through(sys.argv[1:])
-    for config in configurations:
-        _require(config, line)
+    line, found = looked_through(sys.argv[1:])
+    for settings in found:
+        _require(settings, line)
     import hydra
 
     register_configurations()
@@ -97,21 +98,21 @@ def _main() -> None:
         raise
 
 
-def _require(config: "DictConfig", line: "CommandLine") -> None:
+def _require(settings: "Settings | Path", line: "CommandLine") -> None:
     """Refuse what could not run, before Hydra makes a folder for it."""
     from ecgfounder_ft.runs.folder import RunFolder
-    from ecgfounder_ft.training.resume import configuration_of
+    from ecgfounder_ft.training.resume import resumed_settings
 
-    if config.resume is not None:
-        configuration_of(RunFolder(Path(config.resume)), line.overrides, line.trusted_targets)
+    if isinstance(settings, Path):
+        resumed_settings(RunFolder(settings), line.overrides, line.trusted_targets)
     elif not line.multirun:  # a trial may run on another machine, and looks there
         from ecgfounder_ft.designs.design import DesignError
         from ecgfounder_ft.designs.grid import Grid
         from ecgfounder_ft.training.requirements import require_trainable
 
-        if not config.sweep["_target_"].endswith(f".{Grid.__name__}"):
+        if not isinstance(settings.design, Grid):
             raise DesignError("sweep=... lays out several trials, and without -m one would run alone: add -m")
-        require_trainable(cast("Config", config))
+        require_trainable(settings)
 
 
 def _train(config: "DictConfig") -> float | None:
@@ -136,33 +137,37 @@ def _run(config: "DictConfig") -> float | None:
 
     from ecgfounder_ft.config.command_line import trusted_in
     from ecgfounder_ft.config.compose import log_own_config_folder
+    from ecgfounder_ft.config.settings import settings_of
     from ecgfounder_ft.runs.folder import RunFolder
     from ecgfounder_ft.runs.slurm import is_requeued
-    from ecgfounder_ft.training.resume import configuration_of, same_command_again
+    from ecgfounder_ft.training.resume import resumed_settings, same_command_again
 
     log_own_config_folder()
     if config.resume is not None:
         overrides = HydraConfig.get().overrides.task
-        config = configuration_of(RunFolder(Path(config.resume)), overrides, trusted_in(overrides))
-    elif is_requeued() and RunFolder(Path(config.output_dir)).last_checkpoint.is_file():
-        config = same_command_again(RunFolder(Path(config.output_dir)), config)
-    return _experiment(config)
+        return _experiment(resumed_settings(RunFolder(Path(config.resume)), overrides, trusted_in(overrides)))
+    settings = settings_of(config)
+    folder = RunFolder(settings.output_dir)
+    if is_requeued() and folder.last_checkpoint.is_file():
+        settings = same_command_again(folder, settings)
+    return _experiment(settings)
 
 
 def _run_trial(config: "DictConfig") -> float | None:
     from ecgfounder_ft.config.compose import log_own_config_folder
+    from ecgfounder_ft.config.settings import settings_of
     from ecgfounder_ft.sweeps.trial import run_trial
 
     if config.resume is not None:  # several runs of one's own that go on, one after the other
         return _run(config)
     log_own_config_folder()
-    return run_trial(config, _experiment)
+    return run_trial(settings_of(config), _experiment)
 
 
-def _experiment(config: "DictConfig", callbacks: Sequence[Any] = ()) -> float | None:
+def _experiment(settings: "Settings", callbacks: Sequence[Any] = ()) -> float | None:
     from ecgfounder_ft.training.experiment import run_experiment  # imports torch, which a refused resume never needs
 
-    return run_experiment(cast("Config", config), callbacks)
+    return run_experiment(settings, callbacks)
 
 
 if __name__ == "__main__":

@@ -11,12 +11,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ecgfounder_ft.config.compose import compose_config, load_label_map, typed
+from ecgfounder_ft.config.compose import compose_settings, load_label_map
 from ecgfounder_ft.data.catalog import build_table
 from ecgfounder_ft.data.gather_and_split import gather_recordings
 from ecgfounder_ft.data.near_copies import find_copies, fingerprint, groups_of, name_groups
-from ecgfounder_ft.data.sources.source import source_named
-from ecgfounder_ft.data.split_settings import SplitSettings
 from ecgfounder_ft.data.splits import LeakageError, leakage_report
 from ecgfounder_ft.ecg.formats import read_recording
 from ecgfounder_ft.ecg.formats.wfdb import write_recording
@@ -30,7 +28,6 @@ from ecgfounder_ft.evaluation.comparison import NotComparableError, compare
 from ecgfounder_ft.evaluation.inputs import prepare
 from ecgfounder_ft.evaluation.predictions import Predictions, predictions_table
 from ecgfounder_ft.evaluation.run_evaluation import fitted
-from ecgfounder_ft.evaluation.settings import EvaluationSettings
 from ecgfounder_ft.task import MULTI_LABEL
 from ecgfounder_ft.training.build import warn_of_other_preprocessing
 from ecgfounder_ft.training.monitor import MonitorError, direction_of
@@ -191,7 +188,7 @@ def _thresholds_without_validation() -> str:
     predictions = Predictions(
         "run", predictions_table(rows, states, rng.random(states.shape), CODES), CODES, MULTI_LABEL
     )
-    settings = typed(EvaluationSettings, compose_config(["task=multi_label"]).evaluation)
+    settings = compose_settings(["task=multi_label"]).evaluation
     _, thresholds = fitted(predictions, settings, refit=True)
     assert thresholds is not None
     code = CODES[0]
@@ -217,10 +214,8 @@ def _cap_of_training_alone() -> str:
                 comments=comments,
             )
         changes = ["data=physionet2021", f"data.root={folder}", f"data.store={folder / 'store'}", "data.workers=1"]
-        config = compose_config([*changes, "data.max_samples=1", "task=multi_label"])
-        source = typed(source_named(config.data.source), config.data)
-        split = typed(SplitSettings, config.split)
-        counts = gather_recordings(source, label_map, MULTI_LABEL, PREPROCESSING, 0, split=split).counts
+        told = compose_settings([*changes, "data.max_samples=1", "task=multi_label"])
+        counts = gather_recordings(told.source, label_map, MULTI_LABEL, PREPROCESSING, 0, split=told.split).counts
     assert counts["left out by a cap"], "the guard is silent"
     return "; ".join(
         f"{row['recordings']} {row['side']} recordings of {row['source']} left out by {row['cap']}"

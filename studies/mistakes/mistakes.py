@@ -19,9 +19,9 @@ from rich.progress import track
 
 from benchmarks import machine
 from benchmarks.results_between import write_between
-from ecgfounder_ft.config.compose import compose_config, load_label_map, typed
+from ecgfounder_ft.config.compose import compose_settings, load_label_map
 from ecgfounder_ft.data.catalog import sample_patients
-from ecgfounder_ft.data.split_settings import TEST, TRAIN, SplitSettings
+from ecgfounder_ft.data.split_settings import TEST, TRAIN
 from ecgfounder_ft.data.splits import split_recordings
 from ecgfounder_ft.ecg.formats import read_recording
 from ecgfounder_ft.ecg.leads import STANDARD_LEADS
@@ -110,7 +110,7 @@ def mistakes_at_hand(found: Found, answers: Mapping[str, NDArray[np.float64]], c
 def thresholds_on_test(found: Found, answers: NDArray[np.float64], codes: Sequence[str]) -> Pair:
     """One half judged by thresholds of the other, and by its own."""
     halves = ["split.train=0.5", "split.validation=0.0", "split.test=0.5", "split.assignment=stratified"]
-    settings = typed(SplitSettings, compose_config(halves).split)
+    settings = compose_settings(halves).split
     sides = split_recordings(found.table, found.signal, settings, 0, codes)["split"].to_numpy()
     test = sides == TEST
     states, patients = found.states[test], found.table["patient"].to_numpy()[test]

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from rich.progress import track
 
 from benchmarks.strategies import Cases
-from ecgfounder_ft.config.compose import compose_config, typed
+from ecgfounder_ft.config.compose import compose_settings
 from ecgfounder_ft.data.catalog import build_table, select_max_samples
 from ecgfounder_ft.data.datamodule import ECGDataModule
-from ecgfounder_ft.data.split_settings import EXCLUDED, TEST, TRAIN, VALIDATION, SplitSettings
+from ecgfounder_ft.data.split_settings import EXCLUDED, TEST, TRAIN, VALIDATION
 from ecgfounder_ft.data.splits import split_recordings
 from ecgfounder_ft.ecg.leads import STANDARD_LEADS
 from ecgfounder_ft.ecg.preprocessing import Preprocessing, resample
@@ -30,8 +30,9 @@ from ecgfounder_ft.evaluation.thresholds import choose_thresholds
 from ecgfounder_ft.finetune.strategy import Strategy
 from ecgfounder_ft.inference.finished_model import FinishedModel
 from ecgfounder_ft.labels import UNKNOWN, LabelMap
+from ecgfounder_ft.losses.loss import Loss
 from ecgfounder_ft.task import MULTI_LABEL
-from ecgfounder_ft.training.build import scheduler_of
+from ecgfounder_ft.training.build import made, scheduler_of
 from ecgfounder_ft.training.callbacks import FollowStrategy
 from ecgfounder_ft.training.classifier import Classifier, Training
 from ecgfounder_ft.training.device import quieten
@@ -187,17 +188,17 @@ def fine_tune(
     start: FinishedModel, cases: Cases, split: Sequence[str], epochs: int, seed: int
 ) -> dict[str, list[NDArray[np.float64]]]:
     """Probabilities for validation and test after each epoch of a fine-tuning by the protocol."""
-    config: Any = compose_config(PROTOCOL)
+    told = compose_settings(PROTOCOL)
     pl.seed_everything(seed, verbose=False)
     net = start.card.build_network()
     net.load_state_dict(start.net.state_dict())
     training = Training(
-        loss=instantiate(config.task.loss),
-        optimizer=cast(Any, instantiate(config.optimizer, _partial_=True, _convert_="all")),
-        scheduler=scheduler_of(config.scheduler),
-        monitor=config.monitor.name,
+        loss=made(told.loss, Loss),  # type: ignore[type-abstract]
+        optimizer=cast(Any, instantiate(told.optimizer, _partial_=True, _convert_="all")),
+        scheduler=scheduler_of(told.scheduler),
+        monitor=told.monitor.name,
     )
-    strategy: Strategy = instantiate(config.finetune)
+    strategy = made(told.strategy, Strategy)  # type: ignore[type-abstract]
     strategy.prepare(net)
     sides = np.asarray(split)
     answers = Answers(
@@ -214,12 +215,12 @@ def fine_tune(
     )
     trainer = pl.Trainer(
         max_epochs=epochs,
-        accelerator=config.trainer.accelerator,
+        accelerator=told.trainer.accelerator,
         devices=1,
-        callbacks=[FollowStrategy(strategy, config.monitor.name, config.monitor.mode), answers],
+        callbacks=[FollowStrategy(strategy, told.monitor.name, told.monitor.mode), answers],
         logger=False,
         enable_checkpointing=False,
-        gradient_clip_val=config.trainer.gradient_clip_val,
+        gradient_clip_val=told.trainer.node["gradient_clip_val"],
         enable_progress_bar=False,
         enable_model_summary=False,
         num_sanity_val_steps=0,
@@ -282,7 +283,7 @@ def cap_before_split(model: FinishedModel, patients: int, cap: int) -> dict[str,
     table = build_table(rows, label_map)
     shares = ["split.train=0.3333333333", "split.validation=0.0", "split.test=0.6666666667"]
     # by hash, so that a patient who is left is on the same side
-    settings = typed(SplitSettings, compose_config(["split.assignment=hash", *shares]).split)
+    settings = compose_settings(["split.assignment=hash", *shares]).split
     kept = {"right": table, "wrong": select_max_samples(table, label_map, cap, 0)}
     judge, thresholds = {}, {}
     for way, rows_kept in kept.items():

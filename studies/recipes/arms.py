@@ -8,11 +8,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from hydra.utils import instantiate
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ecgfounder_ft.config.compose import compose_config
+from ecgfounder_ft.config.compose import compose_settings
 from ecgfounder_ft.data.gather_and_split import PreparedData
 from ecgfounder_ft.data.split_settings import TEST, VALIDATION
 from ecgfounder_ft.evaluation.inputs import EvaluationInput
@@ -117,12 +116,12 @@ def prepared(overrides: Sequence[str], output: Path) -> PreparedData:
     """
     folder = RunFolder(output / "recordings")
     folder.path.mkdir(exist_ok=True)
-    return prepare_data(compose_config([*overrides, f"output_dir={folder}"]), folder)  # type: ignore[arg-type]
+    return prepare_data(compose_settings([*overrides, f"output_dir={folder}"]), folder)
 
 
 def fall_backs(arm: Arm, data: PreparedData) -> Arm:
     """Each training with ``wise_ft.enabled=true``, which changes nothing before its end: it is not run again."""
-    rule = compose_config([]).wise_ft
+    rule = compose_settings([]).wise_ft
     return interpolated(arm, data, rule.coefficients, rule.floor)
 
 
@@ -146,8 +145,8 @@ def interpolated(arm: Arm, data: PreparedData, coefficients: Sequence[float], fl
     target = torch.from_numpy(data.targets[rows])
     for size, trials in arm.trials.items():
         for seed, trial in trials.items():
-            config: Any = trial.run.configuration()
-            model, loss = load_model(trial.run.path), instantiate(config.task.loss)
+            settings = trial.run.settings()
+            model, loss = load_model(trial.run.path), settings.loss
 
             def validate(model: FinishedModel = model, loss: Any = loss) -> dict[str, float]:
                 logits = _logits(model, data, rows)
@@ -155,8 +154,8 @@ def interpolated(arm: Arm, data: PreparedData, coefficients: Sequence[float], fl
                 metric.update(logits, target, loss(logits, target, None), torch.arange(len(rows)))
                 return {f"validation/{name}": float(value) for name, value in metric.compute().items()}
 
-            monitor = config.monitor
-            start = copy_of_state(build_model(config, data).net)
+            monitor = settings.monitor
+            start = copy_of_state(build_model(settings, data).net)
             chosen = choose_interpolation(start, model.net, coefficients, monitor.name, monitor.mode, floor, validate)
             taken = next(row for row in chosen.rows if row["coefficient"] == chosen.coefficient)
             validation.setdefault(size, {})[seed] = taken[str(trial.metric)]

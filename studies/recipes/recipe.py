@@ -20,10 +20,9 @@ import pandas as pd
 
 from benchmarks import machine
 from benchmarks.results_between import write_between
-from ecgfounder_ft.config.compose import compose_config, load_label_map, typed
+from ecgfounder_ft.config.compose import compose_settings, load_label_map
 from ecgfounder_ft.data.catalog import targets
-from ecgfounder_ft.data.sources.source import source_named
-from ecgfounder_ft.data.split_settings import TEST, TRAIN, VALIDATION, SplitSettings
+from ecgfounder_ft.data.split_settings import TEST, TRAIN, VALIDATION
 from ecgfounder_ft.data.splits import split_recordings
 from ecgfounder_ft.files import write_csv
 from ecgfounder_ft.sweeps.answer import show_answer
@@ -79,7 +78,7 @@ def write_hospital(
         ("hospital", output, seed, wrong_labels, trained),
         ("tested", tested_in or output, 2, 0.0, tested),
     ):
-        settings = compose_config(
+        settings = compose_settings(
             [
                 "data=simulated",
                 f"data.hospital={hospital}",
@@ -88,14 +87,14 @@ def write_hospital(
                 f"data.wrong_labels={wrong}",
                 f"data.recordings_per_condition={recordings}",
             ]
-        ).data
-        table = typed(source_named("simulated"), settings).read(label_map).table
+        )
+        table = settings.source.read(label_map).table
         table = table[task.usable(targets(table, label_map))].reset_index(drop=True)
         for column in ("recording", "patient"):
             table[column] = name + "/" + table[column].astype(str)
         if name == "hospital":
             shares = ["split.test=0", f"split.train={1 - validation}", f"split.validation={validation}"]
-            split = typed(SplitSettings, compose_config(["split=random", *shares]).split)
+            split = compose_settings(["split=random", *shares]).split
             sides = split_recordings(table, table["recording"], split, split.seed, label_map.codes)["split"]
         else:
             sides = pd.Series(TEST, index=table.index)

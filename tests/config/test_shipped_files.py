@@ -16,11 +16,14 @@ from hydra.errors import HydraException
 from hydra.utils import get_object, instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from ecgfounder_ft.config.compose import ConfigurationError, compose_config, load_label_map, typed
+from ecgfounder_ft.config.choices import ConfigurationError
+from ecgfounder_ft.config.compose import compose_config, load_label_map
 from ecgfounder_ft.config.schema import register_schemas, schemas
+from ecgfounder_ft.config.settings import settings_of
 from ecgfounder_ft.data.augmentation import Augmentation
-from ecgfounder_ft.data.sources.source import DataSource, source_named
+from ecgfounder_ft.data.sources.source import DataSource
 from ecgfounder_ft.data.split_settings import SplitSettings
+from ecgfounder_ft.designs.design import Design
 from ecgfounder_ft.ecg.preprocessing_settings import PreprocessingSettings
 from ecgfounder_ft.evaluation.settings import EvaluationSettings
 from ecgfounder_ft.finetune.strategy import Strategy
@@ -106,24 +109,31 @@ def test_every_choice_composes_and_binds_to_what_it_instantiates(overrides: list
 @pytest.mark.parametrize("overrides", rounds(), ids=" ".join)
 def test_every_choice_becomes_its_class(overrides: list[str]) -> None:
     config = composed(overrides)
-    assert isinstance(typed(LabelMap, config.labels), LabelMap)
-    assert isinstance(typed(PreprocessingSettings, config.preprocessing), PreprocessingSettings)
-    assert isinstance(typed(SplitSettings, config.split), SplitSettings)
-    assert isinstance(typed(EvaluationSettings, config.evaluation), EvaluationSettings)
-    assert isinstance(typed(source_named(config.data.source), config.data), DataSource)
-    assert isinstance(instantiate(config.finetune), Strategy)
-    assert isinstance(instantiate(config.task.loss), Loss)
-    assert isinstance(instantiate(config.augment), Augmentation)
-    for node in config.callbacks.values():
-        assert node is None or instantiate(node) is not None
-    for node in config.logger.values():
+    loss = instantiate(config.task.loss)  # rounds pair tasks and losses that do not belong together
+    config.task.name = "single_label" if loss.exclusive else "multi_label"
+    settings = settings_of(config)
+    for found, kind in (
+        (settings.label_map, LabelMap),
+        (settings.preprocessing, PreprocessingSettings),
+        (settings.split, SplitSettings),
+        (settings.evaluation, EvaluationSettings),
+        (settings.source, DataSource),
+        (settings.strategy, Strategy),
+        (settings.loss, Loss),
+        (settings.augmentation, Augmentation),
+        (settings.design, Design),
+    ):
+        assert isinstance(found, kind)
+    for node in settings.callbacks.values():
+        assert instantiate(node) is not None
+    for node in settings.loggers.values():
         package = {"WandbLogger": "wandb", "MLFlowLogger": "mlflow"}.get(node["_target_"].rpartition(".")[2])
         if package is None or importlib.util.find_spec(package) is not None:
             assert instantiate(node) is not None
-    optimizer = instantiate(config.optimizer, _partial_=True, _convert_="all")([torch.nn.Parameter(torch.zeros(2))])
-    assert optimizer.param_groups[0]["lr"] == config.optimizer.lr
-    assert optimizer.param_groups[0]["weight_decay"] == config.optimizer.weight_decay
-    scheduler = scheduler_of(config.scheduler)(optimizer, 10)
+    optimizer = instantiate(settings.optimizer, _partial_=True, _convert_="all")([torch.nn.Parameter(torch.zeros(2))])
+    assert optimizer.param_groups[0]["lr"] == settings.learning_rate
+    assert optimizer.param_groups[0]["weight_decay"] == settings.optimizer["weight_decay"]
+    scheduler = scheduler_of(settings.scheduler)(optimizer, 10)
     assert scheduler.optimizer is optimizer
 
 

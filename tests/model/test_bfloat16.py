@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from ecgfounder_ft.config.compose import compose_config
+from ecgfounder_ft.config.compose import compose_settings
 from ecgfounder_ft.inference.finished_model import load_model
 from ecgfounder_ft.model import bfloat16
 from ecgfounder_ft.model.bfloat16 import PrecisionError, has_bfloat16, require_bfloat16
@@ -21,10 +21,10 @@ def test_a_processor_without_instructions_refuses_and_says_so(tmp_path: Path, mo
     with pytest.raises(
         PrecisionError, match=r"trainer\.precision=bf16-mixed: this processor .*trainer\.precision=auto"
     ):
-        require_device(compose_config(["trainer.precision=bf16-mixed", "trainer.accelerator=cpu"]))  # type: ignore[arg-type]
+        require_device(compose_settings(["trainer.precision=bf16-mixed", "trainer.accelerator=cpu"]).trainer)
     with pytest.raises(PrecisionError, match=r"--bf16: this processor has no bfloat16 instructions.*leave it out"):
         load_model(tmp_path, "cpu", bf16=True)
-    require_device(compose_config(["trainer.accelerator=cpu"]))  # type: ignore[arg-type]
+    require_device(compose_settings(["trainer.accelerator=cpu"]).trainer)
 
 
 def test_a_processor_with_them_takes_it(monkeypatch: pytest.MonkeyPatch) -> None:

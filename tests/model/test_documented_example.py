@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 import torch
 
-from ecgfounder_ft.config.compose import compose_config
+from ecgfounder_ft.config.compose import compose_settings
 from ecgfounder_ft.inference.finished_model import load_model
 from ecgfounder_ft.model.plain import PlainNetwork
 from ecgfounder_ft.targets import UntrustedTargetError
@@ -64,10 +64,12 @@ def test_the_comparison_composes_for_each_network(checkout: Path) -> None:
     command = next(line for line in PAGE.splitlines() if line.startswith("python train.py -m"))
     _, _, _, choice, weights = shlex.split(command)
     group, names = choice.split("=")
-    targets = [compose_config([f"{group}={name}", weights]).model.architecture._target_ for name in names.split(",")]
+    targets = [
+        compose_settings([f"{group}={name}", weights]).model.architecture["_target_"] for name in names.split(",")
+    ]
     assert targets == ["ecgfounder_ft.model.ecgfounder.net1d.Net1D", CLASS]
-    one_lead = compose_config([f"{group}=my_network", "model=1lead"]).model.architecture
-    assert (one_lead.leads, one_lead.conditions) == (1, 6)
+    one_lead = compose_settings([f"{group}=my_network", "model=1lead"]).model.architecture
+    assert (one_lead["leads"], one_lead["conditions"]) == (1, 6)
 
 
 def test_it_trains_to_a_report_and_is_loaded_by_those_who_trust_it(train: Train) -> None:

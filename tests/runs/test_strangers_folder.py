@@ -8,9 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ecgfounder_ft.config.compose import typed
 from ecgfounder_ft.errors import ExplainedError
-from ecgfounder_ft.evaluation.settings import EvaluationSettings
 from ecgfounder_ft.inference.finished_model import ModelFileError, load_model
 from ecgfounder_ft.labels import LabelMap
 from ecgfounder_ft.runs.folder import RunFolder
@@ -36,7 +34,7 @@ def run(whole: Path, tmp_path: Path) -> Path:
 def read(path: Path) -> None:
     """All that a comparison and an evaluation read of a run."""
     run = RunFolder(path)
-    typed(EvaluationSettings, run.configuration().evaluation)
+    run.settings()
     run.baselines(run.predictions().codes)
     for one in (run.read_splits, run.read_skipped, run.read_history, run.read_plan, run.read_start):
         one()

@@ -9,9 +9,11 @@ import torch
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
-from ecgfounder_ft.config.compose import ConfigurationError, compose_config
+from ecgfounder_ft.config.choices import ConfigurationError
+from ecgfounder_ft.config.compose import compose_settings
 from ecgfounder_ft.inference.finished_model import load_model
 from ecgfounder_ft.labels import LabelMap
+from ecgfounder_ft.model.bfloat16 import has_bfloat16
 from ecgfounder_ft.model.ecgfounder.net1d import Net1D
 from ecgfounder_ft.training import settle
 from ecgfounder_ft.training.classifier import CONFIG_KEY, Classifier
@@ -22,6 +24,11 @@ from tests import small_run
 Train = Callable[..., Path]
 SHORT = "trainer.max_epochs=2"
 """For runs that are held against each other."""
+
+needs_bfloat16 = pytest.mark.skipif(
+    not has_bfloat16("cpu"),
+    reason="no bfloat16 instructions, which are never emulated",
+)
 
 
 @pytest.fixture
@@ -40,7 +47,7 @@ def probe(small_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def pretrained(tmp_path: Path) -> Path:
     """A file in the published format for the small network, with 150 outputs."""
     torch.manual_seed(5)
-    architecture = compose_config([*small_run.SMALL, "model.architecture.num_classes=150"]).model.architecture
+    architecture = compose_settings([*small_run.SMALL, "model.architecture.num_classes=150"]).model.architecture
     path = tmp_path / "pretrained.pth"
     net = instantiate(architecture, _convert_="all")
     assert isinstance(net, Net1D)
@@ -88,6 +95,7 @@ def test_stored_activations_give_what_the_plain_way_gives(train: Train, probe: P
         torch.testing.assert_close(after[name], value, rtol=1e-5, atol=1e-5)
 
 
+@needs_bfloat16
 def test_stored_activations_follow_the_precision(train: Train, probe: Path) -> None:
     """And gradients of a fused optimizer are clipped, which Lightning refuses if the optimizer unscales them itself."""
     mixed = ("finetune=linear_probe", SHORT, "trainer.precision=bf16-mixed", "optimizer.fused=true")

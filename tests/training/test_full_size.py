@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 import torch
 
-from ecgfounder_ft.config.compose import compose_config
+from ecgfounder_ft.config.compose import compose_settings
 from ecgfounder_ft.model.ecgfounder.net1d import Net1D
 from ecgfounder_ft.training.experiment import run_experiment
 
@@ -46,7 +46,7 @@ def test_full_size_training_on_real_recordings_ends_with_every_result(
 ) -> None:
     selected = shared / "ecg" / "selected"
     file = "null" if weights == "random" else str(published_checkpoint(tmp_path / "weights.pth", leads))
-    config = compose_config(
+    settings = compose_settings(
         [
             f"model={model}",
             f"model.weights={file}",
@@ -56,10 +56,10 @@ def test_full_size_training_on_real_recordings_ends_with_every_result(
             "trainer.max_epochs=2",
             "trainer.enable_progress_bar=false",
             "evaluation.attribution=false",
+            f"output_dir={tmp_path / 'run'}",
         ]
     )
-    config.output_dir = str(tmp_path / "run")
-    metric = run_experiment(config)  # type: ignore[arg-type]
+    metric = run_experiment(settings)
     assert metric is not None
     assert 0 <= metric <= 1
     run = tmp_path / "run"

@@ -3,14 +3,14 @@
 import csv
 import importlib.util
 import sqlite3
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
 from pytorch_lightning.loggers import WandbLogger
 
-from ecgfounder_ft.config.compose import compose_config
+from ecgfounder_ft.config.compose import compose_settings
 from ecgfounder_ft.runs.folder import RunFolder
 from ecgfounder_ft.training.loggers import MissingLoggerError, opened_loggers, require_installed, tag_of
 from tests.small_run import train
@@ -61,8 +61,8 @@ def test_without_loggers_none_is_written(small_root: Path, tmp_path: Path) -> No
 def test_what_is_not_installed_is_refused_with_the_extra_to_install(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
     with pytest.raises(MissingLoggerError, match=rf'logger={name} needs {name}: pip install "ecgfounder-ft\[{name}\]"'):
-        require_installed(compose_config([f"logger=[csv,{name}]", "output_dir=x"]))  # type: ignore[arg-type]
-    require_installed(compose_config(["logger=[csv,tensorboard]", "output_dir=x"]))  # type: ignore[arg-type]
+        require_installed(compose_settings([f"logger=[csv,{name}]", "output_dir=x"]).loggers)
+    require_installed(compose_settings(["logger=[csv,tensorboard]", "output_dir=x"]).loggers)
 
 
 def test_weights_and_biases_offline_one_run_per_trial_and_the_same_after_a_resume(
@@ -72,15 +72,14 @@ def test_weights_and_biases_offline_one_run_per_trial_and_the_same_after_a_resum
     first, second = (RunFolder(tmp_path / name) for name in ("first", "second"))
     train(first.path, small_root, *SHORT, "logger=wandb", "logger.wandb.offline=true")
     assert wandb.run is None
-    config: Any = first.configuration()
-    config.resume = str(first)
-    with opened_loggers(config, first) as [logger]:
+    settings = replace(first.settings(), resume=first.path)
+    with opened_loggers(settings, first) as [logger]:
         assert isinstance(logger, WandbLogger)
         assert logger.version == first.read_logger_runs()["wandb"]
         assert logger.experiment.name == f"{tmp_path.name}/first"
-    config.resume, config.logger.wandb.save_dir = None, str(second)
     second.create()
-    with opened_loggers(config, second):
+    loggers = {"wandb": {**settings.loggers["wandb"], "save_dir": str(second)}}
+    with opened_loggers(replace(settings, resume=None, loggers=loggers), second):
         pass
     assert wandb.run is None
     found = {file.stem.removeprefix("run-") for file in tmp_path.rglob("*.wandb")}
@@ -105,10 +104,8 @@ def test_mlflow_in_a_local_store_of_files_and_the_same_run_after_a_resume(
     assert len(client.get_metric_history(identity, "validation/macro_auroc")) == 1  # no final pass in the curve
     assert found.data.params["optimizer/lr"] == "0.003"
     assert "results/confusion_matrix.png" in [file.path for file in client.list_artifacts(identity, "results")]
-    config: Any = run.configuration()
-    config.resume = str(run)
-    config.trainer.max_epochs = 9  # MLflow would refuse a second value of it
-    with opened_loggers(config, run) as [logger]:
+    content = {**run.settings().content, "seed": 9}  # MLflow would refuse a second value of it
+    with opened_loggers(replace(run.settings(), resume=run.path, content=content), run) as [logger]:
         assert logger.version == identity == run.read_logger_runs()["mlflow"]
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from ecgfounder_ft.config.compose import compose_config
+from ecgfounder_ft.config.compose import compose_settings
 from ecgfounder_ft.errors import ExplainedError
 from ecgfounder_ft.training.requirements import require_trainable
 
@@ -14,7 +14,7 @@ TWO = "path,NORM,AFIB\na.hea,1,0\nb.hea,0,1\n"
 
 def refused(*overrides: str) -> str:
     with pytest.raises(ExplainedError) as error:
-        require_trainable(compose_config(["data=simulated", "model.weights=null", *overrides]))  # type: ignore[arg-type]
+        require_trainable(compose_settings(["data=simulated", "model.weights=null", *overrides]))
     return str(error.value)
 
 
@@ -24,7 +24,7 @@ def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_what_is_there_is_taken(tmp_path: Path) -> None:
-    require_trainable(compose_config(["experiment=demo"]))  # type: ignore[arg-type]
+    require_trainable(compose_settings(["experiment=demo"]))
     assert not list(tmp_path.iterdir())
 
 
@@ -78,6 +78,4 @@ def test_a_table_that_cannot_be_meant(content: str, words: str, tmp_path: Path) 
 def test_a_table_of_fewer_conditions_is_taken_where_none_is_asked_for(tmp_path: Path) -> None:
     file = tmp_path / "table.csv"
     file.write_text(TWO)
-    require_trainable(
-        compose_config(["data=table", f"data.path={file}", "split.minimum=0", "model.weights=null"])  # type: ignore[arg-type]
-    )
+    require_trainable(compose_settings(["data=table", f"data.path={file}", "split.minimum=0", "model.weights=null"]))

@@ -16,6 +16,7 @@ from ecgfounder_ft.inference.finished_model import DeviceError, FinishedModel, l
 from ecgfounder_ft.inference.inputs import Reading
 from ecgfounder_ft.inference.predict import predict
 from ecgfounder_ft.labels import LabelMap
+from ecgfounder_ft.model.bfloat16 import has_bfloat16
 from ecgfounder_ft.model.card import CARD_KEY, ModelCard
 from ecgfounder_ft.model.checkpoints import load_weights
 from ecgfounder_ft.model.ecgfounder.net1d import Net1D
@@ -45,6 +46,11 @@ FILES = (
     "model.pth",
     "checkpoints/best.ckpt",
     "checkpoints/last.ckpt",
+)
+
+needs_bfloat16 = pytest.mark.skipif(
+    not has_bfloat16("cpu"),
+    reason="no bfloat16 instructions, which are never emulated",
 )
 
 
@@ -119,6 +125,7 @@ def predicted(model: FinishedModel, paths: list[Path], workers: int = 0) -> pd.D
     )
 
 
+@needs_bfloat16
 def test_prediction_by_other_processes_and_in_bfloat16(
     finished_run: Path, simulated_folders: tuple[Path, Path], tmp_path: Path
 ) -> None:

@@ -8,7 +8,8 @@ import pytest
 import torch
 import yaml
 
-from ecgfounder_ft.config.compose import ConfigurationError, compose_config
+from ecgfounder_ft.config.choices import ConfigurationError
+from ecgfounder_ft.config.compose import compose_settings
 from ecgfounder_ft.ecg.preprocessing import Preprocessing
 from ecgfounder_ft.labels import LabelMap
 from ecgfounder_ft.model.checkpoints import WeightsError
@@ -17,8 +18,8 @@ from ecgfounder_ft.targets import UntrustedTargetError
 from ecgfounder_ft.training.experiment import run_experiment
 from ecgfounder_ft.training.resume import (
     ResumeError,
-    configuration_of,
     require_same_meaning,
+    resumed_settings,
     same_command_again,
     show_changes,
 )
@@ -107,34 +108,35 @@ def test_what_changes_the_meaning_is_refused_and_the_rest_can_be_changed(small_r
 def _saved(folder: Path, *changes: str) -> RunFolder:
     run = RunFolder(folder)
     run.create()
-    run.write_configuration(compose_config([f"output_dir={folder}", *changes]))
+    run.write_configuration(compose_settings([f"output_dir={folder}", *changes]).content)
     return run
 
 
 def test_only_single_values_of_an_existing_run_can_be_changed(tmp_path: Path) -> None:
     with pytest.raises(ResumeError, match=r"no run folder .*nowhere.*outputs/<date>/<time>"):
-        configuration_of(RunFolder(tmp_path / "nowhere"), [])
+        resumed_settings(RunFolder(tmp_path / "nowhere"), [])
     assert not (tmp_path / "nowhere").exists()
     with pytest.raises(ResumeError, match=r"no config\.yaml"):
-        configuration_of(RunFolder(tmp_path), [])
+        resumed_settings(RunFolder(tmp_path), [])
     run = _saved(tmp_path / "run")
-    config = configuration_of(run, [f"resume={run}", "trainer.max_epochs=5"])
-    assert config.trainer.max_epochs == 5
+    settings = resumed_settings(run, [f"resume={run}", "trainer.max_epochs=5"])
+    assert settings.trainer.max_epochs == 5
+    assert settings.resume == run.path
     with pytest.raises(ResumeError, match=r"finetune=full.*only single values"):
-        configuration_of(run, ["finetune=full"])
+        resumed_settings(run, ["finetune=full"])
     with pytest.raises(ResumeError, match="no such value"):
-        configuration_of(run, ["trainer.max_epoch=5"])
+        resumed_settings(run, ["trainer.max_epoch=5"])
     with pytest.raises(ResumeError, match="no such value"):
-        configuration_of(run, ["trainer.max_epochs=many"])
+        resumed_settings(run, ["trainer.max_epochs=many"])
     with pytest.raises(ResumeError, match="cannot be changed in the middle of a run"):
-        configuration_of(run, ["optimizer.lr=1e-4"])
+        resumed_settings(run, ["optimizer.lr=1e-4"])
     with pytest.raises(ResumeError, match="move it back"):
-        configuration_of(RunFolder(run.path.rename(tmp_path / "moved")), [])
+        resumed_settings(RunFolder(run.path.rename(tmp_path / "moved")), [])
 
 
 def test_a_one_cycle_schedule_keeps_its_length(tmp_path: Path) -> None:
     with pytest.raises(ResumeError, match="one_cycle ends"):
-        configuration_of(_saved(tmp_path / "run", "scheduler=one_cycle"), ["trainer.max_epochs=5"])
+        resumed_settings(_saved(tmp_path / "run", "scheduler=one_cycle"), ["trainer.max_epochs=5"])
 
 
 def test_a_stranger_s_configuration_runs_nothing(tmp_path: Path) -> None:
@@ -147,17 +149,17 @@ def test_a_stranger_s_configuration_runs_nothing(tmp_path: Path) -> None:
         bad = {**content, place: {**content[place], "trap": {"_target_": "pathlib.Path.touch", "self": str(trap)}}}
         file.write_text(yaml.safe_dump(bad))
         with pytest.raises(UntrustedTargetError, match=rf"config\.yaml: {place}\.trap wants 'pathlib\.Path\.touch'"):
-            configuration_of(run, [])
+            resumed_settings(run, [])
     file.write_text(yaml.safe_dump({**content, "optimizer": {"_target_": "torch.optim.optimizer.torch.hub.load"}}))
     with pytest.raises(UntrustedTargetError, match="optimizer wants"):
-        configuration_of(run, [])
+        resumed_settings(run, [])
     made = "${oc.create:{_target_:pathlib.Path.touch,self:" + str(trap) + "}}"
     file.write_text(yaml.safe_dump({**content, "callbacks": {"trap": made}}))
     with pytest.raises(UntrustedTargetError, match=r"callbacks\.trap is .*expected a plain value"):
-        configuration_of(run, [])
+        resumed_settings(run, [])
     file.write_text(yaml.safe_dump({**content, "optimizer": {**content["optimizer"], "lrr": 1}}))
     with pytest.raises(ConfigurationError, match="lrr"):
-        configuration_of(run, [])
+        resumed_settings(run, [])
     for bad in (
         {"hydra": {"callbacks": {"trap": touch}}},
         {"trusted_targets": ["pathlib.Path.touch"], "logger": {"trap": touch}},
@@ -168,10 +170,10 @@ def test_a_stranger_s_configuration_runs_nothing(tmp_path: Path) -> None:
     ):
         file.write_text(yaml.safe_dump({**content, **bad}))
         with pytest.raises((UntrustedTargetError, ConfigurationError)):
-            configuration_of(run, [])
+            resumed_settings(run, [])
     mine = {**content, "callbacks": {**content["callbacks"], "mine": {"_target_": "my_package.Mine", "a": 1}}}
     file.write_text(yaml.safe_dump(mine))
-    assert configuration_of(run, [], ["my_package.Mine"]).callbacks.mine.a == 1
+    assert resumed_settings(run, [], ["my_package.Mine"]).callbacks["mine"]["a"] == 1
     assert not trap.exists()
 
 
@@ -191,14 +193,14 @@ def test_a_stranger_s_configuration_writes_nowhere_else(tmp_path: Path) -> None:
         changed = {**content[group], name: {**content[group][name], key: value}}
         file.write_text(yaml.safe_dump({**content, group: changed}))
         with pytest.raises(ResumeError, match=rf"{place} would write to .*outside.*type it: {place}\."):
-            configuration_of(run, [])
-        assert configuration_of(run, [], typed=[value])[group][name][key] == value
+            resumed_settings(run, [])
+        assert resumed_settings(run, [], typed=[value]).content[group][name][key] == value
     file.write_text(yaml.safe_dump(content))
     typed = [f"callbacks.model_checkpoint.dirpath={outside}"]
-    assert configuration_of(run, typed).callbacks.model_checkpoint.dirpath == str(outside)
+    assert resumed_settings(run, typed).callbacks["model_checkpoint"]["dirpath"] == str(outside)
     moved = _saved(tmp_path / "run", *typed)  # the command that began it is typed again
-    config = compose_config([f"output_dir={run}", *typed])
-    assert same_command_again(moved, config).callbacks.model_checkpoint.dirpath == str(outside)
+    settings = compose_settings([f"output_dir={run}", *typed])
+    assert same_command_again(moved, settings).callbacks["model_checkpoint"]["dirpath"] == str(outside)
 
 
 def test_changed_values_are_shown(caplog: pytest.LogCaptureFixture) -> None:
@@ -245,4 +247,4 @@ def test_a_damaged_checkpoint_is_refused_in_words(finished_run: Path, tmp_path: 
     settings = folder.path / folder.CONFIGURATION
     settings.write_text(settings.read_text().replace(str(finished_run), str(folder)))
     with pytest.raises(WeightsError, match=r"last\.ckpt"):
-        run_experiment(configuration_of(folder, ["trainer.max_epochs=2"]))  # type: ignore[arg-type]
+        run_experiment(resumed_settings(folder, ["trainer.max_epochs=2"]))

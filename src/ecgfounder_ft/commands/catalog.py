@@ -22,21 +22,23 @@ def catalog(
     """List a dataset's recordings with their labels, and the evidence for each, in one Parquet table."""
 
     def run() -> bool:
-        from ecgfounder_ft.config.compose import compose_config, load_label_map, typed
+        from ecgfounder_ft.config.compose import compose_settings
         from ecgfounder_ft.data.catalog import describe_counts
         from ecgfounder_ft.data.sources.downloaded import downloaded_datasets
         from ecgfounder_ft.data.sources.source import NoDataError
+        from ecgfounder_ft.designs.design import quoted
 
-        label_map = load_label_map(labels)
         name = dataset.replace("-", "_")
         known = downloaded_datasets()
         if name not in known:
             raise NoDataError(f"dataset '{dataset}', expected one of: {', '.join(known)}")
-        settings = compose_config([f"data={name}"]).data
-        settings.root, settings.catalogs = str(root), str(output)
+        places = {"root": root, "catalogs": output}
         if ptbxl_database is not None:
-            settings.ptbxl_database = str(ptbxl_database)
-        found = typed(known[name], settings).read(label_map)
+            places["ptbxl_database"] = ptbxl_database
+        typed = [f"data.{key}={quoted(str(place))}" for key, place in places.items()]
+        settings = compose_settings([f"labels={labels}", f"data={name}", *typed])
+        label_map = settings.label_map
+        found = settings.source.read(label_map)
         if not len(found):
             skipped = found.skipped["reason"].value_counts().to_dict()
             typer.echo(f"no recording of {dataset} in {root}; skipped: {skipped or 'none found at all'}", err=True)

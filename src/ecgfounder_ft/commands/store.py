@@ -21,18 +21,12 @@ def store(
     """Preprocess recordings ahead of training, here or on a SLURM cluster; training then finds them ready."""
 
     def run() -> None:
-        from ecgfounder_ft.config.compose import compose_config, typed
+        from ecgfounder_ft.config.compose import compose_settings
         from ecgfounder_ft.data.gather_and_split import gather_recordings
-        from ecgfounder_ft.data.sources.source import source_named
-        from ecgfounder_ft.data.split_settings import SplitSettings
         from ecgfounder_ft.ecg.preprocessing import Preprocessing
-        from ecgfounder_ft.labels import LabelMap
         from ecgfounder_ft.runs.evaluation_folder import EvaluationFolder
-        from ecgfounder_ft.task import task_named
 
-        config = compose_config(overrides)
-        label_map = typed(LabelMap, config.labels)
-        preprocessing = typed(Preprocessing, config.preprocessing)
+        settings = compose_settings(overrides)
         folder = EvaluationFolder(output)
         folder.create()
         executor = None
@@ -41,17 +35,17 @@ def store(
 
             executor = AutoExecutor(folder=output / "jobs", cluster="slurm")
             executor.update_parameters(
-                timeout_min=minutes, slurm_partition=partition, cpus_per_task=config.data.workers or 1
+                timeout_min=minutes, slurm_partition=partition, cpus_per_task=settings.source.workers or 1
             )
         found = gather_recordings(
-            typed(source_named(config.data.source), config.data),
-            label_map,
-            task_named(config.task.name),
-            preprocessing,
-            config.split.seed,
+            settings.source,
+            settings.label_map,
+            settings.task,
+            Preprocessing.of(settings.preprocessing),
+            settings.split.seed,
             executor,
             max(jobs, 1),
-            typed(SplitSettings, config.split),
+            settings.split,
         )
         folder.write_skipped(found.skipped)
         found.require_any()

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-from ecgfounder_ft.config.compose import ConfigurationError, choices
+from ecgfounder_ft.config.choices import ConfigurationError, choices
 from ecgfounder_ft.config.slips import EARLIER_OPTIONS, PRINT_ALL, now_called
 
 MOST_TRIALS = 20

@@ -1,16 +1,9 @@
-"""How a configuration is composed: where its files are, and what a user adds to them. Imports no torch.
+"""Composing a configuration from its files and from what a user types. Imports no torch."""
 
-The files are those of the package. A folder ``configs`` in the current folder comes before them: a file there is one
-more choice of its group, or takes the place of the package's file of the same name.
-"""
-
-import copy
-import functools
 import logging
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from dataclasses import fields
-from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any
 
 import yaml
 from hydra.core.config_search_path import ConfigSearchPath, SearchPathQuery
@@ -19,84 +12,20 @@ from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from ecgfounder_ft.config.choices import ConfigurationError, choices, config_folder, own_config_folder
 from ecgfounder_ft.config.schema import PROVIDER, register_schemas, schemas
-from ecgfounder_ft.config.slips import explain, plain_words
-from ecgfounder_ft.errors import ExplainedError
+from ecgfounder_ft.config.settings import Settings, settings_of
+from ecgfounder_ft.config.slips import explain
 from ecgfounder_ft.labels import LabelMap
 
 log = logging.getLogger(__name__)
 
-Settings = TypeVar("Settings")
-
-
 UNREADABLE = (HydraException, OmegaConfBaseException, yaml.YAMLError, ValueError, TypeError, AttributeError, OSError)
-"""What Hydra and those beneath it raise for a file or a line that makes no configuration."""
-
-
-class ConfigurationError(ExplainedError, ValueError):
-    """A configuration that cannot be composed, or holds what cannot be meant."""
-
-
-def config_folder() -> Path:
-    """The folder of the package's YAML files: in the installed package, or at the top of its checkout.
-
-    Raises:
-        ConfigurationError: if neither is there.
-    """
-    candidates = [Path(__file__).parents[1] / "configs", Path(__file__).parents[3] / "configs"]
-    for folder in candidates:
-        if (folder / "train.yaml").is_file():
-            return folder
-    looked = " and ".join(str(folder) for folder in candidates)
-    raise ConfigurationError(f"no configuration files: looked for train.yaml in {looked}; install the package again")
-
-
-def own_config_folder() -> Path | None:
-    """The user's ``configs`` in the current folder; None without one, or where it is the package's folder itself.
-
-    Raises:
-        ConfigurationError: if the package's folder is not there.
-    """
-    folder = Path.cwd() / "configs"
-    return folder if folder.is_dir() and not folder.samefile(config_folder()) else None
-
-
-def choices() -> dict[str, list[str]]:
-    """Configuration group to the names of its files, the default first and marked by ``*``; a user's own among them.
-
-    Files whose names are not choices but parts of other files say so in their first line (``# part:``).
-    """
-    defaults = {}
-    for entry in yaml.safe_load((config_folder() / "train.yaml").read_text(encoding="utf-8"))["defaults"]:
-        if isinstance(entry, dict):
-            defaults.update(entry)
-    found: dict[str, set[str]] = {}
-    for folder in filter(None, (config_folder(), own_config_folder())):
-        for file in folder.rglob("*.yaml"):
-            group = file.parent.relative_to(folder).as_posix()
-            if group != "." and not group.startswith("hydra") and not _is_part(file):
-                found.setdefault(group, set()).add(file.stem)
-    return {
-        group: sorted(
-            (f"{name}*" if name in _as_list(defaults.get(group)) else name for name in found[group]),
-            key=lambda name: (not name.endswith("*"), name),
-        )
-        for group in sorted(found)
-    }
-
-
-def _as_list(chosen: Any) -> list[str]:
-    """Names that a default chooses; a group such as ``logger`` takes several."""
-    return chosen if isinstance(chosen, list) else [chosen]
-
-
-def _is_part(file: Path) -> bool:
-    with file.open(encoding="utf-8", errors="replace") as stream:
-        return stream.readline().startswith("# part:")
+"""Errors that Hydra and the libraries below it raise for an unusable file or line."""
 
 
 def log_own_config_folder() -> None:
-    """Say in the log which folder of the user's takes precedence, if there is one.
+    """Log which folder of the user's takes precedence, if there is one.
 
     Raises:
         ConfigurationError: if the package's folder is not there.
@@ -133,7 +62,7 @@ def register_configurations() -> None:
 
 
 def compose_config(overrides: Sequence[str] = ()) -> DictConfig:
-    """The configuration that ``ecgfounder-ft train <overrides>`` would run with, without Hydra's own part.
+    """Compose the configuration of ``ecgfounder-ft train <overrides>``, without Hydra's own part and unchecked.
 
     Raises:
         ConfigurationError: if an override names what does not exist.
@@ -197,57 +126,24 @@ def _paths(content: Any, path: str = "") -> list[str]:
     return found
 
 
-class _Plain:
-    """Plain containers, alike where they are written alike."""
-
-    def __init__(self, content: Any) -> None:
-        self.content = content
-        self.text = repr(content)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Plain) and self.text == other.text
-
-    def __hash__(self) -> int:
-        return hash(self.text)
-
-
-def typed(settings: type[Settings], node: Any) -> Settings:
-    """The object of a class of settings that a configuration node describes, composed or read from a file.
-
-    Args:
-        settings: the class.
-        node: of OmegaConf, or plain containers without interpolations.
+def compose_settings(overrides: Sequence[str] = ()) -> Settings:
+    """Compose the settings that ``ecgfounder-ft train <overrides>`` would run with.
 
     Raises:
-        ConfigurationError: if a key or value is none of that class.
+        ConfigurationError: if an override names what does not exist, or a value is impossible.
     """
-    try:
-        content = node if isinstance(node, dict) else OmegaConf.to_container(node, resolve=True)
-        found = _typed(cast(Hashable, settings), _Plain(content))
-        return copy.deepcopy(cast(Settings, found))  # the caller's own, to change
-    except ExplainedError:
-        raise
-    except OmegaConfBaseException as error:
-        key = getattr(error, "full_key", None)
-        raise ConfigurationError(f"{key}: {plain_words(str(error))}" if key else plain_words(str(error))) from error
-    except (ValueError, TypeError) as error:
-        raise ConfigurationError(str(error)) from error
-
-
-@functools.lru_cache(maxsize=32)  # a run asks four times for its label map, whose thousand values take 60 ms each time
-def _typed(settings: type, plain: _Plain) -> Any:
-    return OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(settings), plain.content))
+    return settings_of(compose_config(overrides))
 
 
 def load_label_map(name: str) -> LabelMap:
-    """The label map ``labels/<name>.yaml`` of the user's folder or of the package's.
+    """Read the label map ``labels/<name>.yaml`` of the user's folder or of the package's.
 
     Raises:
-        ConfigurationError: if there is none of that name; the message lists those that are there.
+        ConfigurationError: if no label map has that name; the message lists all of them.
     """
     folders = [folder / "labels" for folder in (own_config_folder(), config_folder()) if folder is not None]
     if not any((folder / f"{name}.yaml").is_file() for folder in folders):
         there = ", ".join(sorted({path.stem for folder in folders for path in folder.glob("*.yaml")}))
         looked = " or ".join(str(folder) for folder in folders)
         raise ConfigurationError(f"no label map '{name}' in {looked}; there are {there}")
-    return typed(LabelMap, compose_config([f"labels={name}"]).labels)
+    return compose_settings([f"labels={name}"]).label_map

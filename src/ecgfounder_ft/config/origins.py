@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from ecgfounder_ft.config.compose import ConfigurationError
+from ecgfounder_ft.config.choices import ConfigurationError
 from ecgfounder_ft.config.schema import own_targets
 from ecgfounder_ft.targets import UntrustedTargetError, leaves_of, refuse_untrusted, require_small
 

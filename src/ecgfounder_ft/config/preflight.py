@@ -4,26 +4,24 @@ Hydra composes the configuration again afterwards; composing takes a third of a 
 """
 
 from collections.abc import Collection, Sequence
+from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from ecgfounder_ft.config.choices import ConfigurationError, choices, config_folder
 from ecgfounder_ft.config.command_line import CommandLine, read_command_line
-from ecgfounder_ft.config.compose import (
-    UNREADABLE,
-    ConfigurationError,
-    choices,
-    config_folder,
-    explained,
-    keys_of,
-    register_configurations,
-)
+from ecgfounder_ft.config.compose import UNREADABLE, explained, keys_of, register_configurations
 from ecgfounder_ft.config.origins import refuse_strangers
-from ecgfounder_ft.config.values import refuse_impossible_values
+from ecgfounder_ft.config.settings import Settings, settings_of
 from ecgfounder_ft.targets import UntrustedTargetError
 
 
-def looked_through(arguments: Sequence[str]) -> tuple[CommandLine, list[DictConfig]]:
-    """What was typed, and the configurations that it makes: one, or several of a sweep. None where it only shows one.
+def looked_through(arguments: Sequence[str]) -> tuple[CommandLine, list[Settings | Path]]:
+    """Read what was typed and the settings that it makes: one, or several of a sweep.
+
+    Returns:
+        The command line, and for each configuration its settings, or the folder of the run that it resumes. None of a
+        command that only shows a configuration.
 
     Raises:
         ConfigurationError: if a name, a choice or a value is wrong; the message says what was meant most likely.
@@ -33,7 +31,7 @@ def looked_through(arguments: Sequence[str]) -> tuple[CommandLine, list[DictConf
     trials = line.trials()
     if line.config_dir is not None:
         refuse_strangers(line.config_dir, line.trusted_targets)
-    composed = []
+    found: list[Settings | Path] = []
     for overrides in trials:
         config = _compose(line, overrides)
         if config.trusted_targets and not line.trusted_targets:
@@ -41,10 +39,9 @@ def looked_through(arguments: Sequence[str]) -> tuple[CommandLine, list[DictConf
                 "a configuration file sets trusted_targets. What may be run is said on the command line alone: "
                 "trusted_targets=[...]"
             )
-        if not line.shows and config.resume is None:
-            refuse_impossible_values(config)
-        composed.append(config)
-    return line, [] if line.shows else composed
+        if not line.shows:
+            found.append(settings_of(config) if config.resume is None else Path(config.resume))
+    return line, found
 
 
 def _compose(line: CommandLine, overrides: Sequence[str]) -> DictConfig:

@@ -36,6 +36,11 @@ class PreprocessedRecording:
 class Preprocessing(PreprocessingSettings):
     """The steps, with their settings."""
 
+    @classmethod
+    def of(cls, settings: PreprocessingSettings) -> "Preprocessing":
+        """Return the steps for given settings."""
+        return cls(**vars(settings))
+
     def __call__(self, recording: Recording) -> PreprocessedRecording:
         """The network's input for a recording.
 

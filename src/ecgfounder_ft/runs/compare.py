@@ -4,10 +4,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from ecgfounder_ft.config.compose import typed
 from ecgfounder_ft.evaluation.run_comparison import RunComparison, compare_evaluations
 from ecgfounder_ft.evaluation.run_evaluation import RunEvaluation, evaluate_predictions
-from ecgfounder_ft.evaluation.settings import EvaluationSettings
 from ecgfounder_ft.runs.folder import RunFolder, RunFolderError
 from ecgfounder_ft.runs.varied import varied_values
 
@@ -33,7 +31,7 @@ def compare_runs(
     drawn, seed = 0, 0
     for name, path in zip(_names(paths), paths, strict=True):
         folder = RunFolder(path)
-        own = typed(EvaluationSettings, folder.configuration().evaluation)
+        own = folder.settings().evaluation
         if not runs:
             drawn, seed = own.resamples if resamples is None else resamples, own.seed
         predictions = folder.predictions()

@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ecgfounder_ft.config.compose import compose_config, typed
+from ecgfounder_ft.config.compose import compose_settings
 from ecgfounder_ft.data.catalog import targets
 from ecgfounder_ft.data.gather_and_split import SPLIT_COLUMNS, gather_recordings
 from ecgfounder_ft.data.near_copies import find_copies
-from ecgfounder_ft.data.sources.source import NoDataError, source_named
+from ecgfounder_ft.data.sources.source import NoDataError
 from ecgfounder_ft.data.splits import EXCLUDED, TEST, TRAIN, VALIDATION
 from ecgfounder_ft.data.store.reading import StoredSignals, build_store, is_store
 from ecgfounder_ft.ecg.description import SignalDescription
@@ -62,15 +62,16 @@ def evaluate_elsewhere(
     own = run.predictions()
     card = model.card
     label_map = card.label_map
-    config = compose_config(overrides)
-    if any(entry.startswith("labels=") for entry in overrides) and list(config.labels.conditions) != list(own.codes):
+    composed = compose_settings(overrides)
+    chosen = composed.label_map.codes
+    if any(entry.startswith("labels=") for entry in overrides) and list(chosen) != list(own.codes):
         raise OtherLabelMapError(
-            f"{run} has the conditions {', '.join(own.codes)}, the chosen label map "
-            f"{', '.join(map(str, config.labels.conditions))}: a model can only be judged by the conditions it knows"
+            f"{run} has the conditions {', '.join(own.codes)}, the chosen label map {', '.join(chosen)}: a model can "
+            "only be judged by the conditions it knows"
         )
-    source = typed(source_named(config.data.source), config.data)
+    source = composed.source
     if not any(entry.startswith("data.max_evaluation_recordings=") for entry in overrides):
-        source.max_evaluation_recordings = None  # another set is whole unless less is asked for
+        source = replace(source, max_evaluation_recordings=None)  # another set is whole unless less is asked for
     gathered = gather_recordings(source, label_map, card.task, card.preprocessing, card.seed)
     output.write_skipped(gathered.skipped)
     gathered.require_any()

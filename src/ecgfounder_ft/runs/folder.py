@@ -28,8 +28,8 @@ from ecgfounder_ft.untrusted.run_files import RunFolderError
 if TYPE_CHECKING:  # a resume is refused, and a sweep summed up, without pandas or torch
     import pandas as pd
     from matplotlib.figure import Figure
-    from omegaconf import DictConfig
 
+    from ecgfounder_ft.config.settings import Settings
     from ecgfounder_ft.evaluation.predictions import Predictions
     from ecgfounder_ft.inference.finished_model import FinishedModel
 
@@ -107,14 +107,13 @@ class RunFolder(EvaluationFolder):
 
     # ------------------------------------------------------------------------------- configuration
 
-    def write_configuration(self, config: DictConfig) -> None:
-        """Write the resolved configuration."""
-        from omegaconf import OmegaConf
+    def write_configuration(self, content: Mapping[str, Any]) -> None:
+        """Write the configuration, given in plain containers."""
+        text = yaml.safe_dump(dict(content), sort_keys=False, allow_unicode=True, width=110)
+        write_text(self.path / self.CONFIGURATION, text)
 
-        write_text(self.path / self.CONFIGURATION, OmegaConf.to_yaml(config, resolve=True))
-
-    def configuration(self, trusted: Collection[str] = ()) -> DictConfig:
-        """The run's configuration, typed by the schema; nothing of it has been instantiated.
+    def settings(self, trusted: Collection[str] = ()) -> Settings:
+        """Read the run's settings; nothing of them has been instantiated.
 
         Args:
             trusted: dotted names that it may instantiate beside this package's own, torch's and Lightning's.
@@ -124,11 +123,11 @@ class RunFolder(EvaluationFolder):
             UntrustedTargetError: if it wants something else instantiated.
             ConfigurationError: if the schema does not know something in it.
         """
-        from ecgfounder_ft.config.stored import stored_configuration
+        from ecgfounder_ft.config.stored import saved_settings
 
         self.require()
         file = self.path / self.CONFIGURATION
-        return stored_configuration(self.plain_configuration(), file, trusted)
+        return saved_settings(self.plain_configuration(), file, trusted)
 
     def plain_configuration(self) -> dict[str, Any]:
         """The run's configuration in plain containers, as it stands in the file.

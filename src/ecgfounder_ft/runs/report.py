@@ -16,10 +16,7 @@ import pandas as pd
 import torch
 import yaml
 from matplotlib.figure import Figure
-from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
-from ecgfounder_ft.config.compose import compose_config, typed
 from ecgfounder_ft.data.splits import EXCLUDED, SIDES, TRAIN, VALIDATION
 from ecgfounder_ft.ecg.formats import read_recording
 from ecgfounder_ft.ecg.paper import overlay_from_window
@@ -211,15 +208,17 @@ def settings_of(
     Raises:
         EvaluationSettingsError: if a setting is unknown or out of range.
     """
-    own = run.configuration(trusted).evaluation
-    known = {name: own[name] for name in own if not OmegaConf.is_missing(own, name)}
-    chosen = OmegaConf.merge(compose_config([]).evaluation, known)
+    own = run.settings(trusted).evaluation
+    changes = {name: value for name, value in (given or {}).items() if value is not None}
+    for override in overrides:
+        name, _, value = override.removeprefix("evaluation.").partition("=")
+        if name not in vars(own):
+            raise EvaluationSettingsError(f"{override}: there is no such setting; there are {', '.join(vars(own))}")
+        changes[name] = yaml.safe_load(value)
     try:
-        if overrides:
-            chosen = OmegaConf.merge(chosen, OmegaConf.from_dotlist(list(overrides)).evaluation)
-        return typed(EvaluationSettings, OmegaConf.merge(chosen, dict(given or {})))
-    except OmegaConfBaseException as error:
-        raise EvaluationSettingsError(str(error).splitlines()[0]) from error
+        return replace(own, **changes)
+    except TypeError as error:
+        raise EvaluationSettingsError(f"{' '.join(overrides)}: {error}") from error
 
 
 def _source_of(run: RunFolder) -> str:

@@ -1,5 +1,6 @@
 """From what is typed behind ``-m`` to the overrides of trials."""
 
+import copy
 import hashlib
 import itertools
 import json
@@ -9,11 +10,8 @@ from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
-from hydra.utils import get_class
-from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
-from ecgfounder_ft.designs.design import Design, DesignError
+from ecgfounder_ft.designs.design import DesignError
 
 NOT_THE_COMMAND = ("sweep.resume", "sweep.n_trials", "sweep.n_jobs")
 """Values that may change from one start of a sweep to the next."""
@@ -89,42 +87,17 @@ def command_of(arguments: Sequence[str]) -> list[str]:
     return sorted(entry for key, entry in typed.items() if key not in NOT_THE_COMMAND)
 
 
-def design_of(config: DictConfig) -> Design:
-    """The design that a composed configuration asks for.
-
-    Raises:
-        DesignError: if one of its values is impossible.
-    """
-    content = OmegaConf.to_container(config.sweep, resolve=True)
-    assert isinstance(content, dict)
-    values = {str(key): value for key, value in content.items()}
-    try:
-        design = get_class(values.pop("_target_"))(**values)
-    except ValueError as error:
-        raise DesignError(str(error)) from error
-    assert isinstance(design, Design)
-    return design
-
-
-def digest_of(config: DictConfig) -> str:
-    """What a composed configuration is known by, but for :data:`NOT_THE_TRIAL`."""
-    shown = config.copy()
-    OmegaConf.set_readonly(shown, False)
-    OmegaConf.set_struct(shown, False)
-    shown.output_dir = ""
-    try:
-        content = OmegaConf.to_container(shown, resolve=True)
-    except OmegaConfBaseException:  # something is left to the user, and the trial will say so
-        content = OmegaConf.to_container(shown, resolve=False)
-    assert isinstance(content, dict)
+def digest_of(content: Mapping[str, Any]) -> str:
+    """Digest a configuration in plain containers, without :data:`NOT_THE_TRIAL`."""
+    shown = copy.deepcopy(dict(content))
     for path in ("hydra", *NOT_THE_TRIAL):
         *parents, name = path.split(".")
-        node: Any = content
+        node: Any = shown
         for parent in parents:
             node = node.get(parent, {})
         if isinstance(node, dict):
             node.pop(name, None)
-    return hashlib.sha256(json.dumps(_plain(content), sort_keys=True).encode()).hexdigest()[:16]
+    return hashlib.sha256(json.dumps(_plain(shown), sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _plain(content: Any) -> Any:

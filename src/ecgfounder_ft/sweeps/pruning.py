@@ -4,10 +4,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import pytorch_lightning as pl
-from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.trainer.states import TrainerFn
 
-from ecgfounder_ft.config.schema import dotted_name
+from ecgfounder_ft.config.settings import Settings
 from ecgfounder_ft.designs.optuna import OptunaSearch
 from ecgfounder_ft.runs.folder import PrunedError, RunFolder
 from ecgfounder_ft.sweeps.folder import SweepFolder, Trial
@@ -61,13 +60,12 @@ class PruneByValidation(pl.Callback):
             )
 
 
-def pruning_callbacks(config: DictConfig, sweep: SweepFolder, trial: Trial) -> Sequence[pl.Callback]:
-    """What a trial of a search is trained with beside its own callbacks; nothing in other sweeps."""
-    if OmegaConf.is_missing(config, "sweep") or config.sweep.get("_target_") != dotted_name(OptunaSearch):
-        return ()
-    if config.sweep.pruner["_target_"].endswith("NopPruner"):
+def pruning_callbacks(settings: Settings, sweep: SweepFolder, trial: Trial) -> Sequence[pl.Callback]:
+    """Return the callbacks that a search adds to those of a trial; none in other sweeps."""
+    design = settings.design
+    if not isinstance(design, OptunaSearch) or design.pruner["_target_"].endswith("NopPruner"):
         return ()
     from ecgfounder_ft.sweeps.search import running_trial  # imports Optuna
 
-    asked = running_trial(sweep, trial, config.sweep.pruner)
-    return () if asked is None else (PruneByValidation(asked, config.optimized_metric, sweep.run(trial)),)
+    asked = running_trial(sweep, trial, design.pruner)
+    return () if asked is None else (PruneByValidation(asked, settings.optimized_metric, sweep.run(trial)),)

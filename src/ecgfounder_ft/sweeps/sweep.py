@@ -10,18 +10,19 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from hydra.core.plugins import Plugins
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
+from ecgfounder_ft.config.settings import design_in, settings_of, unchecked_content
 from ecgfounder_ft.designs.design import Design, Point, quoted
 from ecgfounder_ft.designs.optuna import OptunaSearch
 from ecgfounder_ft.errors import ExplainedError, run_or_explain
 from ecgfounder_ft.sweeps.folder import SweepFolder, Trial, choose_folder
-from ecgfounder_ft.sweeps.layout import Typed, command_of, design_of, digest_of, parse
+from ecgfounder_ft.sweeps.layout import Typed, command_of, digest_of, parse
 from ecgfounder_ft.sweeps.trial import DONE, optimized_value, state_of
 from ecgfounder_ft.training.monitor import direction_of
 
@@ -60,7 +61,7 @@ class Sweep:
     def _run(self, arguments: Sequence[str]) -> bool:
         typed = parse(arguments, self.hydra_context.config_loader)
         first = self._compose([*typed.fixed, *(f"{key}={values[0]}" for key, values in typed.axes.items())])
-        design = design_of(first)
+        design = design_in(cast(dict[str, Any], OmegaConf.to_container(first.sweep, resolve=True)))
         design.refuse(typed.keys)
         if isinstance(design, OptunaSearch) and importlib.util.find_spec("optuna") is None:
             raise MissingOptunaError("sweep=optuna needs Optuna: pip install 'ecgfounder-ft[sweep]'")
@@ -94,7 +95,7 @@ class Sweep:
         overrides = (*typed.fixed, *combination, *point.overrides)
         if config is None or point.overrides:
             config = self._compose(overrides)
-        return Trial(digest_of(config), overrides, tuple(combination), name, dict(point.place))
+        return Trial(digest_of(unchecked_content(config)), overrides, tuple(combination), name, dict(point.place))
 
     def _sources_of(self, config: DictConfig) -> list[str]:
         """Where the recordings of a configuration come from."""
@@ -102,7 +103,9 @@ class Sweep:
 
         key = OmegaConf.to_yaml(config.data, resolve=False)
         if key not in self._sources:
-            self._sources[key] = sources_of(config)
+            config = OmegaConf.masked_copy(config, [str(name) for name in config if name != "hydra"])
+            config.output_dir = ""  # named when the trial starts
+            self._sources[key] = sources_of(settings_of(config))
         return self._sources[key]
 
     # --------------------------------------------------------------------------------------- runs

@@ -3,11 +3,9 @@
 import logging
 import math
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig
-
+from ecgfounder_ft.config.settings import Settings
 from ecgfounder_ft.errors import ExplainedError
 from ecgfounder_ft.runs.folder import RunFolder
 from ecgfounder_ft.runs.slurm import is_requeued
@@ -19,17 +17,17 @@ log = logging.getLogger(__name__)
 DONE = ("finished", "pruned")
 """States in which a trial stays as it is."""
 
-Train = Callable[[DictConfig, Sequence[Any]], float | None]
-"""Trains by a configuration, with further Lightning callbacks."""
+Train = Callable[[Settings, Sequence[Any]], float | None]
+"""Trains by settings, with further Lightning callbacks."""
 
 
-def run_trial(config: DictConfig, train: Train) -> float | None:
+def run_trial(settings: Settings, train: Train) -> float | None:
     """Run a trial of a sweep, unless it is done; one that was stopped goes on from its checkpoint.
 
     A trial that a cluster starts again, after its machine was taken away, goes the same way.
 
     Args:
-        config: of the trial, composed.
+        settings: of the trial.
         train: what trains.
 
     Returns:
@@ -38,13 +36,13 @@ def run_trial(config: DictConfig, train: Train) -> float | None:
     Raises:
         TrialHeldError: if another process runs it.
     """
-    run = RunFolder(Path(config.output_dir))
+    run = RunFolder(settings.output_dir)
     sweep = SweepFolder(run.path.parent)
     trial = sweep.trial(run.name)
     if trial is None:  # of another sweeper
         if is_requeued() and run.last_checkpoint.is_file():
-            config = same_command_again(run, config)
-        return train(config, ())
+            settings = same_command_again(run, settings)
+        return train(settings, ())
     with sweep.holding(trial):
         status = run.read_status()
         if status.get("state") in DONE:
@@ -52,11 +50,11 @@ def run_trial(config: DictConfig, train: Train) -> float | None:
             return optimized_value(run)
         if (run.path / run.CONFIGURATION).is_file():
             log.info("Trial %s was %s; it goes on", trial.name, status.get("state", "stopped"))
-            config = same_command_again(run, config)
+            settings = same_command_again(run, settings)
         from ecgfounder_ft.sweeps.pruning import pruning_callbacks  # imports Lightning
 
         try:
-            return train(config, pruning_callbacks(config, sweep, trial))
+            return train(settings, pruning_callbacks(settings, sweep, trial))
         except ExplainedError as error:
             if run.read_status() == status:  # refused before the run has written anything of its own
                 run.write_lost(f"{type(error).__name__}: {error}", trial.overrides)

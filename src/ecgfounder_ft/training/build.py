@@ -7,15 +7,13 @@ import platform
 from collections.abc import Callable
 from dataclasses import dataclass, is_dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import torch
 from hydra.utils import instantiate
-from omegaconf import DictConfig, OmegaConf
 
-from ecgfounder_ft.config.compose import ConfigurationError, typed
-from ecgfounder_ft.config.schema import Config
-from ecgfounder_ft.data.augmentation import Augmentation
+from ecgfounder_ft.config.choices import ConfigurationError
+from ecgfounder_ft.config.settings import Node, Settings
 from ecgfounder_ft.data.datamodule import ECGDataModule
 from ecgfounder_ft.data.gather_and_split import PreparedData
 from ecgfounder_ft.data.splits import TRAIN
@@ -23,7 +21,6 @@ from ecgfounder_ft.ecg.preprocessing import Preprocessing
 from ecgfounder_ft.ecg.preprocessing_settings import PreprocessingSettings
 from ecgfounder_ft.files import sha256_of
 from ecgfounder_ft.finetune.strategy import Strategy
-from ecgfounder_ft.labels import LabelMap
 from ecgfounder_ft.losses.loss import Loss
 from ecgfounder_ft.model.card import ModelCard
 from ecgfounder_ft.model.checkpoints import has_task_rows, load_weights
@@ -31,11 +28,12 @@ from ecgfounder_ft.model.ecgfounder.published import PUBLISHED, SHIPPED, find_we
 from ecgfounder_ft.model.network import Network
 from ecgfounder_ft.schedules.schedule import Schedule
 from ecgfounder_ft.targets import targets_in
-from ecgfounder_ft.task import task_named
 from ecgfounder_ft.training.classifier import Classifier, Training
 from ecgfounder_ft.training.inputs import Inputs
 
 log = logging.getLogger(__name__)
+
+Made = TypeVar("Made")
 
 PACKAGES = ("ecgfounder-ft", "torch", "pytorch-lightning", "hydra-core", "numpy", "scipy", "pandas", "torchmetrics")
 """Whose versions a run records."""
@@ -50,31 +48,30 @@ class Model:
     strategy: Strategy
 
 
-def build_model(config: Config, data: PreparedData) -> Model:
+def build_model(settings: Settings, data: PreparedData) -> Model:
     """The network with its start, and the strategy that trains it.
 
     Raises:
         WeightsError: if the weights are missing, damaged or of another network.
         NetworkError: if the network cannot be built or does not fit the recordings and conditions.
     """
-    model = config.model
-    label_map = typed(LabelMap, config.labels)
+    model, label_map = settings.model, settings.label_map
     path = None if model.weights is None else find_weights(model.weights, Path(model.checkpoint_dir))
-    architecture = plain(model.architecture)
+    architecture = dict(model.architecture)
     card = ModelCard(
         label_map=label_map,
-        task=task_named(config.task.name),
-        preprocessing=typed(Preprocessing, config.preprocessing),
+        task=settings.task,
+        preprocessing=Preprocessing.of(settings.preprocessing),
         architecture=architecture,
         pretrained=None if path is None else {"name": path.name, "sha256": sha256_of(path)},
         head="random" if path is None else model.head,
         versions=versions(),
         data_fingerprint=data.fingerprint,
-        seed=config.seed,
+        seed=settings.seed,
         shifts=list(model.shifts),
     )
-    strategy = cast(Strategy, instantiate(config.finetune))
-    torch.manual_seed(config.seed)  # so that the start does not depend on what was drawn while the data was prepared
+    strategy = made(settings.strategy, Strategy)  # type: ignore[type-abstract]
+    torch.manual_seed(settings.seed)  # so that the start does not depend on what was drawn while the data was prepared
     typed_by_the_user = {target for _, target in targets_in(architecture)}  # or checked when the configuration was read
     net = card.build_network(typed_by_the_user, "model.architecture")
     if path is not None:
@@ -106,10 +103,10 @@ def _short(setting: Any) -> str:
     return "null" if setting is None else str(setting)
 
 
-def build_classifier(config: Config, model: Model, data: PreparedData, inputs: Inputs) -> Classifier:
+def build_classifier(settings: Settings, model: Model, data: PreparedData, inputs: Inputs) -> Classifier:
     """The module that trains a model on inputs, by what the configuration says of loss, optimizer and scheduler."""
     task = model.card.task
-    loss = cast(Loss, instantiate(config.task.loss))
+    loss = made(settings.loss, Loss)  # type: ignore[type-abstract]
     exclusive = getattr(loss, "exclusive", task.exclusive)
     if exclusive != task.exclusive:
         raise ConfigurationError(
@@ -117,22 +114,22 @@ def build_classifier(config: Config, model: Model, data: PreparedData, inputs: I
             f"task/loss={task.default_loss}"
         )
     balance = None
-    if config.data.imbalance == "pos_weight":
+    if settings.batches.imbalance == "pos_weight":
         balance = torch.from_numpy(task.loss_weights(data.targets[(data.table["split"] == TRAIN).to_numpy()]))
     training = Training(
         loss=loss,
-        optimizer=cast(Any, instantiate(config.optimizer, _partial_=True, _convert_="all")),
-        scheduler=scheduler_of(config.scheduler),
-        monitor=config.monitor.name,
+        optimizer=cast(Any, instantiate(settings.optimizer, _partial_=True, _convert_="all")),
+        scheduler=scheduler_of(settings.scheduler),
+        monitor=settings.monitor.name,
         balance=balance,
         augment=inputs.augment,
-        config=plain(config),
+        config=settings.content,
     )
     return Classifier(model.card, model.net, training, inputs.entry)
 
 
 def build_data_module(
-    config: Config, model: Model, data: PreparedData, inputs: Inputs, batch_size: int
+    settings: Settings, model: Model, data: PreparedData, inputs: Inputs, batch_size: int
 ) -> ECGDataModule:
     """The batches that training reads."""
     return ECGDataModule(
@@ -143,15 +140,14 @@ def build_data_module(
         model.card.task,
         training_views=inputs.training_views,
         batch_size=batch_size,
-        imbalance=config.data.imbalance,
-        seed=config.seed,
+        imbalance=settings.batches.imbalance,
+        seed=settings.seed,
     )
 
 
-def augmentation_of(config: Config) -> Augmentation | None:
-    """What changes training batches; None where no effect is on."""
-    augmentation = cast(Augmentation, instantiate(config.augment))
-    return augmentation if augmentation.effects else None
+def made(given: Any, kind: type[Made]) -> Made:
+    """Return an object of the settings as it is, or instantiate a node that names a class of the user's."""
+    return given if isinstance(given, kind) else cast(Made, instantiate(given))
 
 
 def versions() -> dict[str, str]:
@@ -159,19 +155,14 @@ def versions() -> dict[str, str]:
     return {"python": platform.python_version()} | {name: importlib.metadata.version(name) for name in PACKAGES}
 
 
-def plain(config: Any) -> dict[str, Any]:
-    """A configuration, or a part of one, in plain containers."""
-    return cast(dict[str, Any], OmegaConf.to_container(cast(DictConfig, config), resolve=True))
+def scheduler_of(scheduler: Schedule | Node) -> Callable[[torch.optim.Optimizer, int], Any]:
+    """Return what makes a schedule for an optimizer and a number of steps.
 
-
-def scheduler_of(config: Any) -> Callable[[torch.optim.Optimizer, int], Any]:
-    """What makes a schedule for an optimizer and a number of steps.
-
-    Ours are told their number of steps, others only if they ask for it.
+    Schedules of this package are told their number of steps, others only if they ask for it.
     """
-    build = instantiate(config, _partial_=True)
-    if inspect.isclass(build.func) and issubclass(build.func, Schedule):
-        return cast(Schedule, build())
+    if isinstance(scheduler, Schedule):
+        return scheduler
+    build = instantiate(scheduler, _partial_=True)
     if "total_steps" in inspect.signature(build.func).parameters:
         return lambda optimizer, steps: build(optimizer, total_steps=steps)
     return lambda optimizer, steps: build(optimizer)

@@ -4,10 +4,9 @@ import logging
 import warnings
 
 import torch
-from omegaconf import OmegaConf
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
-from ecgfounder_ft.config.schema import Config
+from ecgfounder_ft.config.settings import TrainerSettings
 from ecgfounder_ft.inference.finished_model import DeviceError
 from ecgfounder_ft.model.bfloat16 import PrecisionError, has_bfloat16, require_bfloat16
 
@@ -36,14 +35,14 @@ def lower_precision(precision: str) -> torch.dtype | None:
     return {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}.get(precision)
 
 
-def require_device(config: Config) -> None:
+def require_device(trainer: TrainerSettings) -> None:
     """Refuse a device that is not there, and a precision that it cannot compute in.
 
     Raises:
         DeviceError: if torch does not find the device, or so many of them.
         PrecisionError: if the device has no instructions for the precision.
     """
-    wanted, precision = config.trainer.accelerator, config.trainer.precision
+    wanted, precision = trainer.accelerator, trainer.precision
     if wanted in ("gpu", "cuda") and not torch.cuda.is_available():
         built = "" if torch.version.cuda else f"; torch {torch.__version__} is built without CUDA"
         raise DeviceError(
@@ -51,8 +50,8 @@ def require_device(config: Config) -> None:
             "auto, which takes one where there is one"
         )
     accelerator = choose_accelerator(wanted)
-    devices = config.trainer.devices
-    count = max([int(one) + 1 for one in devices]) if OmegaConf.is_list(devices) else devices
+    devices = trainer.devices
+    count = max([int(one) + 1 for one in devices]) if isinstance(devices, list) else devices
     if accelerator == "cuda" and isinstance(count, int) and count > torch.cuda.device_count():
         raise DeviceError(f"trainer.devices={devices}: torch finds {torch.cuda.device_count()} CUDA device(s) here")
     if precision == "bf16-mixed":
@@ -61,14 +60,14 @@ def require_device(config: Config) -> None:
         raise PrecisionError(f"trainer.precision={precision}: for CUDA devices alone; type trainer.precision=auto")
 
 
-def has_several_devices(config: Config) -> bool:
+def has_several_devices(trainer: TrainerSettings) -> bool:
     """Whether a run would train in several processes."""
-    devices = config.trainer.devices
-    if config.trainer.num_nodes > 1:
+    devices = trainer.devices
+    if trainer.num_nodes > 1:
         return True
     if devices in ("auto", -1, "-1"):
-        return choose_accelerator(config.trainer.accelerator) == "cuda" and torch.cuda.device_count() > 1
-    return len(devices) > 1 if OmegaConf.is_list(devices) else int(devices) > 1
+        return choose_accelerator(trainer.accelerator) == "cuda" and torch.cuda.device_count() > 1
+    return len(devices) > 1 if isinstance(devices, list) else int(devices) > 1
 
 
 def allow_tf32(allowed: bool) -> None:

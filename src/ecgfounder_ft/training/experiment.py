@@ -5,29 +5,21 @@ import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import cast
 
 import pytorch_lightning as pl
 import torch
-from omegaconf import DictConfig
 
-from ecgfounder_ft.config.compose import typed
-from ecgfounder_ft.config.schema import Config
+from ecgfounder_ft.config.settings import Settings
 from ecgfounder_ft.data.gather_and_split import PreparedData, divide_recordings, gather_recordings
-from ecgfounder_ft.data.sources.source import source_named
-from ecgfounder_ft.data.split_settings import SplitSettings
 from ecgfounder_ft.ecg.preprocessing import Preprocessing
-from ecgfounder_ft.evaluation.settings import EvaluationSettings
 from ecgfounder_ft.inference.finished_model import FinishedModel
 from ecgfounder_ft.interruption import Interrupted, interruptible, kept_apart
-from ecgfounder_ft.labels import LabelMap
 from ecgfounder_ft.memory import keep_freed_memory
 from ecgfounder_ft.model.card import CARD_KEY
 from ecgfounder_ft.report.training_plots import lr_finder_figure, wise_ft_figure
 from ecgfounder_ft.runs.folder import RunFolder
 from ecgfounder_ft.runs.report import report_first_evaluation
-from ecgfounder_ft.task import task_named
-from ecgfounder_ft.training.build import Model, build_model, plain
+from ecgfounder_ft.training.build import Model, build_model
 from ecgfounder_ft.training.classifier import CONFIG_KEY
 from ecgfounder_ft.training.device import allow_tf32, is_main_process, quieten
 from ecgfounder_ft.training.fit import Trained, fit
@@ -45,48 +37,48 @@ from ecgfounder_ft.untrusted.weights import read_checkpoint
 log = logging.getLogger(__name__)
 
 
-def run_experiment(config: Config, callbacks: Sequence[pl.Callback] = ()) -> float | None:
-    """Train and test one model; everything it produces stands in ``config.output_dir``.
+def run_experiment(settings: Settings, callbacks: Sequence[pl.Callback] = ()) -> float | None:
+    """Train and test one model; everything it produces stands in ``settings.output_dir``.
 
     Args:
-        config: composed. It stays as it is; what was settled from it is saved.
-        callbacks: beside those of the configuration.
+        settings: everything that the run was told.
+        callbacks: further Lightning callbacks.
 
     Returns:
-        The best epoch's ``config.optimized_metric``, for sweeps that search.
+        The best epoch's ``optimized_metric``, for sweeps that search.
 
     Raises:
         ExplainedError: whatever a user can mend, told in words.
         Interrupted: by SIGTERM or Ctrl-C; says which command goes on.
     """
-    require_trainable(config)
+    require_trainable(settings)
     keep_freed_memory()
-    folder = RunFolder(Path(config.output_dir))
+    folder = RunFolder(settings.output_dir)
     folder.create()
     main = is_main_process()
-    new = main and config.resume is None
+    new = main and settings.resume is None
     with (
         interruptible(),
-        goes_on(config, folder),
+        goes_on(settings, folder),
         folder.only_run(main),
         folder.unused() if new else nullcontext(),  # looked at only once nobody else is at work there
         folder.recorded_status(main) as status,
         kept_apart(),
     ):
         if new:
-            folder.write_configuration(cast(DictConfig, config))
+            folder.write_configuration(settings.content)
         if main:
             log.info("Run folder: %s", folder)
-        pl.seed_everything(config.seed, verbose=False)
-        allow_tf32(config.tf32)
+        pl.seed_everything(settings.seed, verbose=False)
+        allow_tf32(settings.tf32)
         quieten()
-        data = prepare_data(config, folder)
-        model = build_model(config, data)
-        checkpoint, earlier = require_same_run(config, model, folder)
-        untrained = copy_of_state(model.net) if config.wise_ft.enabled else None
-        settled = settle(config, model, data, earlier)
+        data = prepare_data(settings, folder)
+        model = build_model(settings, data)
+        checkpoint, earlier = require_same_run(settings, model, folder)
+        untrained = copy_of_state(model.net) if settings.wise_ft.enabled else None
+        settled = settle(settings, model, data, earlier)
         save_plan(settled, model, folder)
-        with opened_loggers(settled.config, folder) as loggers:
+        with opened_loggers(settled.settings, folder) as loggers:
             trained = fit(
                 settled,
                 model,
@@ -99,23 +91,23 @@ def run_experiment(config: Config, callbacks: Sequence[pl.Callback] = ()) -> flo
             )
             if is_main_process():
                 report(settled, model, data, trained, folder)
-        name = config.optimized_metric
+        name = settings.optimized_metric
         value = trained.end.metrics["validation"].get(name, float("nan"))
         status["optimized_metric"] = {"name": name, "mode": direction_of(name), "value": value}
         return value
 
 
 @contextmanager
-def goes_on(config: Config, folder: RunFolder) -> Iterator[None]:
+def goes_on(settings: Settings, folder: RunFolder) -> Iterator[None]:
     """Let an interruption inside tell the command that goes on."""
     try:
         yield
     except Interrupted as interruption:
-        interruption.goes_on_with = command_that_goes_on(folder, plain(config))
+        interruption.goes_on_with = command_that_goes_on(folder, settings.content)
         raise
 
 
-def prepare_data(config: Config, folder: RunFolder) -> PreparedData:
+def prepare_data(settings: Settings, folder: RunFolder) -> PreparedData:
     """Gather the recordings and divide them, and write down what became of each.
 
     Raises:
@@ -123,12 +115,9 @@ def prepare_data(config: Config, folder: RunFolder) -> PreparedData:
         LeakageError: if a patient or a signal stands on two sides.
         TooFewRecordingsError: if a side has too few recordings of a condition.
     """
-    label_map = typed(LabelMap, config.labels)
-    source = typed(source_named(config.data.source), config.data)
-    preprocessing = typed(Preprocessing, config.preprocessing)
-    split = typed(SplitSettings, config.split)
-    task = task_named(config.task.name)
-    gathered = gather_recordings(source, label_map, task, preprocessing, split.seed, split=split)
+    label_map, split = settings.label_map, settings.split
+    preprocessing = Preprocessing.of(settings.preprocessing)
+    gathered = gather_recordings(settings.source, label_map, settings.task, preprocessing, split.seed, split=split)
     folder.write_skipped(gathered.skipped)
     gathered.require_any()
     data = divide_recordings(gathered, label_map, split)
@@ -139,13 +128,13 @@ def prepare_data(config: Config, folder: RunFolder) -> PreparedData:
     return data
 
 
-def require_same_run(config: Config, model: Model, folder: RunFolder) -> tuple[Path | None, TrainingPlan | None]:
+def require_same_run(settings: Settings, model: Model, folder: RunFolder) -> tuple[Path | None, TrainingPlan | None]:
     """The checkpoint and the plan that a resumed run goes on with; None for each that there is not.
 
     Raises:
         ResumeError: if it would go on with another model or other data.
     """
-    if config.resume is None:
+    if settings.resume is None:
         return None, None
     content = folder.read_plan()
     plan = None if content is None else TrainingPlan.from_dict(content)
@@ -153,7 +142,7 @@ def require_same_run(config: Config, model: Model, folder: RunFolder) -> tuple[P
         return None, plan
     before = read_checkpoint(folder.last_checkpoint)
     require_same_meaning(before[CARD_KEY], model.card.to_dict(), folder)
-    show_changes(before[CONFIG_KEY], plain(config))
+    show_changes(before[CONFIG_KEY], settings.content)
     log.info("Going on from %s", folder.last_checkpoint)
     return folder.last_checkpoint, plan
 
@@ -162,7 +151,7 @@ def save_plan(settled: Settled, model: Model, folder: RunFolder) -> None:
     """Save what was settled, and show it."""
     if not is_main_process():
         return
-    folder.write_configuration(cast(DictConfig, settled.config))
+    folder.write_configuration(settled.settings.content)
     folder.write_plan(settled.plan.to_dict())
     found = settled.range_test
     if found is not None:
@@ -175,7 +164,7 @@ def report(settled: Settled, model: Model, data: PreparedData, trained: Trained,
     folder.write_predictions(trained.end.predictions(data, model.card))
     folder.write_start(trained.start.metrics, trained.start.predictions(data, model.card))
     folder.write_history(trained.epochs)
-    if settled.config.evaluation.baselines:
+    if settled.settings.evaluation.baselines:
         add_random_encoder(settled, model, data, trained, folder)
     chosen = trained.interpolation
     if chosen is not None:
@@ -185,11 +174,11 @@ def report(settled: Settled, model: Model, data: PreparedData, trained: Trained,
     evaluated, _, pictures = report_first_evaluation(
         folder,
         FinishedModel(model.net.cpu().eval(), model.card),
-        typed(EvaluationSettings, settled.config.evaluation),
+        settled.settings.evaluation,
     )
     for logger in trained.trainer.loggers:
         log_results(logger, evaluated.evaluation, trained.end.metrics["validation"], pictures, folder)
-    shown = f"report: {folder.report_file}" if settled.config.evaluation.report else f"results: {folder}"
+    shown = f"report: {folder.report_file}" if settled.settings.evaluation.report else f"results: {folder}"
     place = shlex.quote(str(folder))
     print_summary(
         evaluated,

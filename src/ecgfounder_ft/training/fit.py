@@ -81,12 +81,12 @@ def fit(
         TrainingStoppedError: if a loss is not finite.
         OutOfMemoryError: if the GPU's memory is too small.
     """
-    config = settled.config
-    datamodule = build_data_module(config, model, data, settled.inputs, settled.plan.batch_size)
-    classifier = build_classifier(config, model, data, settled.inputs)
+    settings = settled.settings
+    datamodule = build_data_module(settings, model, data, settled.inputs, settled.plan.batch_size)
+    classifier = build_classifier(settings, model, data, settled.inputs)
     history = History()
-    follow = FollowStrategy(model.strategy, config.monitor.name, config.monitor.mode)
-    epoch_log = EpochLog(history, config.monitor.name, config.monitor.mode)
+    follow = FollowStrategy(model.strategy, settings.monitor.name, settings.monitor.mode)
+    epoch_log = EpochLog(history, settings.monitor.name, settings.monitor.mode)
     trainer = build_trainer(settled, [*callbacks, follow, history], loggers, after=[epoch_log])
     try:
         start = quiet_pass(trainer, classifier, datamodule)
@@ -98,7 +98,7 @@ def fit(
     except NonFiniteLossError as error:
         raise TrainingStoppedError(_explain_not_finite(error, data.table)) from error
     except torch.OutOfMemoryError as error:
-        raise OutOfMemoryError(explain_out_of_memory(config, error)) from error
+        raise OutOfMemoryError(explain_out_of_memory(settings, error)) from error
     if not last_checkpoint.is_file():  # no epoch ended, as with trainer.max_epochs=0: the start is the model
         trainer.save_checkpoint(last_checkpoint)
     _load_best(trainer, classifier)
@@ -108,10 +108,10 @@ def fit(
         interpolation = choose_interpolation(
             untrained,
             classifier.net,
-            config.wise_ft.coefficients,
-            config.monitor.name,
-            config.monitor.mode,
-            config.wise_ft.floor,
+            settings.wise_ft.coefficients,
+            settings.monitor.name,
+            settings.monitor.mode,
+            settings.wise_ft.floor,
             lambda: quiet_pass(trainer, classifier, datamodule, sides=("validation",)).metrics["validation"],
         )
     end = quiet_pass(trainer, classifier, datamodule)
@@ -122,15 +122,15 @@ def build_trainer(
     settled: Settled, callbacks: Sequence[pl.Callback], loggers: Sequence[Logger], after: Sequence[pl.Callback] = ()
 ) -> pl.Trainer:
     """The Lightning trainer; the configured callbacks come between ``callbacks`` and ``after``."""
-    config = settled.config
-    shown = {"progress_bar"} if not config.trainer.enable_progress_bar else set()
+    settings = settled.settings
+    shown = {"progress_bar"} if not settings.trainer.enable_progress_bar else set()
     # by itself, Lightning would go on from a checkpoint of its own kind, whatever it is told to go on from
     slurm = [SLURMEnvironment(auto_requeue=False)] if SLURMEnvironment.detect() else []
-    configured = [instantiate(callback) for name, callback in config.callbacks.items() if name not in shown]
+    configured = [instantiate(callback) for name, callback in settings.callbacks.items() if name not in shown]
     return cast(
         pl.Trainer,
         instantiate(
-            config.trainer,
+            settings.trainer.node,
             precision=settled.plan.precision,
             callbacks=[*callbacks, *configured, *after],
             logger=list(loggers) or False,
@@ -138,7 +138,7 @@ def build_trainer(
             enable_model_summary=False,
             num_sanity_val_steps=0,
             use_distributed_sampler=False,
-            default_root_dir=config.output_dir,
+            default_root_dir=str(settings.output_dir),
             _convert_="all",
         ),
     )

@@ -11,10 +11,9 @@ from typing import Any, cast
 import pytorch_lightning as pl
 from hydra.utils import instantiate
 from matplotlib.figure import Figure
-from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.loggers import CSVLogger, Logger, MLFlowLogger, TensorBoardLogger, WandbLogger
 
-from ecgfounder_ft.config.schema import Config
+from ecgfounder_ft.config.settings import Node, Settings
 from ecgfounder_ft.errors import ExplainedError
 from ecgfounder_ft.evaluation.evaluate import Evaluation
 from ecgfounder_ft.runs.folder import RunFolder
@@ -60,13 +59,13 @@ def tag_of(name: str) -> str:
     return "steps/epoch" if name == "epoch" else name
 
 
-def require_installed(config: Config) -> None:
+def require_installed(loggers: Mapping[str, Node]) -> None:
     """Refuse a logger whose package is not there.
 
     Raises:
         MissingLoggerError: that says what to install.
     """
-    for settings in config.logger.values():
+    for settings in loggers.values():
         package = _PACKAGES.get(_class_name(settings))
         spec = None if package is None else importlib.util.find_spec(package)
         if package is not None and (spec is None or spec.origin is None):  # without an origin: a folder of that name
@@ -74,31 +73,31 @@ def require_installed(config: Config) -> None:
 
 
 @contextmanager
-def opened_loggers(config: Config, folder: RunFolder) -> Iterator[list[Logger]]:
+def opened_loggers(settings: Settings, folder: RunFolder) -> Iterator[list[Logger]]:
     """The configured loggers, told of the configuration; a resumed run goes on where it was followed before.
 
     Weights & Biases keeps one run open in a process: it is closed, so that the next trial of a sweep gets its own.
 
     Args:
-        config: settled.
+        settings: settled.
         folder: of the run, where it is written down which run of Weights & Biases or MLflow is its own.
     """
-    before = folder.read_logger_runs() if config.resume is not None else {}
+    before = folder.read_logger_runs() if settings.resume is not None else {}
     runs: dict[str, str] = {}
     loggers = []
-    for name, settings in config.logger.items():
-        argument = _CONTINUED_BY.get(_class_name(settings))
+    for name, node in settings.loggers.items():
+        argument = _CONTINUED_BY.get(_class_name(node))
         more = {argument: before[name]} if argument is not None and name in before else {}
         if argument == "id" and not more:
             more = {argument: uuid.uuid4().hex[:8]}
-        loggers.append(instantiate(settings, **more))
+        loggers.append(instantiate(node, **more))
         if argument is not None and is_main_process():
             loggers[-1].experiment  # noqa: B018  begins the run, if it is a new one
             runs[str(name)] = str(loggers[-1].version)
     if is_main_process():
         folder.write_logger_runs(runs)
-        if config.resume is None:  # MLflow takes no second value
-            _log_configuration(loggers, config)
+        if settings.resume is None:  # MLflow takes no second value
+            _log_configuration(loggers, settings.content)
     failed = True
     before_threads = threading.excepthook
     threading.excepthook = _tell_of_threads
@@ -155,14 +154,13 @@ def log_results(
     logger.save()
 
 
-def _log_configuration(loggers: list[Logger], config: Config) -> None:
+def _log_configuration(loggers: list[Logger], configuration: Mapping[str, Any]) -> None:
     """The whole configuration, but for the texts of the label map and the loggers' own settings.
 
     TensorBoard gets a few of its values at the end, with the metrics that its table shows beside them.
     """
-    content = cast(dict[str, Any], OmegaConf.to_container(cast(DictConfig, config), resolve=True))
+    content = {key: value for key, value in configuration.items() if key != "logger"}
     content["labels"] = content["labels"]["name"]
-    del content["logger"]
     for logger in loggers:
         if not isinstance(logger, TensorBoardLogger):
             logger.log_hyperparams(content)

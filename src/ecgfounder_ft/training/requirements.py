@@ -7,42 +7,35 @@ from typing import Any, cast
 
 import torch
 from hydra.utils import get_object, instantiate
-from omegaconf import DictConfig
 
-from ecgfounder_ft.config.compose import ConfigurationError, typed
-from ecgfounder_ft.config.schema import Config
+from ecgfounder_ft.config.choices import ConfigurationError
+from ecgfounder_ft.config.settings import Settings
 from ecgfounder_ft.config.slips import suggestion
-from ecgfounder_ft.config.values import refuse_impossible_values
-from ecgfounder_ft.data.sources.source import require_data, source_named
-from ecgfounder_ft.data.split_settings import SplitSettings
+from ecgfounder_ft.data.sources.source import require_data
 from ecgfounder_ft.errors import ExplainedError
-from ecgfounder_ft.labels import LabelMap
 from ecgfounder_ft.model.ecgfounder.published import require_weights
 from ecgfounder_ft.targets import targets_in
-from ecgfounder_ft.training.build import plain, scheduler_of
+from ecgfounder_ft.training.build import scheduler_of
 from ecgfounder_ft.training.device import require_device
 from ecgfounder_ft.training.monitor import direction_of
 from ecgfounder_ft.training.settle import refuse_contradictions
 
 
-def require_trainable(config: Config) -> None:
+def require_trainable(settings: Settings) -> None:
     """Refuse, before anything is made, a training that could not come to its end.
 
     Raises:
         ExplainedError: that says what is missing or wrong, and what to do.
     """
-    refuse_impossible_values(cast(DictConfig, config))
-    refuse_contradictions(config)
-    content = plain(config)
-    _refuse_unknown_arguments(content)
-    _refuse_unknown_monitors(content)
-    _try_optimizer(config)
-    require_device(config)
-    label_map = typed(LabelMap, config.labels)
-    source = typed(source_named(config.data.source), config.data)
-    require_data(source, label_map, typed(SplitSettings, config.split).minimum)
-    if config.model.weights is not None:
-        require_weights(config.model.weights, Path(config.model.checkpoint_dir), len(config.model.leads))
+    refuse_contradictions(settings)
+    _refuse_unknown_arguments(settings.content)
+    _refuse_unknown_monitors(settings)
+    _try_optimizer(settings)
+    require_device(settings.trainer)
+    require_data(settings.source, settings.label_map, settings.split.minimum)
+    model = settings.model
+    if model.weights is not None:
+        require_weights(model.weights, Path(model.checkpoint_dir), len(model.leads))
 
 
 def _refuse_unknown_arguments(content: Mapping[str, Any]) -> None:
@@ -75,15 +68,15 @@ def _node(content: Any, path: str) -> Mapping[str, Any]:
     return cast(Mapping[str, Any], content)
 
 
-def _refuse_unknown_monitors(content: Mapping[str, Any]) -> None:
+def _refuse_unknown_monitors(settings: Settings) -> None:
     """A metric that is never logged would stop the run after its first epoch."""
-    named = {"monitor.name": content["monitor"]["name"], "optimized_metric": content["optimized_metric"]}
-    if content["wise_ft"]["floor"] is not None:
-        named["wise_ft.floor"] = content["wise_ft"]["floor"]
-    for name, callback in (content["callbacks"] or {}).items():
-        if isinstance(callback, dict) and callback.get("monitor") is not None:
+    named = {"monitor.name": settings.monitor.name, "optimized_metric": settings.optimized_metric}
+    if settings.wise_ft.floor is not None:
+        named["wise_ft.floor"] = settings.wise_ft.floor
+    for name, callback in settings.callbacks.items():
+        if callback.get("monitor") is not None:
             named[f"callbacks.{name}.monitor"] = callback["monitor"]
-    conditions = content["labels"]["conditions"]
+    conditions = settings.label_map.codes
     for key, metric in named.items():
         direction_of(metric)
         code = str(metric).partition("/auroc/")[2]
@@ -91,15 +84,15 @@ def _refuse_unknown_monitors(content: Mapping[str, Any]) -> None:
             raise ConfigurationError(f"{key}={metric}: no such condition; there are {', '.join(conditions)}")
 
 
-def _try_optimizer(config: Config) -> None:
+def _try_optimizer(settings: Settings) -> None:
     """Make optimizer and schedule for one parameter, so that what they refuse is said now."""
     part = "optimizer"
     try:
         parameter = torch.nn.Parameter(torch.zeros(1))
-        build = cast(Any, instantiate(config.optimizer, _partial_=True, _convert_="all"))
+        build = cast(Any, instantiate(settings.optimizer, _partial_=True, _convert_="all"))
         optimizer = build([{"params": [parameter]}])
         part = "scheduler"
-        scheduler_of(config.scheduler)(optimizer, 10)
+        scheduler_of(settings.scheduler)(optimizer, 10)
     except ExplainedError:
         raise
     except Exception as error:  # whatever a class of torch, or of the user's, raises for its arguments

@@ -10,18 +10,18 @@ import shlex
 import sys
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
-
-from ecgfounder_ft.config.schema import dotted_name, own_targets
+from ecgfounder_ft.config.choices import ConfigurationError
+from ecgfounder_ft.config.schema import own_targets
+from ecgfounder_ft.config.settings import Settings
+from ecgfounder_ft.config.stored import changed_settings
 from ecgfounder_ft.ecg.preprocessing import Preprocessing
 from ecgfounder_ft.errors import ExplainedError
 from ecgfounder_ft.labels import LabelMap
 from ecgfounder_ft.runs.folder import RunFolder, RunFolderError
 from ecgfounder_ft.schedules.one_cycle import OneCycle
-from ecgfounder_ft.targets import leaves_of, refuse_untrusted, targets_in, untrusted_targets
+from ecgfounder_ft.targets import leaves_of, targets_in, untrusted_targets
 
 log = logging.getLogger(__name__)
 
@@ -68,12 +68,12 @@ class ResumeError(ExplainedError):
     """A run that cannot be gone on with, or not with what was changed."""
 
 
-def configuration_of(
+def resumed_settings(
     folder: RunFolder, overrides: Sequence[str], trusted: Collection[str] = (), typed: Collection[Any] = ()
-) -> DictConfig:
-    """The configuration that a run was started with, and single values changed on the command line.
+) -> Settings:
+    """Read the settings that a run was started with, and change single values as typed on the command line.
 
-    It goes through the schema again, and nothing of it is instantiated before all of it is known to be trusted.
+    They go through the schema again, and nothing is instantiated before everything is known to be trusted.
 
     Args:
         folder: of the run.
@@ -93,11 +93,12 @@ def configuration_of(
         raise ResumeError(
             f"resume={folder}: no run there ({error}). Expected the folder of an earlier run, outputs/<date>/<time>"
         ) from error
-    config = folder.configuration(trusted)
-    if Path(config.output_dir).resolve() != folder.path.resolve():
-        raise ResumeError(f"resume={folder}: the run was started in {config.output_dir}; move it back there")
+    settings = folder.settings(trusted)
+    if settings.output_dir.resolve() != folder.path.resolve():
+        raise ResumeError(f"resume={folder}: the run was started in {settings.output_dir}; move it back there")
+    changes = []
     for override in overrides:
-        key, _, value = override.partition("=")
+        key = override.partition("=")[0]
         if key in ("resume", "trusted_targets"):
             continue
         if "." not in key or key.startswith(("+", "~")):
@@ -110,23 +111,21 @@ def configuration_of(
                 f"{override}: cannot be changed in the middle of a run, whose checkpoint holds what was learnt with "
                 "the value it had. Start a new run"
             )
-        if key == "trainer.max_epochs" and config.scheduler.get("_target_") == dotted_name(OneCycle):
+        if key == "trainer.max_epochs" and isinstance(settings.scheduler, OneCycle):
             raise ResumeError(f"{override}: scheduler=one_cycle ends where it was told to when the run was started")
-        try:
-            change = OmegaConf.from_dotlist([f"{key}={value}"])
-            refuse_untrusted(OmegaConf.to_container(change), own_targets(), trusted, "the command line")
-            config = cast(DictConfig, OmegaConf.merge(config, change))
-        except OmegaConfBaseException as error:
-            raise ResumeError(f"{override}: the run's configuration has no such value ({error})") from error
+        changes.append(override)
+    try:
+        settings = changed_settings(settings, [*changes, f"resume='{folder}'"], trusted)
+    except ConfigurationError as error:
+        raise ResumeError(str(error)) from error
     typed = {*typed, *(override.partition("=")[2] for override in overrides)}
-    for key, value, place in _places_outside(config, folder):
+    for key, value, place in _places_outside(settings.content, folder):
         if value not in typed:  # the folder may be anybody's, and shall not have files written all over one's disk
             raise ResumeError(
                 f"resume={folder}: {key.rpartition('.')[0]} would write to {place}, outside of the run's folder. "
                 f"If you want that, type it: {key}={value}"
             )
-    config.resume = str(folder)
-    return config
+    return settings
 
 
 def _places_outside(content: Mapping[str, Any], folder: RunFolder) -> Iterator[tuple[str, str, Path]]:
@@ -172,20 +171,19 @@ def _as_typed(path: str) -> str:
     return path if _PLAIN.fullmatch(path) else "'" + path.replace("'", "\\'") + "'"
 
 
-def same_command_again(folder: RunFolder, typed: DictConfig) -> DictConfig:
-    """The configuration of a run that its own command has been started for once more.
+def same_command_again(folder: RunFolder, typed: Settings) -> Settings:
+    """Read the settings of a run whose own command has been started once more.
 
     Args:
         folder: of the run.
-        typed: composed from the command. What it wants instantiated was typed by the user, and is trusted.
+        typed: settings by the command. Their targets were typed by the user, and are trusted.
 
     Raises:
         ResumeError: if the folder was moved.
     """
-    content = OmegaConf.to_container(typed, resolve=True)
-    targets = [str(target) for _, target in targets_in(content)]
-    values = {value for _, value in leaves_of(content)}
-    return configuration_of(folder, (), [*targets, *typed.trusted_targets], values)
+    targets = [str(target) for _, target in targets_in(typed.content)]
+    values = {value for _, value in leaves_of(typed.content)}
+    return resumed_settings(folder, (), [*targets, *typed.trusted_targets], values)
 
 
 def _with_all_settings(record: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,20 +8,19 @@ frozen :class:`TrainingPlan`, saved once, beside the configuration with the same
 import logging
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any, cast
+from typing import Any
 
 import torch
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
 
-from ecgfounder_ft.config.compose import ConfigurationError
-from ecgfounder_ft.config.schema import Config
+from ecgfounder_ft.config.choices import ConfigurationError
+from ecgfounder_ft.config.settings import Settings
 from ecgfounder_ft.data.gather_and_split import PreparedData
 from ecgfounder_ft.data.splits import TRAIN
 from ecgfounder_ft.errors import ExplainedError
 from ecgfounder_ft.training.batch_size import SMALLEST, find_batch_size
-from ecgfounder_ft.training.build import Model, augmentation_of, build_classifier, build_data_module
+from ecgfounder_ft.training.build import Model, build_classifier, build_data_module
 from ecgfounder_ft.training.device import (
     choose_accelerator,
     choose_precision,
@@ -86,14 +85,14 @@ class Settled:
     """A plan, and what follows from it."""
 
     plan: TrainingPlan
-    config: Config
-    """The configuration with the values of the plan in it; read-only."""
+    settings: Settings
+    """The run's settings with the values of the plan in them."""
     inputs: Inputs
     range_test: RangeTest | None = None
     """What the learning rate was chosen by, where it was sought."""
 
 
-def refuse_contradictions(config: Config) -> None:
+def refuse_contradictions(settings: Settings) -> None:
     """Refuse, before anything is read or written, what cannot be trained.
 
     Raises:
@@ -102,42 +101,43 @@ def refuse_contradictions(config: Config) -> None:
         MissingLoggerError: if the package of a logger is not installed.
         MonitorError: if a metric does not exist, or its direction is stated the wrong way round.
     """
-    require_installed(config)
-    require_direction(config.monitor.name, config.monitor.mode)
-    direction_of(config.optimized_metric)
-    chosen = config.augment
+    require_installed(settings.loggers)
+    require_direction(settings.monitor.name, settings.monitor.mode)
+    direction_of(settings.optimized_metric)
+    chosen = settings.augmentation
     if chosen.stored_views and chosen.mixup:
         raise ConfigurationError(
             f"augment.stored_views={chosen.stored_views} with augment.mixup={chosen.mixup}: a stored view holds "
             "recordings one by one, mixup mixes those of a batch. Set one of the two to 0"
         )
-    if not has_several_devices(config):
+    if not has_several_devices(settings.trainer):
         return
     if HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN:
+        trainer = settings.trainer
         raise SeveralDevicesError(
-            f"trainer.devices={config.trainer.devices} and trainer.num_nodes={config.trainer.num_nodes} in a multirun: "
+            f"trainer.devices={trainer.devices} and trainer.num_nodes={trainer.num_nodes} in a multirun: "
             "each further process would start the whole sweep again, and with a searching sweeper train on values of "
             "its own. Use trainer.devices=1 trainer.num_nodes=1 in a sweep, or start its trials one by one"
         )
-    if config.data.batch_size == "auto":
+    if settings.batches.batch_size == "auto":
         raise SeveralDevicesError(
             "data.batch_size=auto with several devices: each process would find a size of its own. Find it with "
             "trainer.devices=1 trainer.max_epochs=1 trainer.limit_train_batches=1, then set data.batch_size"
         )
-    if config.lr_finder.enabled:
+    if settings.lr_finder.enabled:
         raise SeveralDevicesError(
             "lr_finder.enabled with several devices: each process would find a learning rate of its own. Find it with "
             "trainer.devices=1 trainer.max_epochs=0, then set optimizer.lr"
         )
 
 
-def settle(config: Config, model: Model, data: PreparedData, earlier: TrainingPlan | None = None) -> Settled:
+def settle(settings: Settings, model: Model, data: PreparedData, earlier: TrainingPlan | None = None) -> Settled:
     """Decide what the configuration leaves open.
 
     The network is prepared for its strategy on the way (adapters are added), and is otherwise as it was.
 
     Args:
-        config: as composed; it stays as it is.
+        settings: of the run; they stay as they are.
         model: with its start.
         data: of the run.
         earlier: the plan of a run that goes on: its learning rate holds, and is not sought again.
@@ -145,25 +145,26 @@ def settle(config: Config, model: Model, data: PreparedData, earlier: TrainingPl
     Raises:
         OutOfMemoryError: if the GPU's memory is too small for the smallest batch.
     """
-    accelerator = choose_accelerator(config.trainer.accelerator)
-    precision = choose_precision(config.trainer.precision, config.trainer.accelerator)
+    trainer = settings.trainer
+    accelerator = choose_accelerator(trainer.accelerator)
+    precision = choose_precision(trainer.precision, trainer.accelerator)
     device, lower = torch.device(accelerator), lower_precision(precision)
-    batch_size = chosen_batch_size(config)
+    batch_size = chosen_batch_size(settings)
     inputs = choose_inputs(
         model.net,
         model.strategy,
         data,
-        augmentation_of(config),
-        epochs=config.trainer.max_epochs,
+        settings.augmentation if settings.augmentation.effects else None,
+        epochs=trainer.max_epochs,
         batch_size=batch_size or BATCH_SIZE,
         device=device,
         precision=lower,
-        progress=config.trainer.enable_progress_bar and is_main_process(),
+        progress=trainer.enable_progress_bar and is_main_process(),
     )
     model.strategy.prepare(model.net)
     found: dict[str, str] = {} if earlier is None else dict(earlier.found)
-    learning_rate, tried = float(config.optimizer.lr), None
-    classifier = build_classifier(config, model, data, inputs)
+    learning_rate, tried = settings.learning_rate, None
+    classifier = build_classifier(settings, model, data, inputs)
     if batch_size is None:
         recordings = int((data.table["split"] == TRAIN).sum())
         try:
@@ -172,20 +173,20 @@ def settle(config: Config, model: Model, data: PreparedData, earlier: TrainingPl
                 model.strategy,
                 inputs.stored.shape,
                 recordings,
-                config.trainer.max_epochs,
+                trainer.max_epochs,
                 device,
                 lower,
             )
         except torch.OutOfMemoryError as error:
-            raise OutOfMemoryError(explain_out_of_memory(config, error)) from error
+            raise OutOfMemoryError(explain_out_of_memory(settings, error)) from error
         batch_size = search.chosen
         speeds = ", ".join(f"{size}: {speed:.0f}" for size, speed in search.speed.items())
         limit = f"; {search.too_large} does not fit into the GPU's memory" if search.too_large else ""
         found["data.batch_size"] = f"auto (recordings/s by size: {speeds}{limit})"
         log.info("data.batch_size=auto takes %d (recordings/s by size: %s%s)", batch_size, speeds, limit)
-    if config.lr_finder.enabled and earlier is None:
-        loader = build_data_module(config, model, data, inputs, batch_size).train_dataloader()
-        finder = config.lr_finder
+    finder = settings.lr_finder
+    if finder.enabled and earlier is None:
+        loader = build_data_module(settings, model, data, inputs, batch_size).train_dataloader()
         tried = range_test(classifier, model.strategy, loader, finder.lowest, finder.highest, finder.steps, device)
         if tried.suggestion is None:
             log.warning(
@@ -196,7 +197,7 @@ def settle(config: Config, model: Model, data: PreparedData, earlier: TrainingPl
             found["optimizer.lr"] = f"range test (was {learning_rate:g})"
             learning_rate = tried.suggestion
     plan = TrainingPlan(
-        epochs=config.trainer.max_epochs,
+        epochs=trainer.max_epochs,
         batch_size=batch_size,
         learning_rate=learning_rate,
         accelerator=accelerator,
@@ -206,17 +207,18 @@ def settle(config: Config, model: Model, data: PreparedData, earlier: TrainingPl
         stored_views=0 if inputs.training_views is None else len(inputs.training_views.views),
         found=found,
     )
-    return Settled(plan, _with_values_of(config, plan), inputs, tried)
+    return Settled(plan, settings.settled(plan.batch_size, plan.learning_rate), inputs, tried)
 
 
-def chosen_batch_size(config: Config) -> int | None:
-    """``data.batch_size``, None while it is ``auto``."""
-    return None if config.data.batch_size == "auto" else int(config.data.batch_size)
+def chosen_batch_size(settings: Settings) -> int | None:
+    """Return ``data.batch_size``, or None while it is ``auto``."""
+    size = settings.batches.batch_size
+    return None if size == "auto" else int(size)
 
 
-def explain_out_of_memory(config: Config, error: torch.OutOfMemoryError) -> str:
+def explain_out_of_memory(settings: Settings, error: torch.OutOfMemoryError) -> str:
     """What to try where the GPU's memory is too small."""
-    size = chosen_batch_size(config)
+    size = chosen_batch_size(settings)
     needed = str(error).split(". ")[0]
     if size is None or size == 1:
         least = SMALLEST if size is None else 1
@@ -224,17 +226,9 @@ def explain_out_of_memory(config: Config, error: torch.OutOfMemoryError) -> str:
             f"the GPU's memory is too small for {least} recording(s) per batch ({needed}). "
             "Try finetune=linear_probe or finetune=lora" + (", or data.batch_size=1" if size is None else "")
         )
-    steps = 2 * config.trainer.accumulate_grad_batches
+    steps = 2 * settings.trainer.accumulate_grad_batches
     return (
         f"the GPU's memory is too small for data.batch_size={size} ({needed}). Try data.batch_size={size // 2} "
         f"trainer.accumulate_grad_batches={steps}, which makes the same optimizer steps; data.batch_size=auto finds "
         "the size that fits"
     )
-
-
-def _with_values_of(config: Config, plan: TrainingPlan) -> Config:
-    settled = cast(DictConfig, OmegaConf.create(OmegaConf.to_container(cast(DictConfig, config), resolve=True)))
-    settled.data.batch_size = plan.batch_size
-    settled.optimizer.lr = plan.learning_rate
-    OmegaConf.set_readonly(settled, True)
-    return cast(Config, settled)

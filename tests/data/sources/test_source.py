@@ -11,7 +11,7 @@ import pytest
 from omegaconf import OmegaConf
 from omegaconf.errors import ConfigKeyError, ValidationError
 
-from ecgfounder_ft.config.compose import compose_config, typed
+from ecgfounder_ft.config.compose import compose_settings
 from ecgfounder_ft.data.catalog import Catalog, CatalogError, build_table, skipped_table, targets
 from ecgfounder_ft.data.sources import source as source_module
 from ecgfounder_ft.data.sources.downloaded import DownloadedDataset, downloaded_datasets
@@ -40,8 +40,6 @@ CONFIGS = Path(__file__).parents[3] / "configs" / "data"
 COMMON: dict[str, Any] = {
     "max_samples": None,
     "max_evaluation_recordings": None,
-    "batch_size": 32,
-    "imbalance": "none",
     "workers": 1,
     "store": "store",
 }
@@ -49,10 +47,9 @@ COMMON: dict[str, Any] = {
 
 def settings_of(name: str, **changes: Any) -> Any:
     """The shipped settings of a source, with some changed; what a user has to give is ``there``."""
-    node = compose_config([f"data={name}"]).data
-    for key in OmegaConf.missing_keys(node):
-        node[key.removeprefix("data.")] = "there"
-    return replace(typed(source_named(name), node), **changes)
+    needed = ["data.path=there"] if name == "table" else []
+    needed += ["data.root=there"] if name in ("mimic_iv_ecg", "physionet2021") else []
+    return replace(compose_settings([f"data={name}", *needed]).source, **changes)
 
 
 def test_every_module_of_a_dataset_is_found() -> None:

@@ -2,9 +2,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ecgfounder_ft.config.compose import compose_config, typed
+from ecgfounder_ft.config.compose import compose_settings
 from ecgfounder_ft.data.catalog import CatalogError, catalog_columns, targets
-from ecgfounder_ft.data.sources.source import source_named
 from ecgfounder_ft.data.sources.table.reading import read_table
 from ecgfounder_ft.data.store.reading import build_store
 from ecgfounder_ft.ecg.description import SignalDescription
@@ -246,7 +245,6 @@ def test_the_settings_of_a_table_state_what_its_files_do_not_say(root, label_map
     np.save(root / "ecgs" / "a.npy", np.random.default_rng(0).normal(size=(12, 300)))
     file = table(root, {"path": ["ecgs/a.npy"], "NORM": ["1"]})
     said = ["data.sampling_rate=500", "data.unit=uV", f"data.leads=[{','.join(STANDARD_LEADS)}]"]
-    config = compose_config(["data=table", f"data.path={file}", *said])
-    source = typed(source_named("table"), config.data)
+    source = compose_settings(["data=table", f"data.path={file}", *said]).source
     assert source.read(label_map).table["sampling_rate"].tolist() == [500]
     assert source.stated == SignalDescription(500.0, "uV", STANDARD_LEADS)

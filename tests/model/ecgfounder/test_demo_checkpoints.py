@@ -8,7 +8,7 @@ import torch
 import yaml
 from hydra.utils import instantiate
 
-from ecgfounder_ft.config.compose import compose_config
+from ecgfounder_ft.config.compose import compose_settings
 from ecgfounder_ft.ecg.leads import STANDARD_LEADS
 from ecgfounder_ft.ecg.preprocessing import Preprocessing
 from ecgfounder_ft.ecg.simulator import SIMULATED_CONDITIONS, simulate
@@ -68,6 +68,6 @@ def test_the_configured_architecture_is_theirs() -> None:
 
 
 def test_the_demo_starts_from_a_shipped_checkpoint_that_fits_its_network(label_map: LabelMap, tmp_path: Path) -> None:
-    model = compose_config(["experiment=demo"]).model
+    model = compose_settings(["experiment=demo"]).model
     net = instantiate(model.architecture, _convert_="all")
     load_weights(net, find_weights(model.weights, tmp_path), *label_map.task_rows)

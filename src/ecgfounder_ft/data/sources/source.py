@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from ecgfounder_ft.discovery import classes_in
 from ecgfounder_ft.errors import ExplainedError
@@ -13,10 +13,6 @@ from ecgfounder_ft.labels import LabelMap
 if TYPE_CHECKING:
     from ecgfounder_ft.data.catalog import Catalog
     from ecgfounder_ft.ecg.description import SignalDescription
-
-
-IMBALANCE = ("none", "balanced_sampler", "pos_weight")
-"""What can be done about rare conditions in training."""
 
 
 class NoDataError(ExplainedError):
@@ -44,26 +40,17 @@ class DataSource(ABC):
     max_evaluation_recordings: int | None
     """Recordings of the validation and of the test side at most, those of patients drawn at random; None: all. Without
     effect where :attr:`natural_prevalence` is False, and on ``split.whole_sides``."""
-    batch_size: Any  # int or "auto"; OmegaConf cannot merge a union
-    """Recordings per step and device, or ``auto``."""
-    imbalance: str
-    """``none``, ``balanced_sampler`` or ``pos_weight``: what is done about rare conditions in training."""
     workers: int | None
     """Processes that fill the signal store; None: one per core."""
     store: str
     """Folder of the signal store."""
 
     def __post_init__(self) -> None:
-        size = self.batch_size
-        if size != "auto" and not (isinstance(size, int) and not isinstance(size, bool) and size >= 1):
-            raise ValueError(f"data.batch_size is {size!r}, expected a number of recordings or auto")
         for name in ("max_samples", "max_evaluation_recordings", "workers"):
             value, least = getattr(self, name), 0 if name == "workers" else 1
             if value is not None and value < least:
                 every = "one per core" if name == "workers" else "all"
                 raise ValueError(f"data.{name} is {value}, expected {least} or more, or null: {every}")
-        if self.imbalance not in IMBALANCE:
-            raise ValueError(f"data.imbalance is {self.imbalance!r}, expected one of: {', '.join(IMBALANCE)}")
 
     def require(self, label_map: LabelMap, minimum: int) -> None:  # noqa: B027 - some have nothing to look for
         """Look, before anything is read, for what can be missed at a glance: folders, columns of a table.
