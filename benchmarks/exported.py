@@ -65,10 +65,10 @@ def export_full_network(folder: Path, architecture: str) -> Path:
 def answers(recordings: Path, architecture: str, filtered: int, skip: int) -> None:
     """Print the largest difference of each way from the run's own file."""
     from ecgfounder_ft.ecg.formats import find_recordings, read_recording
-    from ecgfounder_ft.inference.exported_model import ONNX_PREPROCESSING, read_exported_model
     from ecgfounder_ft.inference.inputs import Reading, prepare_all
     from ecgfounder_ft.inference.loading import load_predictor
     from ecgfounder_ft.inference.onnx_model import session_of
+    from scripts.preprocessing_onnx import preprocessing_as_onnx
 
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
@@ -80,7 +80,7 @@ def answers(recordings: Path, architecture: str, filtered: int, skip: int) -> No
             "ONNX Runtime, model.onnx": load_predictor(target, backend="onnxruntime"),
         }
         preprocessing = run.card.preprocessing
-        filters = session_of(read_exported_model(target).read(ONNX_PREPROCESSING), ONNX_PREPROCESSING)
+        filters = session_of(preprocessing_as_onnx(preprocessing), "preprocessing.onnx")
         onnx = ways["ONNX Runtime, model.onnx"]
         largest = dict.fromkeys((*ways, "ONNX Runtime, preprocessing.onnx then model.onnx"), 0.0)
         counts = {"answered": 0, "skipped": 0, "of the window's length and rate, filtered in ONNX too": 0}

@@ -1,4 +1,4 @@
-"""ONNX gives what PyTorch and scipy give."""
+"""ONNX gives what PyTorch gives."""
 
 import subprocess
 import sys
@@ -12,19 +12,13 @@ import torch
 from torch import nn
 
 from ecgfounder_ft.ecg.preprocessing import Preprocessing
-from ecgfounder_ft.ecg.preprocessing_settings import BandPass, BaselineMedian, Notch, Window
-from ecgfounder_ft.ecg.recording import Recording
+from ecgfounder_ft.ecg.preprocessing_settings import Window
 from ecgfounder_ft.evaluation.calibration import Calibration
 from ecgfounder_ft.inference.export import exported_files
 from ecgfounder_ft.inference.exported_model import ExportedModelError
 from ecgfounder_ft.inference.finished_model import FinishedModel
 from ecgfounder_ft.inference.onnx_export import OPSET, OnnxNetwork, network_as_onnx
 from ecgfounder_ft.inference.onnx_model import session_of
-from ecgfounder_ft.inference.onnx_preprocessing import (
-    InexactPreprocessingError,
-    OnnxPreprocessing,
-    preprocessing_as_onnx,
-)
 from ecgfounder_ft.labels import LabelMap
 from ecgfounder_ft.model.card import ModelCard
 from ecgfounder_ft.model.errors import NetworkError
@@ -56,15 +50,14 @@ def test_the_calibration_in_the_file_is_that_of_python(
 
 
 def test_the_file_holds_opset_names_and_no_trace_of_who_wrote_it(exported_run: Path) -> None:
-    for name in ("model.onnx", "preprocessing.onnx"):
-        content = (exported_run / name).read_bytes()
-        model = onnx.load_from_string(content)
-        onnx.checker.check_model(model)
-        assert [(entry.domain, entry.version) for entry in model.opset_import if not entry.domain] == [("", OPSET)]
-        assert model.graph.input[0].type.tensor_type.shape.dim[0].dim_param == "recordings"
-        assert "no medical device" in {entry.key: entry.value for entry in model.metadata_props}["notice"]
-        for trace in (b"site-packages", b".py", str(exported_run.parent).encode()):
-            assert trace not in content
+    content = (exported_run / "model.onnx").read_bytes()
+    model = onnx.load_from_string(content)
+    onnx.checker.check_model(model)
+    assert [(entry.domain, entry.version) for entry in model.opset_import if not entry.domain] == [("", OPSET)]
+    assert model.graph.input[0].type.tensor_type.shape.dim[0].dim_param == "recordings"
+    assert "no medical device" in {entry.key: entry.value for entry in model.metadata_props}["notice"]
+    for trace in (b"site-packages", b".py", str(exported_run.parent).encode()):
+        assert trace not in content
 
 
 def test_it_runs_in_onnxruntime_without_this_package(exported_run: Path, tmp_path: Path) -> None:
@@ -72,66 +65,13 @@ def test_it_runs_in_onnxruntime_without_this_package(exported_run: Path, tmp_pat
 import sys
 import numpy as np, onnxruntime
 network = onnxruntime.InferenceSession(sys.argv[1] + "/model.onnx")
-filters = onnxruntime.InferenceSession(sys.argv[1] + "/preprocessing.onnx")
 for n in (1, 2):
-    millivolts = np.random.default_rng(n).normal(size=(n, 12, 2000)).astype(np.float32)
-    signals, = filters.run(["signals"], {"millivolts": millivolts})
+    signals = np.random.default_rng(n).normal(size=(n, 12, 2000)).astype(np.float32)
     probabilities, = network.run(["probabilities"], {"signals": signals})
     assert probabilities.shape == (n, 6) and abs(probabilities.sum(axis=1) - 1).max() < 1e-5
 assert not [name for name in sys.modules if name.startswith(("ecgfounder_ft", "torch"))]
 """
     subprocess.run([sys.executable, "-c", program, str(exported_run)], cwd=tmp_path, check=True)
-
-
-def recording(preprocessing: Preprocessing, drift: float = 0.02) -> Recording:
-    """A drifting baseline with missing samples, and a lead that does not move."""
-    generator = np.random.default_rng(0)
-    shape = (len(preprocessing.leads), preprocessing.samples)
-    signal = np.cumsum(generator.normal(scale=drift, size=shape), axis=1) + generator.normal(scale=0.2, size=shape)
-    signal[0, 50:60] = np.nan
-    signal[1] = 0.3
-    return Recording("drift", tuple(preprocessing.leads), signal.astype(np.float32), preprocessing.sampling_rate)
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {},
-        {"window": Window(seconds=10.0)},
-        {"notch": None, "scale": None},
-        {"band_pass": None, "notch": Notch(60.0, 10.0)},
-        {"baseline_median": None, "band_pass": BandPass(0.05, 100.0, 3)},
-        {"baseline_median": BaselineMedian(0.2), "sampling_rate": 250.0, "leads": ["II", "V1"]},
-    ],
-    ids=["as pretrained", "10 s", "millivolts", "no band-pass", "no median", "250 Hz"],
-)
-def test_preprocessing_is_that_of_scipy(changes: dict[str, Any]) -> None:
-    preprocessing = Preprocessing(**{"window": Window(seconds=3.0), "leads": ["I", "II", "V1"], **changes})
-    given = recording(preprocessing)
-    with torch.no_grad():
-        found = OnnxPreprocessing(preprocessing)(torch.from_numpy(given.signal)[None])[0].numpy()
-    np.testing.assert_allclose(found, preprocessing(given).signal, atol=1e-4)
-
-
-def test_a_large_drift_costs_no_digits(exported_run: Path) -> None:
-    """The filters' own coefficients, instead of sections of second order, are off by more than the signal."""
-    from ecgfounder_ft.inference.exported_model import ONNX_PREPROCESSING, read_exported_model
-
-    exported = read_exported_model(exported_run)
-    preprocessing = exported.card.preprocessing
-    given = recording(preprocessing, drift=0.5)
-    session = session_of(exported.read(ONNX_PREPROCESSING), "preprocessing.onnx")
-    found = session.run(None, {"millivolts": given.signal[None]})[0][0]
-    np.testing.assert_allclose(found, preprocessing(given).signal, atol=1e-4)
-
-
-def test_what_has_no_exact_form_gets_no_file() -> None:
-    with pytest.raises(InexactPreprocessingError, match="'interpolate'"):
-        preprocessing_as_onnx(Preprocessing(missing="interpolate"))
-    with pytest.raises(InexactPreprocessingError, match="too few"):
-        preprocessing_as_onnx(
-            Preprocessing(window=Window(seconds=1.0), sampling_rate=90.0, notch=None, band_pass=BandPass(1.0, 40.0, 20))
-        )
 
 
 class Other(nn.Module):
@@ -168,7 +108,6 @@ def test_any_network_is_exported_and_one_that_cannot_be_is_told(
     model = finished(Other(), label_map)
     files = exported_files(model)
     assert set(files.contents) == {"model.safetensors", "model.pth", "model.onnx"}
-    assert "'interpolate'" in files.without["preprocessing.onnx"]
     signals = np.random.default_rng(1).normal(size=(4, 2, 500)).astype(np.float32)
     logits, probabilities, embedding = session_of(files.contents["model.onnx"], "").run(None, {"signals": signals})
     np.testing.assert_allclose(probabilities, model.probabilities(signals), atol=1e-5)

@@ -126,7 +126,7 @@ def test_the_command_writes_a_whole_folder_or_none(finished_run: Path, tmp_path:
     done = console("export", str(finished_run), "--to", str(target), "--no-onnx", "--license", "cc-by-4.0")
     assert done.exit_code == 0, done.stderr
     assert "no medical device" in done.stdout
-    assert {path.name for path in target.iterdir()} == set(FILES) - {"model.onnx", "preprocessing.onnx"}
+    assert {path.name for path in target.iterdir()} == set(FILES) - {"model.onnx"}
     assert [path.name for path in target.parent.iterdir()] == ["model"]
     assert HubCard.load(target / "README.md").data.license == "cc-by-4.0"
     assert load_predictor(target, device="cpu").backend == "torch"

@@ -30,9 +30,7 @@ def export(
         from ecgfounder_ft.runs.export import export_run
         from ecgfounder_ft.runs.folder import RunFolder
 
-        exported, without = export_run(RunFolder(run_folder), to, onnx=onnx, licence=licence, trusted=trust or ())
-        for name, reason in without.items():
-            typer.echo(f"no {name}: {reason}", err=True)
+        exported = export_run(RunFolder(run_folder), to, onnx=onnx, licence=licence, trusted=trust or ())
         for name in sorted(path.name for path in exported.folder.iterdir()):
             typer.echo(f"{exported.folder / name}  {(exported.folder / name).stat().st_size:,} bytes")
         typer.echo(f"{NO_MEDICAL_DEVICE.capitalize()}.")

@@ -9,22 +9,19 @@ import shutil
 import tempfile
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from safetensors.torch import save
 
 from ecgfounder_ft import __version__
-from ecgfounder_ft.ecg.recording import Recording
 from ecgfounder_ft.files import UNFINISHED_SUFFIX, write_json, write_text
 from ecgfounder_ft.inference.exported_model import (
     CONFIG,
     ONNX,
-    ONNX_PREPROCESSING,
     PTH,
     README,
     SAFETENSORS,
@@ -39,7 +36,7 @@ from ecgfounder_ft.model.card import CARD_KEY
 from ecgfounder_ft.untrusted.weights import write_checkpoint
 
 TOLERANCE = 1e-4
-"""Largest difference in a probability that is let pass, and in a preprocessed sample, in units of its spread."""
+"""Largest difference in a probability that is let pass."""
 
 _PACKAGES = ("torch", "safetensors", "onnx", "onnxscript", "onnxruntime", "numpy", "scipy")
 
@@ -52,8 +49,6 @@ class ExportedFiles:
     """Of ``config.json``."""
     contents: Mapping[str, bytes]
     """Name to content of the other files, but for the model card."""
-    without: Mapping[str, str] = field(default_factory=dict)
-    """Name of a file that is not there to the reason."""
 
 
 def exported_files(model: FinishedModel, *, onnx: bool = True) -> ExportedFiles:
@@ -70,27 +65,14 @@ def exported_files(model: FinishedModel, *, onnx: bool = True) -> ExportedFiles:
     state = {name: value.detach().cpu().contiguous().clone() for name, value in model.net.state_dict().items()}
     contents = {SAFETENSORS: save(state, metadata={"format": "pt"}), PTH: _as_published(model)}
     described: dict[str, Any] = {}
-    without: dict[str, str] = {}
     if onnx:
         from ecgfounder_ft.inference.onnx_export import OPSET, network_as_onnx
-        from ecgfounder_ft.inference.onnx_preprocessing import (
-            MILLIVOLTS,
-            InexactPreprocessingError,
-            preprocessing_as_onnx,
-        )
 
         contents[ONNX] = network_as_onnx(model)
         _compare_network(model, contents[ONNX])
         outputs = [LOGITS, PROBABILITIES, EMBEDDING]
         described[ONNX] = {"opset": OPSET, "inputs": [SIGNALS], "outputs": outputs}
-        try:
-            contents[ONNX_PREPROCESSING] = preprocessing_as_onnx(model.card.preprocessing)
-            _compare_preprocessing(model, contents[ONNX_PREPROCESSING])
-            described[ONNX_PREPROCESSING] = {"opset": OPSET, "inputs": [MILLIVOLTS], "outputs": [SIGNALS]}
-        except InexactPreprocessingError as error:
-            contents.pop(ONNX_PREPROCESSING, None)
-            without[ONNX_PREPROCESSING] = str(error)
-    return ExportedFiles(config_of(model.card, contents, described, _versions()), contents, without)
+    return ExportedFiles(config_of(model.card, contents, described, _versions()), contents)
 
 
 def refuse_used(folder: Path) -> None:
@@ -144,31 +126,12 @@ def _compare_network(model: FinishedModel, content: bytes) -> None:
     session = session_of(content, ONNX)
     for batch in (signals, signals[:1]):
         found = session.run([PROBABILITIES], {SIGNALS: batch})[0]
-        _require_close("probability", found, model.probabilities(batch), ONNX)
-
-
-def _compare_preprocessing(model: FinishedModel, content: bytes) -> None:
-    """Refuse an ONNX file that does not filter as scipy does: noise on a drifting baseline, with missing samples."""
-    from ecgfounder_ft.inference.onnx_preprocessing import MILLIVOLTS
-
-    preprocessing = model.card.preprocessing
-    generator = np.random.default_rng(0)
-    shape = (len(preprocessing.leads), preprocessing.samples)
-    signal = np.cumsum(generator.normal(scale=0.02, size=shape), axis=1) + generator.normal(scale=0.2, size=shape)
-    signal[0, 100:110] = np.nan
-    signal = signal.astype(np.float32)
-    recording = Recording("comparison", tuple(preprocessing.leads), signal, preprocessing.sampling_rate)
-    found = session_of(content, ONNX_PREPROCESSING).run([SIGNALS], {MILLIVOLTS: signal[None]})[0]
-    _require_close("sample", found[0], preprocessing(recording).signal, ONNX_PREPROCESSING)
-
-
-def _require_close(what: str, found: NDArray[Any], expected: NDArray[Any], name: str) -> None:
-    difference = float(np.abs(found - expected).max())
-    if not difference <= TOLERANCE:
-        raise ExportedModelError(
-            f"{name} was not written: in ONNX Runtime a {what} differs by {difference:.2g} from what this package "
-            f"computes, expected {TOLERANCE:g} at most. Export with --no-onnx, and please report the network"
-        )
+        difference = float(np.abs(found - model.probabilities(batch)).max())
+        if not difference <= TOLERANCE:
+            raise ExportedModelError(
+                f"{ONNX} was not written: in ONNX Runtime a probability differs by {difference:.2g} from that of "
+                f"PyTorch, expected {TOLERANCE:g} at most. Export with --no-onnx, and please report the network"
+            )
 
 
 def _versions() -> dict[str, str]:

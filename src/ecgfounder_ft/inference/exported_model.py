@@ -4,7 +4,6 @@
 ``config.json``           the record of the model, which output of which file is what, and a digest of every file
 ``model.safetensors``     the weights
 ``model.onnx``            network, softmax or sigmoid, and calibration; for any program that runs ONNX
-``preprocessing.onnx``    the filters, where the settings have an exact form in ONNX; see ``onnx_preprocessing.py``
 ``model.pth``             the weights in the form of the published checkpoints, for programs that load those
 ``README.md``             the model card
 ========================  ==========================================================================================
@@ -32,12 +31,14 @@ from ecgfounder_ft.records import require_bounded
 CONFIG = "config.json"
 SAFETENSORS = "model.safetensors"
 ONNX = "model.onnx"
-ONNX_PREPROCESSING = "preprocessing.onnx"
 PTH = "model.pth"
 README = "README.md"
 
-FILES = (CONFIG, SAFETENSORS, ONNX, ONNX_PREPROCESSING, PTH, README)
-"""Every file that a folder may hold."""
+FILES = (CONFIG, SAFETENSORS, ONNX, PTH, README)
+"""Every file that is exported."""
+
+EARLIER_FILES = ("preprocessing.onnx",)
+"""Files that a folder of an earlier version may hold beside these; only their digests are used."""
 
 FORMAT = "ecgfounder-ft/exported-model/1"
 
@@ -153,7 +154,7 @@ def read_exported_model(folder: Path) -> ExportedModel:
             "which output is which condition cannot be told"
         )
     card.refuse_implausible_shapes(str(path))
-    strange = sorted(name for name in files if name not in FILES)
+    strange = sorted(name for name in files if name not in FILES + EARLIER_FILES)
     if strange:
         raise ExportedModelError(f"{path}: names the file {strange[0]!r}, which is none of {', '.join(FILES)}")
     return ExportedModel(folder, card, content)

@@ -14,7 +14,14 @@ from pathlib import Path
 
 from ecgfounder_ft import __version__
 from ecgfounder_ft.errors import ExplainedError, first_line
-from ecgfounder_ft.inference.exported_model import CONFIG, FILES, README, ExportedModel, read_exported_model
+from ecgfounder_ft.inference.exported_model import (
+    CONFIG,
+    EARLIER_FILES,
+    FILES,
+    README,
+    ExportedModel,
+    read_exported_model,
+)
 
 _REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 _LIBRARY = "ecgfounder-ft"
@@ -92,7 +99,7 @@ def push(
         exported.read(name)
     if not (folder / README).is_file():
         raise HubError(f"{folder / README}: no such file. A model is not passed on without its card; export it again")
-    names = [name for name in FILES if name in (CONFIG, README) or name in exported.content["files"]]
+    names = [name for name in FILES + EARLIER_FILES if name in (CONFIG, README) or name in exported.content["files"]]
     files = {name: (folder / name).stat().st_size for name in names}
     left_out = tuple(sorted(entry.name for entry in folder.iterdir() if entry.name not in files))
     planned = Push(repository, revision or "main", private, files, left_out, None)
@@ -115,7 +122,7 @@ def _commit(planned: Push, folder: Path, revision: str | None) -> str:
         if revision is not None:
             api.create_branch(planned.repository, branch=revision, exist_ok=True)
         there = api.list_repo_files(planned.repository, revision=revision)
-        stale = [name for name in there if name in FILES and name not in planned.files]
+        stale = [name for name in there if name in FILES + EARLIER_FILES and name not in planned.files]
         info = api.create_commit(
             planned.repository,
             [

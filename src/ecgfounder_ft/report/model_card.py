@@ -117,8 +117,6 @@ class CardContent:
     """None where the run was not evaluated."""
     files: Mapping[str, int]
     """Name to bytes."""
-    without: Mapping[str, str]
-    """File that is not there to the reason."""
     onnx_opset: int | None
     provenance: Mapping[str, str]
     notice: str

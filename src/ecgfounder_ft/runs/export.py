@@ -26,7 +26,7 @@ LICENCE_OF_PUBLISHED_WEIGHTS = "mit"
 
 def export_run(
     run: RunFolder, folder: Path, *, onnx: bool = True, licence: str | None = None, trusted: Collection[str] = ()
-) -> tuple[ExportedModel, Mapping[str, str]]:
+) -> ExportedModel:
     """Export the model of a finished run.
 
     Args:
@@ -35,9 +35,6 @@ def export_run(
         onnx: also as ONNX.
         licence: identifier of the Hub; None: that of the published weights where it started from these, else none.
         trusted: dotted names of networks of the user's own that may be built.
-
-    Returns:
-        The exported model, and the files that it could not have, with the reason.
 
     Raises:
         RunFolderError: if the folder is none of a run.
@@ -49,7 +46,7 @@ def export_run(
     model = load_model(run.path, trusted=trusted)
     files = exported_files(model, onnx=onnx)
     card = render_model_card(card_content(run, model, files, name=folder.resolve().name, licence=licence))
-    return write_exported_model(files, card, folder), files.without
+    return write_exported_model(files, card, folder)
 
 
 def card_content(
@@ -107,7 +104,6 @@ def card_content(
         thresholds=_rule(run),
         tested=_tested(metrics, codes, card.calibration or {}),
         files=sizes,
-        without=files.without,
         onnx_opset=files.config["onnx"].get(ONNX, {}).get("opset"),
         provenance=_provenance(run, model, files),
         notice=NO_MEDICAL_DEVICE,

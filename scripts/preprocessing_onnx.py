@@ -1,18 +1,22 @@
-"""The preprocessing as ONNX: millivolts of the model's length, rate and leads to the network's input.
+"""Write the preprocessing of an exported model as ONNX: millivolts of its length, rate and leads to its input.
 
-A filter that runs over its own output is a recursion, for which ONNX has no operator but a slow loop. Over a known
-number of samples it is a linear map, though, and that is what stands here: the signal in blocks, in each of which the
-output follows from the samples by the impulse response, and from what the blocks before left in the filter's state.
-Nothing is approximated, and all of it is in float64, as in scipy.
+    python scripts/preprocessing_onnx.py model/ preprocessing.onnx
 
-What has no form here, and is left to the caller: picking leads by name, other sampling rates, recordings that are
-longer or shorter than the window (the filters run over a whole recording before it is cut), and refusing a recording
-that is flat. Settings that interpolate missing samples have no file at all.
+For programs that run ``model.onnx`` without this package. A recursive filter has no operator in ONNX but a slow loop.
+Over a known number of samples it is a linear map: the signal is cut into blocks, and the output of each follows from
+its samples by the impulse response and from the filter's state after the block before. All of it is in float64, as in
+scipy, and what is written has been compared with what the package computes.
+
+Left to the caller: picking leads by name, other sampling rates, recordings that are longer or shorter than the window
+(the package filters a whole recording before it cuts the window), and refusing a recording that is flat. Settings that
+interpolate missing samples have no exact form in ONNX, and no file is written.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -21,13 +25,18 @@ from scipy.signal import butter, iirnotch, sosfilt_zi
 from torch import Tensor, nn
 
 from ecgfounder_ft.ecg.preprocessing import ZSCORE_EPSILON, Preprocessing
-from ecgfounder_ft.errors import ExplainedError
+from ecgfounder_ft.ecg.recording import Recording
+from ecgfounder_ft.errors import ExplainedError, run_or_explain
+from ecgfounder_ft.inference.exported_model import read_exported_model
 from ecgfounder_ft.inference.notice import NO_MEDICAL_DEVICE
 from ecgfounder_ft.inference.onnx_export import as_onnx
-from ecgfounder_ft.inference.onnx_model import SIGNALS
+from ecgfounder_ft.inference.onnx_model import SIGNALS, session_of
 
 MILLIVOLTS = "millivolts"
 """Name of the input."""
+
+TOLERANCE = 1e-4
+"""Largest difference of a preprocessed sample from the package's that is let pass."""
 
 _BLOCK = 64
 """Samples. The square of this and that of blocks x filter order are about the same, and their sum least."""
@@ -187,3 +196,43 @@ def preprocessing_as_onnx(preprocessing: Preprocessing) -> bytes:
         "preprocessing": json.dumps(preprocessing.to_dict()),
     }
     return as_onnx(OnnxPreprocessing(preprocessing).eval(), MILLIVOLTS, example, [SIGNALS], metadata)
+
+
+def require_same(preprocessing: Preprocessing, content: bytes) -> None:
+    """Refuse a file that does not filter as scipy does: noise on a drifting baseline, with missing samples.
+
+    Raises:
+        InexactPreprocessingError: that says by how much it differs.
+    """
+    generator = np.random.default_rng(0)
+    shape = (len(preprocessing.leads), preprocessing.samples)
+    signal = np.cumsum(generator.normal(scale=0.02, size=shape), axis=1) + generator.normal(scale=0.2, size=shape)
+    signal[0, 100:110] = np.nan
+    signal = signal.astype(np.float32)
+    recording = Recording("comparison", tuple(preprocessing.leads), signal, preprocessing.sampling_rate)
+    found = session_of(content, "preprocessing.onnx").run([SIGNALS], {MILLIVOLTS: signal[None]})[0]
+    difference = float(np.abs(found[0] - preprocessing(recording).signal).max())
+    if not difference <= TOLERANCE:
+        raise InexactPreprocessingError(
+            f"in ONNX Runtime a sample differs by {difference:.2g}, expected {TOLERANCE:g} at most"
+        )
+
+
+def main() -> None:
+    """Write the file that the arguments name."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model", type=Path, help="the folder of an exported model")
+    parser.add_argument("output", type=Path, help="the ONNX file")
+    options = parser.parse_args()
+
+    def run() -> None:
+        preprocessing = read_exported_model(options.model).card.preprocessing
+        content = preprocessing_as_onnx(preprocessing)
+        require_same(preprocessing, content)
+        options.output.write_bytes(content)
+
+    run_or_explain(run)
+
+
+if __name__ == "__main__":
+    main()
