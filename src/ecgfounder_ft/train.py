@@ -139,7 +139,7 @@ def _run(config: "DictConfig") -> float | None:
     from ecgfounder_ft.config.compose import log_own_config_folder
     from ecgfounder_ft.config.settings import settings_of
     from ecgfounder_ft.runs.folder import RunFolder
-    from ecgfounder_ft.runs.slurm import is_requeued
+    from ecgfounder_ft.sweeps.slurm import is_requeued
     from ecgfounder_ft.training.resume import resumed_settings, same_command_again
 
     log_own_config_folder()

@@ -1,4 +1,4 @@
-"""Where Hydra looks for launchers. The launcher itself is in ``ecgfounder_ft/runs/slurm.py``.
+"""Where Hydra looks for launchers. The launcher itself is in ``ecgfounder_ft/sweeps/slurm.py``.
 
 Every Hydra application of the environment imports this file, so it imports next to nothing itself.
 """
@@ -13,7 +13,7 @@ from omegaconf import DictConfig
 
 
 class SlurmLauncher(Launcher):
-    """Runs the trials of a sweep as the jobs of a SLURM array; see :mod:`ecgfounder_ft.runs.slurm`."""
+    """Runs the trials of a sweep as the jobs of a SLURM array; see :mod:`ecgfounder_ft.sweeps.slurm`."""
 
     def __init__(self, **settings: Any) -> None:
         self.settings = settings
@@ -21,7 +21,7 @@ class SlurmLauncher(Launcher):
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Called by Hydra before :meth:`launch`."""
         from ecgfounder_ft.errors import run_or_explain
-        from ecgfounder_ft.runs.slurm import SlurmTrials
+        from ecgfounder_ft.sweeps.slurm import SlurmTrials
 
         self.trials = run_or_explain(lambda: SlurmTrials(self.settings, hydra_context, task_function, config))
 

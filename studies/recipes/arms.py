@@ -21,9 +21,9 @@ from ecgfounder_ft.evaluation.run_evaluation import UNTRAINED_START, evaluate_pr
 from ecgfounder_ft.evaluation.several_trainings import MACRO, Difference, Trainings, difference_of, draw_trainings
 from ecgfounder_ft.inference.finished_model import FinishedModel, load_model
 from ecgfounder_ft.runs.folder import RunFolder
-from ecgfounder_ft.sweeps.comparison import evaluated
+from ecgfounder_ft.sweeps.answers.trainings import evaluated
 from ecgfounder_ft.sweeps.folder import SweepFolder
-from ecgfounder_ft.sweeps.results import TrialResult, read_results, settings_of
+from ecgfounder_ft.sweeps.trial_results import TrialResult, read_results, settings_of
 from ecgfounder_ft.training.build import build_model
 from ecgfounder_ft.training.epoch_predictions import EpochPredictions
 from ecgfounder_ft.training.experiment import prepare_data

@@ -21,7 +21,7 @@ from ecgfounder_ft.report.sweep_section import Section, SectionTable
 from ecgfounder_ft.sweeps import overview
 from ecgfounder_ft.sweeps.answer import design_sections, section_table, show_answer, terminal_table
 from ecgfounder_ft.sweeps.folder import SweepFolder, SweepFolderError
-from ecgfounder_ft.sweeps.results import read_results, winner_of
+from ecgfounder_ft.sweeps.trial_results import read_results, winner_of
 from tests.console import console
 from tests.sweep_folders import write_sweep
 

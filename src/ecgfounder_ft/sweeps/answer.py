@@ -21,10 +21,11 @@ from ecgfounder_ft.files import write_text
 from ecgfounder_ft.report.page import format_interval, with_interval
 from ecgfounder_ft.report.sweep_page import SweepPage, TrialRow, WinnerShown, parted, render_sweep
 from ecgfounder_ft.report.sweep_section import Section, SectionTable
-from ecgfounder_ft.sweeps import cross_validation, hospital_out, label_efficiency, overview, seeds
+from ecgfounder_ft.sweeps import overview
+from ecgfounder_ft.sweeps.answers import cross_validation, hospital_out, label_efficiency, seeds
 from ecgfounder_ft.sweeps.folder import SweepFolder
-from ecgfounder_ft.sweeps.results import SweepResults, TrialResult, Winner, macro, read_results, winner_of
 from ecgfounder_ft.sweeps.trial import DONE
+from ecgfounder_ft.sweeps.trial_results import SweepResults, TrialResult, Winner, macro, read_results, winner_of
 
 log = logging.getLogger(__name__)
 

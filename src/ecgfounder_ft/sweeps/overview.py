@@ -9,7 +9,7 @@ from ecgfounder_ft.report.sweep_plots import (
     parameters_figure,
 )
 from ecgfounder_ft.report.sweep_section import Section, SectionPicture
-from ecgfounder_ft.sweeps.results import SweepResults, TrialResult, Winner, without_mixed
+from ecgfounder_ft.sweeps.trial_results import SweepResults, TrialResult, Winner, without_mixed
 
 _LOSS = "validation/loss"
 _CHANCE = {"fold": "split.fold", "seed": "seed"}

@@ -8,8 +8,8 @@ from typing import Any
 from ecgfounder_ft.config.settings import Settings
 from ecgfounder_ft.errors import ExplainedError
 from ecgfounder_ft.runs.folder import RunFolder
-from ecgfounder_ft.runs.slurm import is_requeued
 from ecgfounder_ft.sweeps.folder import SweepFolder, Trial
+from ecgfounder_ft.sweeps.slurm import is_requeued
 from ecgfounder_ft.training.resume import same_command_again
 
 log = logging.getLogger(__name__)

@@ -10,9 +10,9 @@ from ecgfounder_ft.evaluation.run_evaluation import RunEvaluation
 from ecgfounder_ft.evaluation.several_trainings import MACRO, difference_of, draw_trainings, spread_of
 from ecgfounder_ft.report.page import format_difference, format_value, with_interval
 from ecgfounder_ft.report.sweep_section import Section, SectionTable
-from ecgfounder_ft.sweeps.comparison import Draws, draws_of, evaluated
+from ecgfounder_ft.sweeps.answers.trainings import Draws, draws_of, evaluated
 from ecgfounder_ft.sweeps.folder import SweepFolder
-from ecgfounder_ft.sweeps.results import TrialResult, by_configuration
+from ecgfounder_ft.sweeps.trial_results import TrialResult, by_configuration
 
 
 def sections(folder: SweepFolder, trials: Sequence[TrialResult], metric: str, resamples: int | None) -> list[Section]:

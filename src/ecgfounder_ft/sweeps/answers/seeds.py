@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 
 from ecgfounder_ft.report.sweep_section import Section
-from ecgfounder_ft.sweeps.comparison import compare_trainings, draws_of, evaluated, trainings_of
+from ecgfounder_ft.sweeps.answers.trainings import compare_trainings, draws_of, evaluated, trainings_of
 from ecgfounder_ft.sweeps.folder import SweepFolder
-from ecgfounder_ft.sweeps.results import TrialResult, by_configuration
+from ecgfounder_ft.sweeps.trial_results import TrialResult, by_configuration
 
 
 def sections(folder: SweepFolder, trials: Sequence[TrialResult], metric: str, resamples: int | None) -> list[Section]:

@@ -9,9 +9,9 @@ from ecgfounder_ft.evaluation.metrics import METRICS
 from ecgfounder_ft.report.page import format_interval, format_value
 from ecgfounder_ft.report.sweep_plots import label_efficiency_figure
 from ecgfounder_ft.report.sweep_section import Section, SectionPicture, SectionTable
-from ecgfounder_ft.sweeps.comparison import Draws, draws_of, evaluated, trainings_of
+from ecgfounder_ft.sweeps.answers.trainings import Draws, draws_of, evaluated, trainings_of
 from ecgfounder_ft.sweeps.folder import SweepFolder
-from ecgfounder_ft.sweeps.results import TrialResult, by_configuration
+from ecgfounder_ft.sweeps.trial_results import TrialResult, by_configuration
 
 FEW = 4
 """Configurations up to which each is compared with each."""

@@ -15,9 +15,9 @@ from omegaconf import OmegaConf
 
 from ecgfounder_ft.config.compose import config_folder, register_configurations
 from ecgfounder_ft.files import write_json
-from ecgfounder_ft.runs import slurm
 from ecgfounder_ft.runs.folder import RunFolder
-from ecgfounder_ft.runs.slurm import SlurmTrials, TrialInJob, is_requeued, job_states, wait_for
+from ecgfounder_ft.sweeps import slurm
+from ecgfounder_ft.sweeps.slurm import SlurmTrials, TrialInJob, is_requeued, job_states, wait_for
 from hydra_plugins.ecgfounder_ft_slurm import SlurmLauncher
 
 

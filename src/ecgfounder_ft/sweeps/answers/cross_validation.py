@@ -15,9 +15,9 @@ from ecgfounder_ft.report.page import content_of, format_value, render_report, w
 from ecgfounder_ft.report.sweep_section import Section, SectionPicture, SectionTable
 from ecgfounder_ft.runs.evaluation_folder import EXACT, EvaluationFolder
 from ecgfounder_ft.runs.report import classification_report, metrics_of
-from ecgfounder_ft.sweeps.comparison import compare_trainings, draws_of, evaluated, trainings_of
+from ecgfounder_ft.sweeps.answers.trainings import compare_trainings, draws_of, evaluated, trainings_of
 from ecgfounder_ft.sweeps.folder import SweepFolder
-from ecgfounder_ft.sweeps.results import TrialResult, by_configuration, settings_of
+from ecgfounder_ft.sweeps.trial_results import TrialResult, by_configuration, settings_of
 
 FOLDER = "cross_validation"
 SHOWN = ("auroc", "auprc", "f1", "sensitivity", "specificity", "brier", "ece")

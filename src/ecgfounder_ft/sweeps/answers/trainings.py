@@ -20,7 +20,7 @@ from ecgfounder_ft.evaluation.several_trainings import (
 from ecgfounder_ft.report.page import format_difference, format_interval, format_p_value, format_value
 from ecgfounder_ft.report.sweep_plots import ranks_figure, spreads_figure
 from ecgfounder_ft.report.sweep_section import SectionPicture, SectionTable
-from ecgfounder_ft.sweeps.results import TrialResult, settings_of
+from ecgfounder_ft.sweeps.trial_results import TrialResult, settings_of
 
 FEWEST_FOR_RANKS = 5
 """Configurations from which a picture of ranks says more than a table of pairs."""
