@@ -1,8 +1,12 @@
 """Files appear whole or not at all."""
 
+import errno
 import hashlib
 import json
+import os
 import resource
+import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,9 +16,12 @@ import pytest
 import torch
 
 from ecgfounder_ft.files import (
+    HeldError,
     WriteError,
+    file_lock,
     require_place_for,
     sha256_of,
+    text_of,
     whole_file,
     write_csv,
     write_json,
@@ -114,3 +121,54 @@ def test_a_place_that_cannot_be_written_to_is_told(tmp_path: Path) -> None:
 def test_what_cannot_be_read_meanwhile_is_not_taken_for_a_full_disk(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError), whole_file(tmp_path / "a"):
         (tmp_path / "other").read_text()
+
+
+def test_a_cell_is_no_formula_and_comes_back(tmp_path: Path) -> None:
+    texts = ["=1+1", "+SUM(A1)", "-x.hea", "@cmd", "'=quoted", "\tx", "plain", "-5", "+1e-3", "it's", None]
+    table = pd.DataFrame({"=column": texts, "number": [-1.5] * len(texts)})
+    write_csv(tmp_path / "t.csv", table)
+    found = pd.read_csv(tmp_path / "t.csv", dtype={"'=column": str}, keep_default_na=False)
+    cells = list(found["'=column"])
+    assert cells == ["'=1+1", "'+SUM(A1)", "'-x.hea", "'@cmd", "''=quoted", "'\tx", "plain", "-5", "+1e-3", "it's", ""]
+    assert [text_of(cell) for cell in cells[:-1]] == texts[:-1]
+    assert list(found["number"]) == [-1.5] * len(texts)
+
+
+def test_a_lock_is_of_the_file_that_stands_there(tmp_path: Path) -> None:
+    """Whoever waited for a lock that was removed at its end takes the one of the path, not the removed one."""
+    path = tmp_path / "x.lock"
+    held: list[bool] = []
+
+    def second() -> None:
+        with file_lock(path, remove=True):
+            held.append(path.exists())
+            with pytest.raises(HeldError), file_lock(path, wait=0):
+                pass
+
+    with file_lock(path, remove=True):
+        with pytest.raises(HeldError), file_lock(path, wait=0):
+            pass
+        waiting = threading.Thread(target=second)
+        waiting.start()
+        time.sleep(0.2)
+    waiting.join()
+    assert held == [True]
+    assert not path.exists()
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP])
+def test_a_file_system_without_locks_is_told(
+    tmp_path: Path, number: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refused(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("fcntl.flock", refused)
+    with file_lock(tmp_path / "x.lock") as held:
+        assert not held
+    assert "has no locks" in caplog.text
+
+
+def test_a_lock_that_cannot_be_opened_is_told(tmp_path: Path) -> None:
+    with pytest.raises(WriteError, match="cannot be written"), file_lock(tmp_path / "nowhere" / "x.lock"):
+        pass

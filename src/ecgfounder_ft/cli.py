@@ -18,6 +18,7 @@ from ecgfounder_ft.commands.push import push
 from ecgfounder_ft.commands.simulate import simulate
 from ecgfounder_ft.commands.store import store
 from ecgfounder_ft.commands.train import train
+from ecgfounder_ft.console import PlainFormatter, plain_console
 
 app = typer.Typer(
     name="ecgfounder-ft",
@@ -49,8 +50,9 @@ def _main(
 ) -> None:
     if context.invoked_subcommand == "train":  # its configuration sets up the log
         return
-    handler = RichHandler(show_path=False, rich_tracebacks=False, log_time_format="%H:%M:%S")
-    logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=[handler])
+    handler = RichHandler(console=plain_console(), show_path=False, rich_tracebacks=False, log_time_format="%H:%M:%S")
+    handler.setFormatter(PlainFormatter("%(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
 
 
 if __name__ == "__main__":

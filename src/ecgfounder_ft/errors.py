@@ -1,12 +1,17 @@
 """Errors that a user can mend: told in words, without a traceback; and the codes that commands end with."""
 
 import errno
+import json
+import shlex
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import IntEnum
+from importlib.metadata import PackageNotFoundError, distribution
 from typing import TypeVar
+from urllib.parse import unquote, urlsplit
 
+from ecgfounder_ft.console import displayable_lines
 from ecgfounder_ft.interruption import Interrupted, interruptible
 
 Result = TypeVar("Result")
@@ -45,6 +50,25 @@ EXTRAS = {
     ),
 }
 """Module to the extra of this package that installs it."""
+
+
+def how_to_install(extra: str) -> str:
+    """The command that installs an extra of this package from where the package itself came.
+
+    Args:
+        extra: one of :data:`EXTRAS`.
+    """
+    try:
+        origin = json.loads(distribution("ecgfounder-ft").read_text("direct_url.json") or "{}")
+    except (PackageNotFoundError, ValueError):
+        return f'pip install ".[{extra}]", in the folder of the repository'
+    address = str(origin.get("url", ""))
+    if not address:
+        return f'pip install "ecgfounder-ft[{extra}]"'
+    if "dir_info" not in origin:
+        return f"pip install {shlex.quote(f'ecgfounder-ft[{extra}] @ {address}')}"
+    editable = "-e " if origin["dir_info"].get("editable") else ""
+    return f"pip install {editable}{shlex.quote(f'{unquote(urlsplit(address).path)}[{extra}]')}"
 
 
 class ExitCode(IntEnum):
@@ -123,20 +147,24 @@ def run_or_explain(run: Callable[[], Result], *, exit_on_error: bool = True) -> 
         with interruptible():
             return run()
     except Interrupted as interruption:
-        print(f"\n{interruption}", file=sys.stderr)
+        _tell(str(interruption))
         sys.exit(interruption.exit_status)
     except ModuleNotFoundError as error:
         extra = EXTRAS.get(str(error.name).partition(".")[0])
         if extra is None:
             raise
-        print(f"\nMissing package: this needs {error.name}: pip install 'ecgfounder-ft[{extra}]'", file=sys.stderr)
+        _tell(f"Missing package: this needs {error.name}: {how_to_install(extra)}")
     except ExplainedError as error:
-        print(f"\n{type(error).__name__.removesuffix('Error')}: {error}", file=sys.stderr)
+        _tell(f"{type(error).__name__.removesuffix('Error')}: {error}")
     except OSError as error:
         if error.errno not in OF_THE_PLACE:
             raise
         place = f" ({error.filename})" if error.filename else ""
-        print(f"\n{error.strerror}{place}: {OF_THE_PLACE[error.errno]}", file=sys.stderr)
+        _tell(f"{error.strerror}{place}: {OF_THE_PLACE[error.errno]}")
     if exit_on_error:
         sys.exit(int(ExitCode.REFUSED))
     return None
+
+
+def _tell(text: str) -> None:
+    print(f"\n{displayable_lines(text)}", file=sys.stderr)

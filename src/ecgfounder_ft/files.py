@@ -5,8 +5,11 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import logging
 import math
 import os
+import re
+import time
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -15,8 +18,15 @@ from typing import TYPE_CHECKING, Any
 
 from ecgfounder_ft.errors import OF_THE_PLACE, ExplainedError
 
+try:
+    import fcntl
+except ImportError:  # a system without them
+    fcntl = None  # type: ignore[assignment]
+
 if TYPE_CHECKING:
     import pandas as pd
+
+log = logging.getLogger(__name__)
 
 
 class WriteError(ExplainedError, OSError):
@@ -91,8 +101,116 @@ def write_json(path: Path, content: Any) -> None:
 
 def write_csv(path: Path, table: pd.DataFrame, **options: Any) -> None:
     """Write a table as CSV, whole or not at all, without its index; ``options`` as for ``DataFrame.to_csv``."""
+    texts = table.select_dtypes(exclude=["number", "bool", "datetime"])
+    table = table.assign(**{str(name): column.map(cell_of) for name, column in texts.items()})
     with whole_file(path) as unfinished:
-        table.to_csv(unfinished, **{"index": False, **options})
+        table.rename(columns=cell_of).to_csv(unfinished, **{"index": False, **options})
+
+
+def cell_of(value: Any) -> Any:
+    """A value as a CSV file holds it: a text that a spreadsheet would take for a formula begins with an apostrophe.
+
+    >>> cell_of("=1+1"), cell_of("-5"), cell_of("@a"), text_of(cell_of("@a"))
+    ("'=1+1", '-5', "'@a", '@a')
+    """
+    if isinstance(value, str) and _FORMULA.match(value) and not _NUMBER.fullmatch(value):
+        return f"'{value}"
+    return value
+
+
+def text_of(value: Any) -> Any:
+    """The value that :func:`cell_of` was given."""
+    return value[1:] if isinstance(value, str) and value.startswith("'") and _FORMULA.match(value) else value
+
+
+_FORMULA = re.compile(r"'*[=+\-@\t\r]")
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?|[+-]?(inf|nan)", re.IGNORECASE)
+
+
+_POLL_SECONDS = 0.05
+"""Between two looks at a lock that another process holds."""
+
+
+class HeldError(ExplainedError):
+    """A lock that another process holds."""
+
+
+_NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL}
+"""Errors of a file system without locks."""
+
+
+@contextmanager
+def file_lock(path: Path, *, wait: float = math.inf, remove: bool = False) -> Iterator[bool]:
+    """Hold a lock, which the system lets go of when the process ends, however it ends.
+
+    Args:
+        path: of the lock's own file, outside of any folder that is removed while it is held.
+        wait: seconds, for another process that holds it.
+        remove: the file at the end.
+
+    Yields:
+        Whether it is held: a file system without locks is told in the log, and the caller goes on without.
+
+    Raises:
+        HeldError: if another process holds it for as long.
+        WriteError: if the file cannot be opened.
+    """
+    try:
+        descriptor = _lock(path, wait)
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise _write_error(error, path) from error
+        log.warning("%s: the file system has no locks (%s); going on without", path, error.strerror)
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        if remove:
+            with suppress(OSError):
+                path.unlink()
+        os.close(descriptor)
+
+
+def _lock(path: Path, wait: float) -> int:
+    if fcntl is None:
+        raise OSError(errno.ENOSYS, "no locks on this system")
+    while True:
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        except PermissionError:
+            descriptor = os.open(path, os.O_RDONLY)  # of another user, and readable: enough to hold it
+        try:
+            _take(descriptor, path, wait)
+            if _stands_at(descriptor, path):
+                return descriptor
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)  # its holder removed the file meanwhile
+
+
+def _take(descriptor: int, path: Path, wait: float) -> None:
+    end, told = time.monotonic() + wait, False
+    while True:
+        try:
+            return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno not in (errno.EAGAIN, errno.EACCES):
+                raise
+            if time.monotonic() >= end:
+                raise HeldError(f"{path}: another process holds it") from error
+        if wait == math.inf and not told:
+            log.warning("%s is held by another process: waiting for it", path)
+            told = True
+        time.sleep(_POLL_SECONDS)
+
+
+def _stands_at(descriptor: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def sha256_of(path: Path) -> str:

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from ecgfounder_ft.commands.options import Labels, path_argument, path_option
+from ecgfounder_ft.console import say
 from ecgfounder_ft.errors import ExitCode, run_or_explain
 
 
@@ -41,18 +42,18 @@ def catalog(
         found = settings.source.read(label_map)
         if not len(found):
             skipped = found.skipped["reason"].value_counts().to_dict()
-            typer.echo(f"no recording of {dataset} in {root}; skipped: {skipped or 'none found at all'}", err=True)
+            say(f"no recording of {dataset} in {root}; skipped: {skipped or 'none found at all'}", err=True)
             return False
-        typer.echo(describe_counts(found.table, label_map))
+        say(describe_counts(found.table, label_map))
         for note in found.notes:
-            typer.echo(note)
+            say(note)
         if len(found.skipped):
-            typer.echo(f"{len(found.skipped)} skipped: {found.skipped['reason'].value_counts().to_dict()}")
-        typer.echo(f"{len(found)} recordings in {output / name}.parquet")
+            say(f"{len(found.skipped)} skipped: {found.skipped['reason'].value_counts().to_dict()}")
+        say(f"{len(found)} recordings in {output / name}.parquet")
         if report:
             from ecgfounder_ft.report.catalog_report import write_catalog_report
 
-            typer.echo(f"report: {write_catalog_report(found, label_map, output / f'{name}-report')}")
+            say(f"report: {write_catalog_report(found, label_map, output / f'{name}-report')}")
         return True
 
     if not run_or_explain(run):

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from ecgfounder_ft.commands.options import path_argument, path_option
+from ecgfounder_ft.console import say
 from ecgfounder_ft.errors import run_or_explain
 
 
@@ -48,7 +49,7 @@ def compare(
         page = render_comparison(comparison, title="Comparison of runs", created=time.strftime("%Y-%m-%d %H:%M"))
         write_text(output, page)
         shown = ["run", "recordings", f"macro_{sort_by}", "difference_value", "difference_low", "difference_high"]
-        typer.echo(table[shown].to_string(index=False, float_format=lambda value: f"{value:.3f}", na_rep="-"))
-        typer.echo(f"{output} and {output.with_suffix('.csv')}")
+        say(table[shown].to_string(index=False, float_format=lambda value: f"{value:.3f}", na_rep="-"))
+        say(f"{output} and {output.with_suffix('.csv')}")
 
     run_or_explain(run)

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from ecgfounder_ft.commands.options import path_option
+from ecgfounder_ft.console import say
 from ecgfounder_ft.errors import run_or_explain
 
 
@@ -23,6 +24,6 @@ def download(
         if model not in names:
             raise WeightsError(f"model '{model}': expected one of {', '.join(names)}")
         folder.mkdir(parents=True, exist_ok=True)
-        typer.echo(f"{find_weights(names[model], folder)} is in place")
+        say(f"{find_weights(names[model], folder)} is in place")
 
     run_or_explain(run)

@@ -3,9 +3,8 @@
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
 from ecgfounder_ft.commands.options import path_argument, path_option
+from ecgfounder_ft.console import say
 from ecgfounder_ft.errors import run_or_explain
 
 
@@ -23,6 +22,6 @@ def draw(
         found = read_recording(recording)
         target = output or Path(f"{found.name}.png")
         draw_recording(found, title=f"{found.name}   ·   {NO_MEDICAL_DEVICE}").savefig(target, dpi=150)
-        typer.echo(str(target))
+        say(str(target))
 
     run_or_explain(run)

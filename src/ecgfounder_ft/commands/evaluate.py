@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ecgfounder_ft.commands.options import Run, Trust, path_option
+from ecgfounder_ft.console import say
 from ecgfounder_ft.errors import run_or_explain
 from ecgfounder_ft.memory import keep_freed_memory
 
@@ -74,7 +75,7 @@ def evaluate(
         evaluated, target = _evaluate(wanted)
         macro = evaluated.evaluation.macro["auroc"]
         value = "undefined" if macro.value is None else f"{macro.value:.3f}"
-        typer.echo(f"{evaluated.evaluation.n} recordings, macro AUROC {value}; results: {target}")
+        say(f"{evaluated.evaluation.n} recordings, macro AUROC {value}; results: {target}")
 
     run_or_explain(run)
 
@@ -104,5 +105,5 @@ def _evaluate(wanted: _Wanted) -> tuple[RunEvaluation, EvaluationFolder]:
     else:
         evaluated = report_again(folder, target, model, settings, refit=refit)
     if wanted.challenge_2021 is not None:
-        typer.echo(write_scorer_files(model.card.label_map, evaluated, wanted.challenge_2021))
+        say(write_scorer_files(model.card.label_map, evaluated, wanted.challenge_2021))
     return evaluated, target

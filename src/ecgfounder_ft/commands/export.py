@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from ecgfounder_ft.commands.options import Run, Trust, path_option
+from ecgfounder_ft.console import say
 from ecgfounder_ft.errors import run_or_explain
 
 
@@ -32,7 +33,7 @@ def export(
 
         exported = export_run(RunFolder(run_folder), to, onnx=onnx, licence=licence, trusted=trust or ())
         for name in sorted(path.name for path in exported.folder.iterdir()):
-            typer.echo(f"{exported.folder / name}  {(exported.folder / name).stat().st_size:,} bytes")
-        typer.echo(f"{NO_MEDICAL_DEVICE.capitalize()}.")
+            say(f"{exported.folder / name}  {(exported.folder / name).stat().st_size:,} bytes")
+        say(f"{NO_MEDICAL_DEVICE.capitalize()}.")
 
     run_or_explain(run)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ecgfounder_ft.commands.options import Bf16, Trust, path_argument, path_option
+from ecgfounder_ft.console import plain_console, say
 from ecgfounder_ft.errors import ExitCode, run_or_explain
 from ecgfounder_ft.memory import keep_freed_memory
 
@@ -101,15 +102,13 @@ def _predict(model: Predictor, recordings: Sequence[Path], reading: Reading, wan
 
     found = predict_into_file(model, recordings, reading, wanted)
     for reason, count in found.skipped.most_common():
-        typer.echo(f"skipped {count}: {reason}", err=True)
+        say(f"skipped {count}: {reason}", err=True)
     again = f" ({found.resumed} of them by an earlier start)" if found.resumed else ""
     if show:
-        from rich.console import Console
-
         from ecgfounder_ft.inference.answers_table import answers_table
 
-        Console().print(answers_table(wanted.output, model.card.label_map.codes, show))
+        plain_console().print(answers_table(wanted.output, model.card.label_map.codes, show))
     done = f"{found.answered} of {found.recordings} recordings answered{again}"
-    typer.echo(f"{done}, {found.rows} rows in {wanted.output}")
-    typer.echo(f"{NO_MEDICAL_DEVICE.capitalize()}.")
+    say(f"{done}, {found.rows} rows in {wanted.output}")
+    say(f"{NO_MEDICAL_DEVICE.capitalize()}.")
     return bool(found.answered)

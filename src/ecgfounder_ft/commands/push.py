@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from ecgfounder_ft.commands.options import path_argument
+from ecgfounder_ft.console import say
 from ecgfounder_ft.errors import run_or_explain
 
 
@@ -25,11 +26,11 @@ def push(
 
         done = push_model(model, repository, private=private, revision=revision, dry_run=dry_run)
         for name, size in done.files.items():
-            typer.echo(f"{name}  {size:,} bytes")
+            say(f"{name}  {size:,} bytes")
         for name in done.left_out:
-            typer.echo(f"left out, no part of an exported model: {name}", err=True)
+            say(f"left out, no part of an exported model: {name}", err=True)
         kind = "private" if done.private else "public"
         where = f"{done.repository} ({kind}), revision {done.revision}"
-        typer.echo(f"would be sent to {where}; nothing was" if done.url is None else f"sent to {where}: {done.url}")
+        say(f"would be sent to {where}; nothing was" if done.url is None else f"sent to {where}: {done.url}")
 
     run_or_explain(run)

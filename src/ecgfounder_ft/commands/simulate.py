@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from ecgfounder_ft.commands.options import Labels, path_argument
+from ecgfounder_ft.console import say
 from ecgfounder_ft.errors import ExplainedError, run_or_explain
 
 
@@ -35,6 +36,6 @@ def simulate(
         mimic, physionet = write_selected_folders(
             folder, load_label_map(labels), recordings, seed, hospital, wrong_labels
         )
-        typer.echo(f'ecgfounder-ft train data.mimic_path="{mimic}" data.physionet_path="{physionet}"')
+        say(f'ecgfounder-ft train data.mimic_path="{mimic}" data.physionet_path="{physionet}"')
 
     run_or_explain(run)

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from ecgfounder_ft.commands.options import path_option
+from ecgfounder_ft.console import say
 from ecgfounder_ft.errors import run_or_explain
 
 
@@ -49,6 +50,6 @@ def store(
         )
         folder.write_skipped(found.skipped)
         found.require_any()
-        typer.echo(f"{len(found.table)} recordings in {found.signals.folder}, {len(found.skipped)} skipped")
+        say(f"{len(found.table)} recordings in {found.signals.folder}, {len(found.skipped)} skipped")
 
     run_or_explain(run)

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from ecgfounder_ft.console import displayable
 from ecgfounder_ft.errors import ExplainedError
 
 
@@ -31,18 +32,6 @@ class UnreadableRecordingError(ExplainedError):
 
 class MissingReaderError(UnreadableRecordingError):
     """A recording whose format needs a package that is not installed: nothing is wrong with the file."""
-
-
-def displayable(text: str) -> str:
-    """Text that may hold the name of a file, as every table, log and page can hold it.
-
-    Bytes of a name that are not UTF-8 are shown as escapes, and control characters likewise.
-
-    >>> displayable("caf\\udce9.hea"), displayable("Ä 心电图")
-    ('caf\\\\udce9.hea', 'Ä 心电图')
-    """
-    shown = text.encode("utf-8", "backslashreplace").decode("utf-8")
-    return "".join(letter if ord(letter) >= ord(" ") else f"\\x{ord(letter):02x}" for letter in shown)
 
 
 @dataclass(frozen=True)

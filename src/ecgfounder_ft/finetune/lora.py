@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ecgfounder_ft.errors import ExplainedError
+from ecgfounder_ft.errors import ExplainedError, how_to_install
 from ecgfounder_ft.finetune.strategy import Strategy
 
 if TYPE_CHECKING:  # a configuration is refused before torch is imported
@@ -69,7 +69,7 @@ class LoRA(Strategy):
         try:
             from peft import LoraConfig, inject_adapter_in_model
         except ImportError as error:
-            raise MissingPeftError('finetune=lora needs peft: pip install "ecgfounder-ft[lora]"') from error
+            raise MissingPeftError(f"finetune=lora needs peft: {how_to_install('lora')}") from error
         for block in blocks:
             for name in ("conv1", "conv3"):
                 setattr(block, name, _as_linear(getattr(block, name)))

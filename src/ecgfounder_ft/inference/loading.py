@@ -10,6 +10,7 @@ import importlib.util
 from collections.abc import Collection
 from pathlib import Path
 
+from ecgfounder_ft.errors import how_to_install
 from ecgfounder_ft.inference.exported_model import (
     ONNX,
     SAFETENSORS,
@@ -87,7 +88,7 @@ def _of_a_run(path: Path, device: str, backend: str, bf16: bool, trusted: Collec
     if not _installed("torch"):
         raise ModelFileError(
             f"{path}: is no exported model, and anything else is loaded by torch, which is not installed: "
-            "pip install 'ecgfounder-ft[train]'; or export the run where it was trained: ecgfounder-ft export"
+            f"{how_to_install('train')}; or export the run where it was trained: ecgfounder-ft export"
         )
     from ecgfounder_ft.inference.finished_model import load_model
 
@@ -101,9 +102,7 @@ def _backend_for(exported: ExportedModel, device: str, backend: str, bf16: bool)
     if backend == "onnxruntime" and needs_torch:
         raise DeviceError(f"ONNX Runtime computes in float32 on the processor here; for {asked}, take backend=torch")
     if (backend == "torch" or needs_torch) and not _installed("torch"):
-        raise DeviceError(
-            f"{'backend=torch' if backend == 'torch' else asked} needs torch: pip install 'ecgfounder-ft[train]'"
-        )
+        raise DeviceError(f"{'backend=torch' if backend == 'torch' else asked} needs torch: {how_to_install('train')}")
     if backend != "auto":
         chosen = backend
     else:

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
+from ecgfounder_ft.console import displayable
 from ecgfounder_ft.ecg.description import SignalDescription
 from ecgfounder_ft.ecg.formats import read_recording
 from ecgfounder_ft.ecg.paper import draw_recording
-from ecgfounder_ft.ecg.recording import UnreadableRecordingError, displayable
+from ecgfounder_ft.ecg.recording import UnreadableRecordingError
 from ecgfounder_ft.files import whole_file
 from ecgfounder_ft.inference.notice import NO_MEDICAL_DEVICE
 from ecgfounder_ft.inference.predict import Prediction

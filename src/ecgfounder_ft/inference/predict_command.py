@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 
 from ecgfounder_ft import __version__
+from ecgfounder_ft.console import progress_bar
 from ecgfounder_ft.ecg.formats import find_recordings, formats
 from ecgfounder_ft.inference.inputs import PredictionError, Reading
 from ecgfounder_ft.inference.predict import predict
 from ecgfounder_ft.inference.predictions_file import PredictionsFile, Summary, writing_to
 from ecgfounder_ft.inference.predictor import Predictor
-from ecgfounder_ft.progress import progress_bar
 
 
 @dataclass(frozen=True)

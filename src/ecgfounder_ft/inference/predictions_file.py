@@ -26,7 +26,8 @@ from typing import Any, Self
 import numpy as np
 from filelock import FileLock, Timeout
 
-from ecgfounder_ft.ecg.recording import displayable
+from ecgfounder_ft.console import displayable
+from ecgfounder_ft.errors import how_to_install
 from ecgfounder_ft.files import whole_file, write_json
 from ecgfounder_ft.inference.inputs import PredictionError
 from ecgfounder_ft.inference.notice import NO_MEDICAL_DEVICE
@@ -95,9 +96,7 @@ class PredictionsFile:
         if output.suffix.casefold() not in CSV_SUFFIXES + PARQUET_SUFFIXES:
             raise PredictionError(f"{output}: the suffix is {output.suffix!r}, expected .csv or .parquet")
         if output.suffix.casefold() in PARQUET_SUFFIXES and importlib.util.find_spec("pyarrow") is None:
-            raise PredictionError(
-                f"{output}: Parquet needs pyarrow: pip install 'ecgfounder-ft[parquet]', or name a .csv"
-            )
+            raise PredictionError(f"{output}: Parquet needs pyarrow: {how_to_install('parquet')}; or name a .csv")
         if embeddings is not None and embeddings.suffix.casefold() != ".npy":
             raise PredictionError(f"{embeddings}: the suffix is {embeddings.suffix!r}, expected .npy")
         for file in (output, embeddings):

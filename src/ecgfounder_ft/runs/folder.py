@@ -10,16 +10,15 @@ import logging
 import os
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
-from filelock import FileLock, Timeout
 
 from ecgfounder_ft.errors import ExplainedError
-from ecgfounder_ft.files import write_csv, write_json, write_text
+from ecgfounder_ft.files import HeldError, file_lock, write_csv, write_json, write_text
 from ecgfounder_ft.interruption import Interrupted
 from ecgfounder_ft.runs.evaluation_folder import EXACT, EvaluationFolder
 from ecgfounder_ft.untrusted import run_files
@@ -165,20 +164,15 @@ class RunFolder(EvaluationFolder):
         Raises:
             RunFolderError: if another process holds it.
         """
-        lock = FileLock(self.path / self.LOCK)
-        if hold:
-            try:
-                lock.acquire(blocking=False)
-            except Timeout as error:
-                raise RunFolderError(
-                    f"{self.path}: another process is training there; wait for it, end it, or choose another folder"
-                ) from error
-            except NotImplementedError as error:
-                log.warning("%s does not support file locks (%s): going on without", self.path, error)
-        try:
+        with ExitStack() as stack:
+            if hold:
+                try:
+                    stack.enter_context(file_lock(self.path / self.LOCK, wait=0))
+                except HeldError as error:
+                    raise RunFolderError(
+                        f"{self.path}: another process is training there; wait for it, end it, or choose another folder"
+                    ) from error
             yield
-        finally:
-            lock.release()
 
     @contextmanager
     def recorded_status(self, write: bool = True) -> Iterator[dict[str, Any]]:

@@ -21,6 +21,7 @@ from ecgfounder_ft.data.splits import EXCLUDED, SIDES, TRAIN, VALIDATION
 from ecgfounder_ft.ecg.formats import read_recording
 from ecgfounder_ft.ecg.paper import overlay_from_window
 from ecgfounder_ft.ecg.recording import Recording, UnreadableRecordingError
+from ecgfounder_ft.errors import how_to_install
 from ecgfounder_ft.evaluation.challenge2021 import write_challenge_files
 from ecgfounder_ft.evaluation.evaluate import Evaluation
 from ecgfounder_ft.evaluation.recordings_to_inspect import Case, choose_cases
@@ -332,7 +333,7 @@ def _draw_cases(
     try:
         from ecgfounder_ft.report.attribution import integrated_gradients, randomisation_check
     except ModuleNotFoundError:
-        log.warning("No attributions in the report: captum is not installed (pip install 'ecgfounder-ft[attribution]')")
+        log.warning("No attributions in the report: captum is not installed (%s)", how_to_install("attribution"))
         return drawings, None
     drawable = [number for number, drawing in enumerate(drawings) if drawing.signal is not None]
     if not drawable:

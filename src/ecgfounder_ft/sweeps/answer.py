@@ -15,6 +15,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from ecgfounder_ft.console import plain_console
 from ecgfounder_ft.errors import ExplainedError
 from ecgfounder_ft.evaluation.metrics import METRICS, Estimate
 from ecgfounder_ft.files import write_text
@@ -58,7 +59,7 @@ def show_answer(folder: SweepFolder, *, metric: str = "auroc", resamples: int | 
     Returns:
         Whether every trial came to its end, or is at it in another process.
     """
-    console = Console()
+    console = plain_console()
     results = read_results(folder)
     if not results.trials:
         console.print(f"No trial in {folder}")

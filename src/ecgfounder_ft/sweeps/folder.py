@@ -7,16 +7,14 @@ one gets a new folder, and no folder ever holds two.
 import json
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from ecgfounder_ft.designs.design import Value
 from ecgfounder_ft.errors import ExplainedError
-from ecgfounder_ft.files import write_json
+from ecgfounder_ft.files import HeldError, WriteError, file_lock, write_json
 from ecgfounder_ft.runs.folder import RunFolder
 
 log = logging.getLogger(__name__)
@@ -66,7 +64,7 @@ class SweepFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._lock = FileLock(path / self.LOCKS / "sweep.lock")
+        self._is_locked = False
 
     def __str__(self) -> str:
         return str(self.path)
@@ -164,9 +162,15 @@ class SweepFolder:
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Alone with the record and the search; may be entered again inside itself."""
-        (self.path / self.LOCKS).mkdir(parents=True, exist_ok=True)
-        with self._lock:
+        if self._is_locked:
             yield
+            return
+        with file_lock(self._lock_of("sweep")):
+            self._is_locked = True
+            try:
+                yield
+            finally:
+                self._is_locked = False
 
     @contextmanager
     def holding(self, trial: Trial) -> Iterator[None]:
@@ -175,34 +179,27 @@ class SweepFolder:
         Raises:
             TrialHeldError: if another process runs it.
         """
-        lock = self._lock_of(trial)
-        try:
-            lock.acquire(timeout=_PEEK_SECONDS, poll_interval=0.05)
-        except Timeout as error:
-            raise TrialHeldError(f"trial {trial.name} of {self}: another process is running it") from error
-        except (OSError, NotImplementedError) as error:
-            log.warning("%s does not support file locks (%s): do not start the same sweep twice at once", self, error)
-        try:
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(file_lock(self._lock_of(trial.name), wait=_PEEK_SECONDS))
+            except HeldError as error:
+                raise TrialHeldError(f"trial {trial.name} of {self}: another process is running it") from error
             yield
-        finally:
-            lock.release()
 
     def is_held(self, trial: Trial) -> bool:
         """Whether a process runs the trial at this moment."""
         try:
-            lock = self._lock_of(trial)
-            lock.acquire(blocking=False)
-        except Timeout:
+            with file_lock(self._lock_of(trial.name), wait=0):
+                return False
+        except HeldError:
             return True
-        except (OSError, NotImplementedError):  # no locks here, or no right to write, and so no telling
+        except WriteError:  # no right to write, and so no telling
             return False
-        lock.release()
-        return False
 
-    def _lock_of(self, trial: Trial) -> FileLock:
+    def _lock_of(self, name: str) -> Path:
         folder = self.path / self.LOCKS
         folder.mkdir(parents=True, exist_ok=True)
-        return FileLock(folder / f"{trial.name}.lock")
+        return folder / f"{name}.lock"
 
 
 def choose_folder(template: Path, command: Sequence[str], *, resume: bool) -> SweepFolder:
@@ -215,7 +212,7 @@ def choose_folder(template: Path, command: Sequence[str], *, resume: bool) -> Sw
     """
     base = template.parent.parent
     base.mkdir(parents=True, exist_ok=True)
-    with FileLock(base / ".sweeps.lock"):  # so that two processes that start together meet in one folder
+    with file_lock(base / ".sweeps.lock"):  # so that two processes that start together meet in one folder
         folder = _newest(base, command) if resume else None
         if folder is None:
             numbered = (template.with_name(f"{template.name}-{number}") for number in range(2, 10_000))

@@ -20,7 +20,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from ecgfounder_ft.config.settings import design_in, settings_of, unchecked_content
 from ecgfounder_ft.designs.design import Design, Point, quoted
 from ecgfounder_ft.designs.optuna import OptunaSearch
-from ecgfounder_ft.errors import ExplainedError, run_or_explain
+from ecgfounder_ft.errors import ExplainedError, how_to_install, run_or_explain
 from ecgfounder_ft.sweeps.folder import SweepFolder, Trial, choose_folder
 from ecgfounder_ft.sweeps.layout import Typed, command_of, digest_of, parse
 from ecgfounder_ft.sweeps.trial import DONE, optimized_value, state_of
@@ -64,7 +64,7 @@ class Sweep:
         design = design_in(cast(dict[str, Any], OmegaConf.to_container(first.sweep, resolve=True)))
         design.refuse(typed.keys)
         if isinstance(design, OptunaSearch) and importlib.util.find_spec("optuna") is None:
-            raise MissingOptunaError("sweep=optuna needs Optuna: pip install 'ecgfounder-ft[sweep]'")
+            raise MissingOptunaError(f"sweep=optuna needs Optuna: {how_to_install('sweep')}")
         name = str(first.hydra.runtime.choices.get("sweep"))
         laid_out = [] if isinstance(design, OptunaSearch) else self._lay_out(typed, design, name)
         self._open(arguments, design)

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from pytorch_lightning.loggers import CSVLogger, Logger, MLFlowLogger, TensorBoardLogger, WandbLogger
 
 from ecgfounder_ft.config.settings import Node, Settings
-from ecgfounder_ft.errors import ExplainedError
+from ecgfounder_ft.errors import ExplainedError, how_to_install
 from ecgfounder_ft.evaluation.evaluate import Evaluation
 from ecgfounder_ft.runs.folder import RunFolder
 from ecgfounder_ft.runs.varied import varied_values
@@ -69,7 +69,7 @@ def require_installed(loggers: Mapping[str, Node]) -> None:
         package = _PACKAGES.get(_class_name(settings))
         spec = None if package is None else importlib.util.find_spec(package)
         if package is not None and (spec is None or spec.origin is None):  # without an origin: a folder of that name
-            raise MissingLoggerError(f'logger={package} needs {package}: pip install "ecgfounder-ft[{package}]"')
+            raise MissingLoggerError(f"logger={package} needs {package}: {how_to_install(package)}")
 
 
 @contextmanager

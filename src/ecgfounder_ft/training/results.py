@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import pandas as pd
 import torch
 from rich import box
-from rich.console import Console
 from rich.table import Table
 
+from ecgfounder_ft.console import plain_console
 from ecgfounder_ft.data.gather_and_split import PreparedData
 from ecgfounder_ft.evaluation.predictions import predictions_table
 from ecgfounder_ft.evaluation.run_evaluation import UNTRAINED_START, RunEvaluation
@@ -61,14 +61,14 @@ def print_summary(evaluated: RunEvaluation, report: str, next_commands: Mapping[
         interval = "-" if auroc.low is None else f"{auroc.low:.3f}-{auroc.high:.3f}"
         cells = [_cell(metrics[metric].value) for metric in ("auprc", "f1", "sensitivity", "specificity")]
         table.add_row(name, str(n), _cell(auroc.value), interval, _cell(before.value), *cells)
-    console = Console()
+    console = plain_console()
     console.print(table)
     console.print(f"accuracy {_cell(evaluation.overall['accuracy'].value)}; {report}", soft_wrap=True)
     if UNTRAINED_START in evaluated.differences:
         verdict = baseline_verdict(evaluated.differences[UNTRAINED_START])
         console.print(f"against its {UNTRAINED_START}, {verdict}", soft_wrap=True)
     for purpose, command in next_commands.items():
-        console.print(f"{purpose}: {command}", soft_wrap=True, highlight=False, markup=False)
+        console.print(f"{purpose}: {command}", soft_wrap=True)
 
 
 def _cell(value: float | None) -> str:

@@ -1,8 +1,8 @@
 """What trains now, what later, and at which learning rate, as a table."""
 
-from rich.console import Console
 from rich.table import Table
 
+from ecgfounder_ft.console import plain_console
 from ecgfounder_ft.finetune.strategy import Strategy
 from ecgfounder_ft.model.network import Network
 
@@ -37,4 +37,4 @@ def print_strategy(net: Network, strategy: Strategy, epochs: int, learning_rate:
         table.add_column(name, justify="left" if name in ("part", "later") else "right")
     for row in strategy_rows(net, strategy, epochs, learning_rate):
         table.add_row(*row)
-    Console().print(table)
+    plain_console().print(table)

@@ -12,10 +12,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
 
+from ecgfounder_ft.console import plain_console
 from ecgfounder_ft.training.monitor import direction_of
 
 State = dict[str, Tensor]
@@ -130,4 +130,4 @@ def print_wise_ft(rows: Sequence[Mapping[str, float]], chosen: float) -> None:
     for row in rows:
         mark = "*" if row["coefficient"] == chosen else ""
         table.add_row(f"{mark}{row['coefficient']:g}", *(f"{row[name]:.4f}" for name in names))
-    Console().print(table)
+    plain_console().print(table)

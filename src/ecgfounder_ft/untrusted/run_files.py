@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import yaml
 
 from ecgfounder_ft.errors import ExplainedError, first_line
+from ecgfounder_ft.files import text_of
 from ecgfounder_ft.records import check_record, require_bounded
 
 if TYPE_CHECKING:  # a resume is refused, and a sweep summed up, without pandas
@@ -154,6 +155,9 @@ def read_table(folder: Path, file: Path, columns: Sequence[str] = (), texts: Seq
         raise RunFolderError(f"{file} cannot be read as CSV ({first_line(error)}): restore it") from error
     if not isinstance(table.index, pd.RangeIndex):
         raise RunFolderError(f"{file} has more fields in its rows than names in its first line: restore it")
+    table = table.rename(columns=text_of)
+    for name, column in table.select_dtypes(exclude=["number", "bool"]).items():
+        table[name] = column.map(text_of)
     missing = [name for name in columns if name not in table.columns]
     if missing:
         raise RunFolderError(

@@ -127,9 +127,9 @@ def selected_folders(mimic_path: Path | str | None, physionet_path: Path | str |
 
 
 def _read_dataset(dataset: str, root: Path, label_map: LabelMap, header_cache: Path | None) -> Catalog:
+    from ecgfounder_ft.console import displayable
     from ecgfounder_ft.data.catalog import Catalog, build_table, skipped_table
     from ecgfounder_ft.data.wfdb_headers import copies_by_name, find_headers, read_headers, unique_name
-    from ecgfounder_ft.ecg.recording import displayable
 
     code_of_folder = label_map.code_of_folder()
     unclaimed: Counter[str] = Counter()

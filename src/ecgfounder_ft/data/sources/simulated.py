@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from ecgfounder_ft.data.sources.selected import Selected
 from ecgfounder_ft.ecg.leads import STANDARD_LEADS, lead_indices
-from ecgfounder_ft.files import write_json
+from ecgfounder_ft.files import file_lock, write_json
 from ecgfounder_ft.labels import LabelMap
 
 if TYPE_CHECKING:
@@ -135,7 +135,6 @@ def write_selected_folders(
             is out of its bounds.
         FileExistsError: if one of the two folders exists and was not written by this function.
     """
-    from filelock import FileLock
     from rich.progress import track
 
     from ecgfounder_ft.ecg.simulator import check_conditions
@@ -163,7 +162,7 @@ def write_selected_folders(
         "simulator": _fingerprint(),
     }
     root.mkdir(parents=True, exist_ok=True)
-    with FileLock(root / f".{MARKER}.lock"):
+    with file_lock(root / f".{MARKER}.lock"):
         if _read_marker(marker) == {"complete": True, "settings": settings}:
             return folders
         for folder in folders:

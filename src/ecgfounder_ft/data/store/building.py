@@ -11,15 +11,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
+from ecgfounder_ft.console import progress_bar
 from ecgfounder_ft.data.store.index import Entry, located, read_index, remove_remains, write_index
 from ecgfounder_ft.data.store.shard import ADVICE, StoreFullError, build_shard, disk_error, in_words, row_bytes
 from ecgfounder_ft.ecg.preprocessing import Preprocessing
 from ecgfounder_ft.errors import ExplainedError
+from ecgfounder_ft.files import file_lock
 from ecgfounder_ft.interruption import Interrupted, children_left_alone, heed_parent
 from ecgfounder_ft.memory import keep_freed_memory
-from ecgfounder_ft.progress import progress_bar
 
 _SHARD_ROWS = (32, 1024)  # fewest and most recordings per shard
 _SHARDS_PER_BUILD = 64  # aimed at between those: even work for the processes, and a progress bar that moves
@@ -39,19 +38,10 @@ class StoreBuildError(ExplainedError, RuntimeError):
 @contextmanager
 def only_build(store: Path) -> Iterator[None]:
     """Hold the store's lock. The system lets go of it when the process ends, however it ends."""
-    lock = FileLock(store / "build.lock")
-    try:
-        lock.acquire(blocking=False)
-    except Timeout:
-        log.warning("another run is building %s: waiting for it", store)
-        lock.acquire(poll_interval=_POLL_SECONDS)
-    except (OSError, NotImplementedError) as error:
-        # Two builds then do the same work twice and put the same files in the same place: slower, not wrong.
-        log.warning("%s does not support file locks (%s): building without", store, error)
-    try:
+    with file_lock(store / "build.lock"):
+        # Where there are no locks, two builds do the same work twice and put the same files in the same place: slower,
+        # not wrong.
         yield
-    finally:
-        lock.release()
 
 
 def build_missing(

@@ -11,12 +11,11 @@ from typing import Protocol
 import numpy as np
 import pandas as pd
 import torch
-from filelock import FileLock
 from numpy.typing import NDArray
 from rich.progress import track
 
 from ecgfounder_ft.data.store.index import DamagedStoreError, checksum_of, read_shard_header
-from ecgfounder_ft.files import UNFINISHED_SUFFIX, whole_file
+from ecgfounder_ft.files import UNFINISHED_SUFFIX, file_lock, whole_file
 
 log = logging.getLogger(__name__)
 
@@ -113,7 +112,7 @@ def store_activations(
     recordings = "".join(f"{shard}:{row};" for shard, row in signals.rows[["shard", "row"]].itertuples(index=False))
     name = hashlib.blake2b(f"{what} {recordings}".encode(), digest_size=16).hexdigest()
     file = signals.folder / f"activations-{name}.npy"
-    with FileLock(file.with_suffix(".lock")):
+    with file_lock(file.with_suffix(".lock")):
         if not file.is_file():
             first = run(torch.from_numpy(signals.read([0])))
             needed = len(signals) * first.numel() * 4

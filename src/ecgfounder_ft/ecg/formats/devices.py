@@ -17,6 +17,7 @@ from ecgfounder_ft.ecg.description import StoredNumbers
 from ecgfounder_ft.ecg.leads import STANDARD_LEADS, lead_of_label
 from ecgfounder_ft.ecg.recording import MissingReaderError, UnreadableRecordingError
 from ecgfounder_ft.ecg.units import millivolts_per
+from ecgfounder_ft.errors import how_to_install
 
 SUFFIXES = (".xml", ".scp", ".dcm", ".ecg", ".mwf", ".mfer", ".mfr", ".json")
 
@@ -52,7 +53,7 @@ def read_numbers(path: Path) -> StoredNumbers:
         from ecgdatakit.exceptions import ChecksumWarning, ECGDataKitError
     except ImportError as error:
         raise MissingReaderError(
-            "devices' formats need a package", "ecgdatakit is not installed: pip install ecgfounder-ft[devices]", path
+            "devices' formats need a package", f"ecgdatakit is not installed: {how_to_install('devices')}", path
         ) from error
     kind = FileParser.detect_format(path)
     if kind is None or kind["name"] in _NOT_TAKEN:

@@ -15,6 +15,7 @@ import numpy as np
 from ecgfounder_ft.ecg.description import StoredNumbers
 from ecgfounder_ft.ecg.leads import STANDARD_LEADS, lead_of_label
 from ecgfounder_ft.ecg.recording import MissingReaderError, UnreadableRecordingError
+from ecgfounder_ft.errors import how_to_install
 
 SUFFIXES = (".edf", ".bdf")
 
@@ -28,7 +29,7 @@ def read_numbers(path: Path) -> StoredNumbers:
         import edfio
     except ImportError as error:
         raise MissingReaderError(
-            "EDF needs a package", "edfio is not installed: pip install ecgfounder-ft[edf]", path
+            "EDF needs a package", f"edfio is not installed: {how_to_install('edf')}", path
         ) from error
     read = edfio.read_bdf if path.suffix.casefold() == ".bdf" else edfio.read_edf
     try:

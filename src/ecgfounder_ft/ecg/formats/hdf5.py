@@ -12,6 +12,7 @@ import numpy as np
 from ecgfounder_ft.ecg.description import DescriptionError, SignalDescription, StoredNumbers
 from ecgfounder_ft.ecg.recording import MissingReaderError, UnreadableRecordingError
 from ecgfounder_ft.ecg.recording_size import require_modest_length
+from ecgfounder_ft.errors import how_to_install
 
 SUFFIXES = (".h5", ".hdf5")
 
@@ -24,7 +25,7 @@ def read_numbers(path: Path) -> StoredNumbers:
         import h5py
     except ImportError as error:
         raise MissingReaderError(
-            "HDF5 needs a package", "h5py is not installed: pip install ecgfounder-ft[hdf5]", path
+            "HDF5 needs a package", f"h5py is not installed: {how_to_install('hdf5')}", path
         ) from error
     try:
         with h5py.File(path, "r") as file:

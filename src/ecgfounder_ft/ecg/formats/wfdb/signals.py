@@ -13,6 +13,7 @@ from ecgfounder_ft.ecg.recording import MissingReaderError, UnreadableRecordingE
 from ecgfounder_ft.ecg.recording_size import MOST_BYTES, MOST_SAMPLES, require_modest_length
 from ecgfounder_ft.ecg.regular_file import is_regular, open_regular
 from ecgfounder_ft.ecg.units import millivolts_per
+from ecgfounder_ft.errors import how_to_install
 
 MISSING_SAMPLE = -32768
 """The value by which format 16 marks a missing sample."""
@@ -205,7 +206,7 @@ def _read_through_wfdb(header: Header, specs: list[SignalSpec], size: int, path:
     except ModuleNotFoundError as error:
         raise MissingReaderError(
             "this WFDB storage format needs a package",
-            f"{error.name} is not installed: pip install 'ecgfounder-ft[wfdb]'",
+            f"{error.name} is not installed: {how_to_install('wfdb')}",
             path,
         ) from error
     _require_bounded(header, specs, size, path)
