@@ -15,7 +15,7 @@ from hydra.core.utils import JobReturn, JobStatus, filter_overrides
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from ecgfounder_ft.errors import ExplainedError
+from ecgfounder_ft.errors import ExplainedError, how_to_install
 from ecgfounder_ft.runs.folder import RunFolder
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ class SlurmTrials:
             from hydra_plugins.hydra_submitit_launcher.submitit_launcher import SlurmLauncher
         except ImportError as error:
             raise MissingSubmititError(
-                'hydra/launcher=submitit_slurm needs hydra-submitit-launcher: pip install "ecgfounder-ft[slurm]"'
+                f"hydra/launcher=submitit_slurm needs hydra-submitit-launcher: {how_to_install('slurm')}"
             ) from error
         self.settings: dict[str, Any] = {
             name: OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
