@@ -27,8 +27,8 @@ from torch import Tensor, nn
 from ecgfounder_ft.ecg.preprocessing import ZSCORE_EPSILON, Preprocessing
 from ecgfounder_ft.ecg.recording import Recording
 from ecgfounder_ft.errors import ExplainedError, run_or_explain
+from ecgfounder_ft.inference import NO_MEDICAL_DEVICE
 from ecgfounder_ft.inference.exported_model import read_exported_model
-from ecgfounder_ft.inference.notice import NO_MEDICAL_DEVICE
 from ecgfounder_ft.inference.onnx_export import as_onnx
 from ecgfounder_ft.inference.onnx_model import SIGNALS, session_of
 

@@ -15,15 +15,15 @@ import pytest
 from rich.console import Console
 
 from ecgfounder_ft.cli import app
+from ecgfounder_ft.commands.predict import answers_table
 from ecgfounder_ft.ecg.description import SignalDescription
 from ecgfounder_ft.ecg.formats.wfdb import write_recording
 from ecgfounder_ft.ecg.leads import STANDARD_LEADS
 from ecgfounder_ft.ecg.preprocessing import Preprocessing
 from ecgfounder_ft.ecg.preprocessing_settings import Window
-from ecgfounder_ft.inference.answers_table import answers_table
+from ecgfounder_ft.inference import NO_MEDICAL_DEVICE
 from ecgfounder_ft.inference.finished_model import FinishedModel, save_model
 from ecgfounder_ft.inference.inputs import PredictionError, Reading
-from ecgfounder_ft.inference.notice import NO_MEDICAL_DEVICE
 from ecgfounder_ft.inference.predict_command import Wanted, predict_into_file
 from ecgfounder_ft.inference.predictions_file import PredictionsFile
 from ecgfounder_ft.labels import LabelMap
@@ -193,7 +193,7 @@ def test_a_killed_command_goes_on_where_it_was(model: FinishedModel, folder: Pat
 
 
 @pytest.mark.parametrize("windows", ["one", "each"])
-@pytest.mark.parametrize("file", ["rows.csv", "embeddings.npy"])
+@pytest.mark.parametrize("file", ["rows.csv", "embeddings.float32"])
 @pytest.mark.parametrize("lost", [0, 1, 30, 700, 3000, 10**6])
 def test_what_a_power_cut_left_of_either_file_is_gone_on_from(
     model: FinishedModel,
@@ -411,7 +411,8 @@ def test_the_first_answers_are_shown_as_they_were_written(
         if not isinstance(row["skipped"], str) or not row["skipped"]:
             assert cells[1:7] == [f"{row[f'probability_{code}']:.2f}" for code in codes]
             decided = [code for code in codes if row[f"decision_{code}"] == 1]
-            assert " ".join(cells[7:]) == (", ".join(decided) or "none")
+            flags = row["quality"] if isinstance(row["quality"], str) else ""
+            assert " ".join(cells[7:]) == f"{', '.join(decided) or 'none'} {flags}".strip()
     assert any("skipped:" in cells for cells in shown)
 
 

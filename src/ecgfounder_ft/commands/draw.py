@@ -17,7 +17,7 @@ def draw(
     def run() -> None:
         from ecgfounder_ft.ecg.formats import read_recording
         from ecgfounder_ft.ecg.paper import draw_recording
-        from ecgfounder_ft.inference.notice import NO_MEDICAL_DEVICE
+        from ecgfounder_ft.inference import NO_MEDICAL_DEVICE
 
         found = read_recording(recording)
         target = output or Path(f"{found.name}.png")

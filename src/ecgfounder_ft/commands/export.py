@@ -27,7 +27,7 @@ def export(
     """Write the model of a run as safetensors, ONNX and config.json, with a model card. No medical device."""
 
     def run() -> None:
-        from ecgfounder_ft.inference.notice import NO_MEDICAL_DEVICE
+        from ecgfounder_ft.inference import NO_MEDICAL_DEVICE
         from ecgfounder_ft.runs.export import export_run
         from ecgfounder_ft.runs.folder import RunFolder
 

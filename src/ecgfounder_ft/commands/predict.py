@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,6 +16,8 @@ from ecgfounder_ft.errors import ExitCode, run_or_explain
 from ecgfounder_ft.memory import keep_freed_memory
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from ecgfounder_ft.inference.inputs import Reading
     from ecgfounder_ft.inference.predict_command import Wanted
     from ecgfounder_ft.inference.predictor import Predictor
@@ -97,7 +100,7 @@ def predict(
 
 def _predict(model: Predictor, recordings: Sequence[Path], reading: Reading, wanted: Wanted, show: int) -> bool:
     """Predict, say what came of it, and return whether any recording has an answer."""
-    from ecgfounder_ft.inference.notice import NO_MEDICAL_DEVICE
+    from ecgfounder_ft.inference import NO_MEDICAL_DEVICE
     from ecgfounder_ft.inference.predict_command import predict_into_file
 
     found = predict_into_file(model, recordings, reading, wanted)
@@ -105,10 +108,38 @@ def _predict(model: Predictor, recordings: Sequence[Path], reading: Reading, wan
         say(f"skipped {count}: {reason}", err=True)
     again = f" ({found.resumed} of them by an earlier start)" if found.resumed else ""
     if show:
-        from ecgfounder_ft.inference.answers_table import answers_table
-
         plain_console().print(answers_table(wanted.output, model.card.label_map.codes, show))
     done = f"{found.answered} of {found.recordings} recordings answered{again}"
     say(f"{done}, {found.rows} rows in {wanted.output}")
     say(f"{NO_MEDICAL_DEVICE.capitalize()}.")
     return bool(found.answered)
+
+
+def answers_table(predictions: Path, codes: Sequence[str], n: int) -> Table:
+    """The first answers of a file of predictions: probabilities, what is decided, and what is wrong with the signal.
+
+    Args:
+        predictions: finished, ``.csv`` or ``.parquet``.
+        codes: the model's conditions.
+        n: rows.
+    """
+    from rich import box
+    from rich.table import Table
+
+    from ecgfounder_ft.inference.predictions_file import read_rows
+
+    table = Table(box=box.SIMPLE_HEAD, collapse_padding=True)
+    table.add_column("recording", overflow="fold")
+    for code in codes:
+        table.add_column(code, justify="right", no_wrap=True)
+    table.add_column("decided")
+    table.add_column("quality", overflow="fold")
+    for row in islice(read_rows(predictions), n):
+        name = "/".join(Path(row["path"]).parts[-2:])  # the folder often says what was stated
+        if row["skipped"]:
+            table.add_row(name, *["-"] * len(codes), f"skipped: {row['skipped']}", row["quality"])
+            continue
+        decided = [code for code in codes if row[f"decision_{code}"] == "1"]
+        chances = [f"{float(row[f'probability_{code}']):.2f}" for code in codes]
+        table.add_row(name, *chances, ", ".join(decided) or "none", row["quality"])
+    return table

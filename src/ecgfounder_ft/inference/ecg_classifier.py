@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -17,14 +17,15 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ecgfounder_ft.console import displayable
 from ecgfounder_ft.ecg.description import SignalDescription
 from ecgfounder_ft.ecg.formats import find_recordings
 from ecgfounder_ft.ecg.leads import lead_of_label
 from ecgfounder_ft.ecg.recording import Recording, UnreadableRecordingError
 from ecgfounder_ft.ecg.units import millivolts_per
+from ecgfounder_ft.inference import NO_MEDICAL_DEVICE
 from ecgfounder_ft.inference.inputs import PredictionError, Reading
 from ecgfounder_ft.inference.loading import load_predictor
-from ecgfounder_ft.inference.notice import NO_MEDICAL_DEVICE
 from ecgfounder_ft.inference.predict import Prediction, predict
 from ecgfounder_ft.inference.predictor import Predictor
 from ecgfounder_ft.model.card import ModelCard
@@ -33,7 +34,7 @@ Recordings: TypeAlias = "str | Path | ArrayLike | Sequence[str | Path | ArrayLik
 """A file, a folder, an array (leads, samples), a list of any of these, or an array (recordings, leads, samples)."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Result:
     """What a model says of one recording, or of one window of it. Research only: no medical device."""
 
@@ -64,6 +65,41 @@ class Result:
     detail: str
     """What was found, and what was expected."""
     notice: str = NO_MEDICAL_DEVICE
+
+    def to_dict(self) -> dict[str, Any]:
+        """The columns of a predictions table to their values, so that a list of these makes a frame."""
+        numbers = {
+            f"{column}_{code}": value
+            for column, found in (
+                ("uncalibrated", self.uncalibrated),
+                ("probability", self.probabilities),
+                ("decision", self.decisions),
+            )
+            for code, value in found.items()
+        }
+        return {
+            "path": self.name,
+            "reader": self.reader,
+            "skipped": self.skipped,
+            "detail": self.detail,
+            "quality": "; ".join(self.quality),
+            "repairs": "; ".join(self.repairs),
+            "seconds": self.seconds,
+            "sampling_rate": self.sampling_rate,
+            "windows": self.windows,
+            "window_start": self.start,
+            **numbers,
+            "use": self.notice,
+        }
+
+    def __repr__(self) -> str:
+        if self.skipped:
+            return f"Result({displayable(self.name)}: skipped: {self.skipped})"
+        answers = [
+            f"{code} {value:.2f}{' yes' if self.decisions[code] else ''}" for code, value in self.probabilities.items()
+        ]
+        flags = f"; quality: {', '.join(self.quality)}" if self.quality else ""
+        return f"Result({displayable(self.name)}: {', '.join(answers)}{flags}; {self.notice})"
 
 
 class ECGClassifier:
@@ -99,9 +135,7 @@ class ECGClassifier:
         Raises:
             ExplainedError: as :func:`~ecgfounder_ft.inference.loading.load_predictor`.
         """
-        return cls(
-            load_predictor(source, device=device, backend=backend, trusted=trusted, revision=revision),
-        )
+        return cls(load_predictor(source, device=device, backend=backend, trusted=trusted, revision=revision))
 
     @property
     def card(self) -> ModelCard:
@@ -132,27 +166,23 @@ class ECGClassifier:
             leads: names in the order of an array's rows, likewise. Leads are picked by name: any order will do, and
                 further leads do not matter.
             unit: mV, uV, V or nV, likewise; an array without one is in millivolts.
-            windows: of recordings longer than the model's input. ``one``: the window that it was trained on; ``mean``
+            windows: for recordings longer than the model's input. ``one``: the window that it was trained on; ``mean``
                 or ``max`` over all consecutive windows, for each condition; ``each``: one result for each window.
             batch_size: windows at a time.
 
         Returns:
-            For one file or one (leads, samples) array its result, or with ``windows="each"`` a list. Else one result
-            for each recording, in order, among them those that were skipped, with the reason.
+            For one file or one (leads, samples) array its result, or with ``windows="each"`` a list. Otherwise one
+            result for each recording, in order; those that were skipped say why. ``pandas.DataFrame([one.to_dict()
+            for one in results])`` makes them a table.
 
         Raises:
             UnreadableRecordingError: if the one recording that was given cannot be used.
-            PredictionError: if an array comes without its rate or leads, or is none of recordings.
+            PredictionError: if an array comes without its rate or leads, or holds no recordings.
         """
-        given, alone = self._given(recordings, sampling_rate, leads, unit)
-        answers = self._answers(given, sampling_rate, leads, unit, windows, batch_size, embeddings=False)
-        codes = self.card.label_map.codes
-        results = [_result(one, codes) for answer in answers for one in answer]
-        if not alone:
-            return results
-        if results[0].skipped:
-            raise UnreadableRecordingError(results[0].skipped, results[0].detail, results[0].name)
-        return results if windows == "each" else results[0]
+        stated = _stated(sampling_rate, leads, unit)
+        answers, alone = self._answers(recordings, stated, windows, batch_size, embeddings=False)
+        results = [_result(one, self.card.label_map.codes) for answer in answers for one in answer]
+        return results[0] if alone and windows != "each" else results
 
     def embed(
         self,
@@ -167,10 +197,10 @@ class ECGClassifier:
         """What the network's last layer reads: numbers that describe a recording, for models of your own.
 
         Args:
-            recordings: as for :meth:`predict`.
-            sampling_rate: likewise.
-            leads: likewise.
-            unit: likewise.
+            recordings: as for :meth:`predict`, and so are the others.
+            sampling_rate: Hz.
+            leads: names.
+            unit: of the samples.
             windows: ``one``, or ``mean`` over all windows.
             batch_size: windows at a time.
 
@@ -179,67 +209,59 @@ class ECGClassifier:
 
         Raises:
             UnreadableRecordingError: if the one recording that was given cannot be used.
-            PredictionError: as :meth:`predict`, and if windows is another word.
+            PredictionError: as :meth:`predict`, and if ``windows`` is another word.
         """
         if windows not in ("one", "mean"):
             raise PredictionError(f"windows is {windows!r}, expected one or mean: an embedding has no maximum")
-        given, alone = self._given(recordings, sampling_rate, leads, unit)
-        answers = self._answers(given, sampling_rate, leads, unit, windows, batch_size, embeddings=True)
-        found = [answer[0] for answer in answers]
-        if alone and found[0].embedding is None:
-            raise UnreadableRecordingError(found[0].input.reason, found[0].input.detail, found[0].input.path)
-        width = next((len(one.embedding) for one in found if one.embedding is not None), 0)
+        stated = _stated(sampling_rate, leads, unit)
+        answers, alone = self._answers(recordings, stated, windows, batch_size, embeddings=True)
+        vectors = [answer[0].embedding for answer in answers]
+        width = next((len(vector) for vector in vectors if vector is not None), 0)
         blank = np.full(width, np.nan, np.float32)
-        rows = [blank if one.embedding is None else one.embedding for one in found]
+        rows = [blank if vector is None else vector for vector in vectors]
         return rows[0] if alone else np.array(rows, np.float32).reshape(len(rows), width)
 
     def _answers(
-        self,
-        given: Iterable[Path | Recording],
-        sampling_rate: float | None,
-        leads: Sequence[str] | None,
-        unit: str | None,
-        windows: str,
-        batch_size: int,
-        *,
-        embeddings: bool,
-    ) -> list[list[Prediction]]:
-        stated = SignalDescription(sampling_rate, unit, None if leads is None else tuple(leads))
+        self, recordings: Any, stated: SignalDescription, windows: str, batch_size: int, *, embeddings: bool
+    ) -> tuple[list[list[Prediction]], bool]:
+        """The answers for each recording, and whether a single one was given."""
+        given, alone = _given(recordings, stated)
         reading = Reading(self.card.preprocessing, stated, windows)
-        return list(predict(self.predictor, given, reading, batch_size, embeddings=embeddings))
-
-    def _given(
-        self, recordings: Any, sampling_rate: float | None, leads: Sequence[str] | None, unit: str | None
-    ) -> tuple[list[Path | Recording], bool]:
-        """The recordings one by one, and whether a single one was meant."""
-        if isinstance(recordings, str | os.PathLike):
-            path = Path(recordings)
-            return (list(find_recordings(path)), False) if path.is_dir() else ([path], True)
-        array = recordings if hasattr(recordings, "shape") else None
-        if array is not None and array.ndim == 2:
-            return [_of_array(array, 0, sampling_rate, leads, unit)], True
-        found: list[Path | Recording] = []
-        for number, entry in enumerate(recordings):
-            if isinstance(entry, str | os.PathLike):
-                path = Path(entry)
-                found += find_recordings(path) if path.is_dir() else [path]
-            else:
-                found.append(_of_array(entry, number, sampling_rate, leads, unit))
-        return found, False
+        answers = list(predict(self.predictor, given, reading, batch_size, embeddings=embeddings))
+        if alone and (found := answers[0][0].input).reason:
+            raise UnreadableRecordingError(found.reason, found.detail, found.path)
+        return answers, alone
 
 
-def _of_array(
-    array: Any, number: int, sampling_rate: float | None, leads: Sequence[str] | None, unit: str | None
-) -> Recording:
+def _stated(sampling_rate: float | None, leads: Sequence[str] | None, unit: str | None) -> SignalDescription:
+    return SignalDescription(sampling_rate, unit, None if leads is None else tuple(leads))
+
+
+def _given(recordings: Any, stated: SignalDescription) -> tuple[list[Path | Recording], bool]:
+    """The recordings one by one, and whether a single one was meant."""
+    alone = isinstance(recordings, str | os.PathLike) or (hasattr(recordings, "shape") and recordings.ndim == 2)
+    found: list[Path | Recording] = []
+    for number, entry in enumerate([recordings] if alone else recordings):
+        if not isinstance(entry, str | os.PathLike):
+            found.append(_of_array(entry, number, stated))
+        elif Path(entry).is_dir():
+            found += find_recordings(Path(entry))
+            alone = False
+        else:
+            found.append(Path(entry))
+    return found, alone
+
+
+def _of_array(array: Any, number: int, stated: SignalDescription) -> Recording:
     """An array (leads, samples) as a recording in millivolts."""
     name = f"array {number}"
-    if sampling_rate is None or leads is None:
-        missing = "sampling_rate" if sampling_rate is None else "leads"
+    rate, leads = stated.sampling_rate, stated.leads
+    if rate is None or leads is None:
+        missing = "sampling_rate" if rate is None else "leads"
         raise PredictionError(
             f"{name}: {missing} is not stated, and an array does not say it: predict(array, sampling_rate=500, "
             'leads=["I", "II", ...])'
         )
-    stated = SignalDescription(sampling_rate, unit, tuple(leads))  # refuses what is impossible
     signal = np.asarray(array)
     if signal.dtype.kind not in "fiu" or signal.ndim != 2 or len(signal) != len(leads):
         turned = (
@@ -249,11 +271,11 @@ def _of_array(
             f"{name}: numbers of the type {signal.dtype} and the shape {signal.shape}, expected (leads, samples) with "
             f"{len(leads)} leads.{turned}"
         )
-    factor = millivolts_per(unit or "mV")
+    factor = millivolts_per(stated.unit or "mV")
     assert factor is not None
     values = signal.astype(np.float64) * factor
     values[np.isinf(values)] = np.nan
-    return Recording(name, tuple(map(lead_of_label, stated.leads or ())), values, float(sampling_rate))
+    return Recording(name, tuple(map(lead_of_label, leads)), values, float(rate))
 
 
 def _result(one: Prediction, codes: Sequence[str]) -> Result:

@@ -23,7 +23,7 @@ from typing import Any
 
 from ecgfounder_ft.errors import ExplainedError
 from ecgfounder_ft.files import without_nan
-from ecgfounder_ft.inference.notice import NO_MEDICAL_DEVICE
+from ecgfounder_ft.inference import NO_MEDICAL_DEVICE
 from ecgfounder_ft.inference.predictor import checked_card
 from ecgfounder_ft.model.card import ModelCard
 from ecgfounder_ft.records import require_bounded

@@ -21,8 +21,8 @@ from torch import Tensor, nn
 
 from ecgfounder_ft.evaluation.calibration import Calibration
 from ecgfounder_ft.evaluation.probabilities import EPSILON
+from ecgfounder_ft.inference import NO_MEDICAL_DEVICE
 from ecgfounder_ft.inference.finished_model import FinishedModel
-from ecgfounder_ft.inference.notice import NO_MEDICAL_DEVICE
 from ecgfounder_ft.inference.onnx_model import EMBEDDING, LOGITS, PROBABILITIES, SIGNALS
 from ecgfounder_ft.model.card import ModelCard
 from ecgfounder_ft.model.network import NetworkError

@@ -12,7 +12,7 @@ from ecgfounder_ft.ecg.formats import read_recording
 from ecgfounder_ft.ecg.paper import draw_recording
 from ecgfounder_ft.ecg.recording import UnreadableRecordingError
 from ecgfounder_ft.files import whole_file
-from ecgfounder_ft.inference.notice import NO_MEDICAL_DEVICE
+from ecgfounder_ft.inference import NO_MEDICAL_DEVICE
 from ecgfounder_ft.inference.predict import Prediction
 
 _DPI = 150

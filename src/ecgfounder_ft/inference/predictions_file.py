@@ -2,49 +2,44 @@
 
 While it is written, ``<output>.partial/`` stands beside it::
 
-    settings.json    the model and the options, by which the same command is known again
-    rows.csv         a line is appended for each row as it is answered
-    embeddings.npy   likewise, where embeddings were asked for
+    settings.json         the model and the options, by which the same command is known again
+    rows.csv              a line is appended for each row as it is answered
+    embeddings.float32    likewise, where embeddings were asked for
 
-The same command goes on behind the last recording that was answered in full. When all are, the rows become the output,
+The same command goes on after the last recording that was answered in full. When all are, the rows become the output,
 CSV or Parquet by its suffix, in one step, and the folder is removed. Rows never pass through memory as a whole.
 """
 
 import csv
 import importlib.util
+import io
 import json
-import os
 import shutil
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-from filelock import FileLock, Timeout
 
 from ecgfounder_ft.console import displayable
 from ecgfounder_ft.errors import how_to_install
-from ecgfounder_ft.files import whole_file, write_json
+from ecgfounder_ft.files import HeldError, cell_of, file_lock, text_of, whole_file, write_json
+from ecgfounder_ft.inference import NO_MEDICAL_DEVICE
 from ecgfounder_ft.inference.inputs import PredictionError
-from ecgfounder_ft.inference.notice import NO_MEDICAL_DEVICE
 from ecgfounder_ft.inference.predict import Prediction
 
 CSV_SUFFIXES, PARQUET_SUFFIXES = (".csv",), (".parquet", ".pq")
-
 PARTIAL_SUFFIX = ".partial"
 
-_SETTINGS_FILE, _ROWS_FILE, _VECTORS_FILE = "settings.json", "rows.csv", "embeddings.npy"
-
+_SETTINGS_FILE, _ROWS_FILE, _VECTORS_FILE = "settings.json", "rows.csv", "embeddings.float32"
 _DECIMALS = 6
 """Of probabilities: two devices differ by more than the next digit."""
-_HEADER_BYTES = 128
-"""Of the array file of embeddings: as long for any number of rows, so that it can be written last."""
 _BLOCK_BYTES = 1 << 20
-"""Read at a time when the rows become Parquet."""
+"""Bytes read at a time when the rows become Parquet."""
 
 Row = dict[str, str]
 
@@ -67,7 +62,20 @@ class Summary:
 
 
 class PredictionsFile:
-    """Rows on their way into a table; use it as a context."""
+    """A table of predictions in the making; use it as a context.
+
+    Args:
+        output: the table, ``.csv`` or ``.parquet``.
+        codes: the model's conditions.
+        settings: what the predictions depend on, in plain containers.
+        embeddings: a ``.npy`` file for them, (rows of the table, width), NaN where a recording was skipped. A
+            ``.npy.json`` beside it says of which table and model it is.
+        width: numbers of an embedding.
+        restart: throw away what an earlier start left.
+
+    Raises:
+        PredictionError: if a suffix is unknown, or an earlier start of another command left its part.
+    """
 
     def __init__(
         self,
@@ -79,29 +87,7 @@ class PredictionsFile:
         width: int = 0,
         restart: bool = False,
     ) -> None:
-        """Prepare to write.
-
-        Args:
-            output: the table, ``.csv`` or ``.parquet``.
-            codes: the model's conditions.
-            settings: what the predictions depend on, in plain containers.
-            embeddings: a ``.npy`` file for them, (rows of the table, width), NaN where a recording was skipped. A
-                ``.npy.json`` beside it says of which table and model it is.
-            width: numbers of an embedding.
-            restart: throw away what an earlier start left.
-
-        Raises:
-            PredictionError: if a suffix is unknown, or an earlier start of another command left its part.
-        """
-        if output.suffix.casefold() not in CSV_SUFFIXES + PARQUET_SUFFIXES:
-            raise PredictionError(f"{output}: the suffix is {output.suffix!r}, expected .csv or .parquet")
-        if output.suffix.casefold() in PARQUET_SUFFIXES and importlib.util.find_spec("pyarrow") is None:
-            raise PredictionError(f"{output}: Parquet needs pyarrow: {how_to_install('parquet')}; or name a .csv")
-        if embeddings is not None and embeddings.suffix.casefold() != ".npy":
-            raise PredictionError(f"{embeddings}: the suffix is {embeddings.suffix!r}, expected .npy")
-        for file in (output, embeddings):
-            if file is not None and file.is_dir():
-                raise PredictionError(f"{file} is a folder, expected the name of a file")
+        _require_names(output, embeddings)
         self.output = output
         self.embeddings = embeddings
         self.width = width
@@ -111,41 +97,43 @@ class PredictionsFile:
         self._settings = json.loads(json.dumps({**settings, "embeddings": None if embeddings is None else width}))
         self._rows_file = self.partial / _ROWS_FILE
         self._vectors_file = self.partial / _VECTORS_FILE
-        with writing_to(self.partial):
+        self._held = ExitStack()
+        with writing_to(self.partial), ExitStack() as held:
+            for file in (output, embeddings):
+                if file is not None:
+                    file.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                # beside the folder, which is removed at the end while others may wait for the lock
+                held.enter_context(file_lock(output.with_name(f".{output.name}.lock"), wait=0, remove=True))
+            except HeldError as error:
+                raise PredictionError(f"{self.partial}: another process is writing these predictions") from error
+            self.partial.mkdir(exist_ok=True)
             self._begin(restart)
+            self._held = held.pop_all()
 
     def _begin(self, restart: bool) -> None:
-        for file in (self.output, self.embeddings):
-            if file is not None:
-                file.parent.mkdir(parents=True, exist_ok=True)
-        self.partial.mkdir(exist_ok=True)
-        self._lock = FileLock(self.partial / "lock")
-        try:
-            self._lock.acquire(blocking=False)
-        except Timeout as error:
-            raise PredictionError(f"{self.partial}: another process is writing these predictions") from error
+        """Note the settings, or refuse to go on from other ones."""
+        file = self.partial / _SETTINGS_FILE
         if restart:
             for name in (_SETTINGS_FILE, _ROWS_FILE, _VECTORS_FILE):
                 (self.partial / name).unlink(missing_ok=True)
-        file = self.partial / _SETTINGS_FILE
-        if file.is_file():
-            try:
-                left = json.loads(file.read_text(encoding="utf-8"))
-            except ValueError:
-                left = {}
-            other = [key for key in {*left, *self._settings} if left.get(key) != self._settings.get(key)]
-            if other:
-                self._lock.release()
-                raise PredictionError(
-                    f"{self.partial} was left by a prediction with another {' and '.join(sorted(other))}; "
-                    "give --restart to throw it away, or another --output"
-                )
-        else:
+        if not file.is_file():
             write_json(file, self._settings)
+            return
+        try:
+            left = dict(json.loads(file.read_text(encoding="utf-8")))
+        except (ValueError, TypeError):
+            left = {}
+        other = [key for key in {*left, *self._settings} if left.get(key) != self._settings.get(key)]
+        if other:
+            raise PredictionError(
+                f"{self.partial} was left by a prediction with another {' and '.join(sorted(other))}; "
+                "give --restart to throw it away, or another --output"
+            )
 
     @property
     def own_files(self) -> tuple[Path, ...]:
-        """What is written, and may lie in a folder of recordings."""
+        """Files that are written, and may lie in a folder of recordings."""
         others = () if self.embeddings is None else (self.embeddings,)
         return (self.output, self._rows_file, self._vectors_file, *others)
 
@@ -157,26 +145,25 @@ class PredictionsFile:
             if stream is not None:
                 with suppress(OSError):  # of a full disk, which was told; what is kept was flushed before
                     stream.close()
-        self._lock.release()
+        self._held.close()
 
     def remaining(self, paths: Iterable[Path]) -> Iterator[Path]:
-        """The paths that no earlier start has answered; each is then to be added, in this order.
+        """Yield the paths that no earlier start has answered; each is then to be added, in this order.
 
         Raises:
             PredictionError: if an earlier start answered other recordings than these, in this order.
         """
         distinct = (path for path, _ in groupby(paths))
-        answered = self._cut_to_whole_recordings()
-        with self._rows_file.open("rb") as stream:
-            for name, rows in groupby(_read_rows(stream), key=lambda row: row["path"]):
+        self.summary.resumed = self._cut_to_whole_recordings()
+        with self._rows_file.open(encoding="utf-8", newline="") as stream:
+            for cell, rows in groupby(csv.DictReader(stream), key=lambda row: row["path"]):
                 found = next(distinct, None)
-                if found is None or displayable(str(found)) != name:
+                if found is None or displayable(str(found)) != text_of(cell):
                     raise PredictionError(
-                        f"{self.partial} has an answer for {name} where {found or 'no recording'} comes now: the "
-                        "recordings have changed; give --restart to begin anew"
+                        f"{self.partial} has an answer for {text_of(cell)} where {found or 'no recording'} comes now: "
+                        "the recordings have changed; give --restart to begin anew"
                     )
                 self._count(list(rows))
-        self.summary.resumed = answered
         self._rows = self._rows_file.open("a", encoding="utf-8", newline="")
         self._writer = csv.DictWriter(self._rows, list(self.columns))
         if self.embeddings is not None:
@@ -208,7 +195,6 @@ class PredictionsFile:
                     self._write_parquet(unfinished)
             else:
                 self._rows_file.replace(self.output)
-        self._lock.release()
         shutil.rmtree(self.partial, ignore_errors=True)
         return self.summary
 
@@ -219,51 +205,35 @@ class PredictionsFile:
             self.summary.skipped[rows[0]["skipped"]] += 1
 
     def _cut_to_whole_recordings(self) -> int:
-        """Cut off what a kill may have left of the last recording; returns how many recordings stay."""
-        head = (",".join(self.columns) + "\n").encode("utf-8")
-        if not self._begins_with(head):
-            if self.embeddings is not None:
-                self._vectors_file.write_bytes(b"\0" * _HEADER_BYTES)
-            self._rows_file.write_bytes(head)
-            return 0
-        vectors = None
-        if self.embeddings is not None:
-            vectors = max(self._vectors_file.stat().st_size - _HEADER_BYTES, 0) // (4 * self.width)
-        whole, rows, recordings, end = 0, 0, 0, 0
-        with self._rows_file.open("rb") as stream:
+        """Cut off what a kill may have left of the last recording; return how many recordings stay."""
+        head = _line(self.columns)
+        with self._rows_file.open("ab+") as stream, self._vectors_file.open("ab") as vectors:
+            most = vectors.tell() // (4 * self.width) if self.embeddings is not None else None
+            stream.seek(0)
+            if stream.readline() != head:
+                stream.truncate(0)
+                vectors.truncate(0)
+                stream.write(head)
+                return 0
+            end = whole = len(head)
+            rows = kept = recordings = 0
             last = None
-            for number, line in enumerate(stream):
-                if number == 0:
-                    whole = end = len(line)
-                    continue
-                path = _path_of(line) if line.endswith(b"\n") else None
-                if path is None or (vectors is not None and number > vectors):
+            for line in stream:
+                path = _path_of(line)
+                if path is None or rows == most:
                     break
                 if path != last:  # the recording before this one is complete
                     recordings += last is not None
-                    whole, rows, last = end, number - 1, path
-                end += len(line)
-        os.truncate(self._rows_file, whole)
-        if self.embeddings is not None:
-            os.truncate(self._vectors_file, _HEADER_BYTES + 4 * self.width * rows)
+                    whole, kept, last = end, rows, path
+                end, rows = end + len(line), rows + 1
+            stream.truncate(whole)
+            vectors.truncate(4 * self.width * kept)
         return recordings
 
-    def _begins_with(self, head: bytes) -> bool:
-        if not self._rows_file.is_file():
-            return False
-        with self._rows_file.open("rb") as stream:
-            return stream.read(len(head)) == head
-
     def _finish_embeddings(self, target: Path) -> None:
-        shape = (self.summary.rows, self.width)
-        header = f"{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}".ljust(_HEADER_BYTES - 11) + "\n"
-        with self._vectors_file.open("r+b") as stream:
-            stream.write(b"\x93NUMPY\x01\x00" + (_HEADER_BYTES - 10).to_bytes(2, "little") + header.encode("ascii"))
-        with whole_file(target) as unfinished:
-            try:
-                os.link(self._vectors_file, unfinished)
-            except OSError:  # another disk, or one without links
-                shutil.copyfile(self._vectors_file, unfinished)
+        vectors = np.memmap(self._vectors_file, "<f4", "r", shape=(self.summary.rows, self.width))
+        with whole_file(target) as unfinished, unfinished.open("wb") as stream:
+            np.save(stream, vectors)
         described = {"rows_of": self.output.name, "model": self._settings.get("model"), "use": NO_MEDICAL_DEVICE}
         write_json(target.with_name(target.name + ".json"), described)
 
@@ -282,7 +252,25 @@ class PredictionsFile:
             pq.ParquetWriter(target, schema, compression="zstd") as writer,
         ):
             for batch in reader:
+                for place, name in enumerate(batch.schema.names):
+                    if name in ("path", "detail"):  # a cell of CSV may begin with an apostrophe
+                        plain = [text_of(cell) for cell in batch.column(name).to_pylist()]
+                        batch = batch.set_column(place, name, pa.array(plain, pa.string()))
                 writer.write_batch(batch)
+
+
+def read_rows(predictions: Path) -> Iterator[Row]:
+    """Read the rows of a finished table, one after the other, as texts."""
+    if predictions.suffix.casefold() in PARQUET_SUFFIXES:
+        import pyarrow.parquet as pq
+
+        for batch in pq.ParquetFile(predictions).iter_batches(batch_size=64):
+            for row in batch.to_pylist():
+                yield {name: "" if value is None else str(value) for name, value in row.items()}
+        return
+    with predictions.open(encoding="utf-8", newline="") as stream:
+        for row in csv.DictReader(stream):
+            yield {name: text_of(cell) for name, cell in row.items()}
 
 
 @contextmanager
@@ -297,15 +285,22 @@ def writing_to(path: Path) -> Iterator[None]:
         ) from error
 
 
+def _require_names(output: Path, embeddings: Path | None) -> None:
+    if output.suffix.casefold() not in CSV_SUFFIXES + PARQUET_SUFFIXES:
+        raise PredictionError(f"{output}: the suffix is {output.suffix!r}, expected .csv or .parquet")
+    if output.suffix.casefold() in PARQUET_SUFFIXES and importlib.util.find_spec("pyarrow") is None:
+        raise PredictionError(f"{output}: Parquet needs pyarrow: {how_to_install('parquet')}; or name a .csv")
+    if embeddings is not None and embeddings.suffix.casefold() != ".npy":
+        raise PredictionError(f"{embeddings}: the suffix is {embeddings.suffix!r}, expected .npy")
+    for file in (output, embeddings):
+        if file is not None and file.is_dir():
+            raise PredictionError(f"{file} is a folder, expected the name of a file")
+
+
 def _columns(codes: Sequence[str]) -> dict[str, str]:
     """Columns of the table, with their types in Parquet; docs/prediction.md says what they mean."""
     return {
-        "path": "string",
-        "reader": "string",
-        "skipped": "string",
-        "detail": "string",
-        "quality": "string",
-        "repairs": "string",
+        **dict.fromkeys(("path", "reader", "skipped", "detail", "quality", "repairs"), "string"),
         "seconds": "float64",
         "sampling_rate": "float64",
         "windows": "int64",
@@ -335,15 +330,19 @@ def _row(one: Prediction, names: Sequence[str]) -> Row:
     for numbers in (one.uncalibrated, one.probabilities):
         values += [""] * n_conditions if numbers is None else [f"{value:.{_DECIMALS}f}" for value in numbers]
     values += [""] * n_conditions if one.decisions is None else [int(choice) for choice in one.decisions]
-    return dict(zip(names, map(str, [*values, NO_MEDICAL_DEVICE]), strict=True))
+    return dict(zip(names, [cell_of(str(value)) for value in (*values, NO_MEDICAL_DEVICE)], strict=True))
 
 
-def _read_rows(stream: Iterable[bytes]) -> Iterator[Row]:
-    return iter(csv.DictReader(line.decode("utf-8") for line in stream))
+def _line(cells: Iterable[str]) -> bytes:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerow(cells)
+    return text.getvalue().encode("utf-8")
 
 
 def _path_of(line: bytes) -> str | None:
-    """The first field of a line that was written whole; no row has a line break (:func:`displayable`)."""
+    """The first field of a line; None where the line was not written whole. No row has a line break."""
+    if not line.endswith(b"\n"):
+        return None
     try:
         return next(csv.reader([line.decode("utf-8")]))[0]
     except (UnicodeDecodeError, csv.Error, StopIteration, IndexError):

@@ -11,10 +11,10 @@ from ecgfounder_ft.data.sources.source import data_sources
 from ecgfounder_ft.data.splits import TEST, TRAIN, VALIDATION
 from ecgfounder_ft.evaluation.metrics import Estimate
 from ecgfounder_ft.evaluation.subgroups import NOT_STATED
+from ecgfounder_ft.inference import NO_MEDICAL_DEVICE
 from ecgfounder_ft.inference.export import ExportedFiles, exported_files, refuse_used, write_exported_model
 from ecgfounder_ft.inference.exported_model import ONNX, ExportedModel
 from ecgfounder_ft.inference.finished_model import FinishedModel, load_model
-from ecgfounder_ft.inference.notice import NO_MEDICAL_DEVICE
 from ecgfounder_ft.model.ecgfounder.published import PUBLISHED, REPOSITORY
 from ecgfounder_ft.report.characteristics import Characteristics, characteristics
 from ecgfounder_ft.report.model_card import CardContent, Group, Output, Tested, render_model_card
