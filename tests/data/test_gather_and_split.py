@@ -22,8 +22,10 @@ from ecgfounder_ft.data.sources.source import DataSource, NoDataError
 from ecgfounder_ft.data.splits import LeakageError, TooFewRecordingsError
 from ecgfounder_ft.ecg.formats.wfdb import write_recording
 from ecgfounder_ft.ecg.leads import STANDARD_LEADS
+from ecgfounder_ft.ecg.limb_leads import LIMB_LEADS_OF_I_AND_II
 from ecgfounder_ft.ecg.preprocessing import Preprocessing
 from ecgfounder_ft.ecg.preprocessing_settings import Window
+from ecgfounder_ft.ecg.quality import misfit
 from ecgfounder_ft.ecg.recording import UnreadableRecordingError
 from ecgfounder_ft.labels import ABSENT, PRESENT, UNKNOWN, LabelMap
 from ecgfounder_ft.task import MULTI_LABEL, SINGLE_LABEL, Task
@@ -80,7 +82,7 @@ def listed(tmp_path: Path, states: list[tuple[int, int]], max_samples: int | Non
 def source_of(
     kind: type[Listed], tmp_path: Path, states: list[tuple[int, int]], max_samples: int | None = None, **rest: Any
 ) -> Listed:
-    common: dict[str, Any] = {"source": "x", "batch_size": 32, "imbalance": "none", "workers": 1}
+    common: dict[str, Any] = {"source": "x", "workers": 1}
     common["max_evaluation_recordings"] = None
     return kind(
         states=states,
@@ -119,7 +121,7 @@ def test_each_step_is_counted(tmp_path: Path, label_map: LabelMap) -> None:
         ],
         "chosen": 7,
         "stored": 6,
-        "repairs": {"cropped": 6},
+        "repairs": {"cropped": 6, **{misfit(lead): 6 for lead in LIMB_LEADS_OF_I_AND_II}},  # the recordings are noise
         "skipped": {"no signals": 1, "header cannot be read": 1},
         "patient unknown": {},
     }

@@ -1,5 +1,7 @@
 """Faults of a signal, each made by hand in a simulated heart's recording; and no fault in what is none."""
 
+import itertools
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -7,9 +9,10 @@ import pytest
 
 from ecgfounder_ft.data.sources.simulated import MIMIC_LEADS
 from ecgfounder_ft.ecg import quality
-from ecgfounder_ft.ecg.formats import read_recording, recordings_in
+from ecgfounder_ft.ecg.formats import find_recordings, read_recording
 from ecgfounder_ft.ecg.leads import STANDARD_LEADS, lead_indices
-from ecgfounder_ft.ecg.limb_leads import LIMB_LEADS_COMPUTED
+from ecgfounder_ft.ecg.limb_leads import LIMB_LEADS_COMPUTED, LIMB_LEADS_OF_I_AND_II
+from ecgfounder_ft.ecg.preprocessing import PADDING_CUT_OFF, Preprocessing
 from ecgfounder_ft.ecg.quality import quality_flags
 from ecgfounder_ft.ecg.recording import Recording, UnreadableRecordingError
 from ecgfounder_ft.ecg.simulator import record, sample_physiology
@@ -17,13 +20,19 @@ from ecgfounder_ft.ecg.simulator import record, sample_physiology
 RATE = 500
 TIME = np.arange(10 * RATE) / RATE
 BEAT = 1.2 * np.exp(-0.5 * ((TIME % 0.8 - 0.4) / 0.01) ** 2) + 0.2 * np.exp(-0.5 * ((TIME % 0.8 - 0.65) / 0.04) ** 2)
-WHOLE = Recording("r", STANDARD_LEADS, np.outer(np.linspace(0.3, 1, 12), BEAT).round(3), RATE)
+LIMBS = [0.6, 1.0, *(0.6 * a + b for a, b in LIMB_LEADS_OF_I_AND_II.values())]
+WHOLE = Recording("r", STANDARD_LEADS, np.outer([*LIMBS, *np.linspace(0.5, 1, 6)], BEAT).round(3), RATE)
 
 
 def changed(lead: int, begin: float, end: float, value: float) -> Recording:
     signal = WHOLE.signal.copy()
     signal[lead, round(begin * RATE) : round(end * RATE)] = value
     return replace(WHOLE, signal=signal)
+
+
+def chest(change: Callable[[np.ndarray], np.ndarray]) -> Recording:
+    """The recording with changed chest leads."""
+    return replace(WHOLE, signal=np.vstack([WHOLE.signal[:6], change(WHOLE.signal[6:])]))
 
 
 def stored_by(step: float, leads: int = 12) -> Recording:
@@ -37,15 +46,15 @@ def stored_by(step: float, leads: int = 12) -> Recording:
     ("recording", "flags"),
     [
         (WHOLE, ()),
-        (changed(2, 0, 10, 0.0), (quality.DEAD_LEAD,)),
-        (changed(2, 0, 10, np.nan), (quality.DEAD_LEAD, quality.MISSING_SAMPLES)),
-        (changed(2, 1, 1.002, np.nan), (quality.MISSING_SAMPLES,)),
+        (changed(8, 0, 10, 0.0), (quality.DEAD_LEAD,)),
+        (changed(8, 0, 10, np.nan), (quality.DEAD_LEAD, quality.MISSING_SAMPLES)),
+        (changed(8, 1, 1.002, np.nan), (quality.MISSING_SAMPLES,)),
         (replace(WHOLE, signal=WHOLE.signal[:, :2500]), (quality.SHORT,)),
         (replace(WHOLE, signal=WHOLE.signal[:, :4999]), (quality.SHORT,)),
-        (replace(WHOLE, signal=np.minimum(WHOLE.signal, 0.15)), (quality.CLIPPED,)),
-        (replace(WHOLE, signal=np.clip(WHOLE.signal - 0.5 * np.sin(TIME), -0.3, 0.3)), (quality.CLIPPED,)),
-        (changed(2, 1, 9, 5.0), (quality.CLIPPED,)),  # off for most of the time
-        (changed(2, 1, 2.5, -0.001), ()),  # a pause
+        (chest(lambda leads: np.minimum(leads, 0.15)), (quality.CLIPPED,)),
+        (chest(lambda leads: np.clip(leads - 0.5 * np.sin(TIME), -0.3, 0.3)), (quality.CLIPPED, quality.FLAT_STRETCH)),
+        (changed(8, 1, 9, 5.0), (quality.CLIPPED, quality.FLAT_STRETCH)),  # off for most of the time
+        (changed(8, 1, 2.5, -0.001), ()),  # a pause
         (replace(WHOLE, sampling_rate=399), (quality.LOW_SAMPLING_RATE,)),
         (replace(WHOLE, sampling_rate=400), ()),
         *((stored_by(step), ()) for step in (0.001, 0.00488, 0.005)),  # PTB-XL; GE's devices; MIMIC-IV-ECG
@@ -60,7 +69,7 @@ def stored_by(step: float, leads: int = 12) -> Recording:
         (replace(WHOLE, repairs=(LIMB_LEADS_COMPUTED,)), (quality.COMPUTED_LEADS,)),
         (replace(WHOLE, signal=WHOLE.signal * 1000), (quality.COARSE_RESOLUTION, quality.IMPLAUSIBLE_AMPLITUDE)),
         (replace(WHOLE, signal=WHOLE.signal / 1000), (quality.IMPLAUSIBLE_AMPLITUDE,)),
-        (changed(2, 1, 1.01, 40.0), ()),  # a single spike
+        (changed(8, 1, 1.01, 40.0), ()),  # a single spike
         (replace(WHOLE, signal=WHOLE.signal * 0), (quality.DEAD_LEAD,)),
     ],
 )
@@ -72,31 +81,97 @@ def test_a_model_of_short_windows_is_told_of_everything_it_reads() -> None:
     assert quality_flags(WHOLE, 5.0) == (quality.SHORT_WINDOW,)
 
 
-def test_avl_and_avf_under_each_other_s_name_are_found() -> None:
-    heart = sample_physiology({"NORM"}, np.random.default_rng(0))
-    signal, _ = record(heart, np.random.default_rng(1), disturbed=False)
-    by_name = Recording("r", STANDARD_LEADS, signal, RATE)
-    by_position = replace(by_name, signal=signal[lead_indices(STANDARD_LEADS, MIMIC_LEADS)])
-    assert quality_flags(by_name, 10.0) == ()
-    assert quality_flags(by_position, 10.0) == (quality.EXCHANGED_LEADS,)
+def heart(**changes: object) -> Recording:
+    """A simulated normal heart as a perfect recorder stores it."""
+    physiology = sample_physiology({"NORM"}, np.random.default_rng(0))
+    signal, _ = record(physiology, np.random.default_rng(1), disturbed=False)
+    return replace(Recording("r", STANDARD_LEADS, signal, RATE), **changes)
+
+
+@pytest.mark.parametrize(("one", "other"), list(itertools.combinations(range(6), 2)))
+def test_limb_leads_under_each_other_s_names_are_told_by_lead(one: int, other: int) -> None:
+    right = heart()
+    assert quality_flags(right, 10.0) == ()
+    signal = right.signal.copy()
+    signal[[one, other]] = right.signal[[other, one]]
+    flags = quality_flags(replace(right, signal=signal), 10.0)
+    assert flags
+    assert set(flags) <= set(map(quality.misfit, LIMB_LEADS_OF_I_AND_II))
+    assert {one, other} & {0, 1} or {quality.misfit(STANDARD_LEADS[one]), quality.misfit(STANDARD_LEADS[other])} == set(
+        flags
+    )
+
+
+def test_the_order_of_another_dataset_is_told_and_without_lead_ii_nothing_is() -> None:
+    right = heart()
+    by_position = replace(right, signal=right.signal[lead_indices(STANDARD_LEADS, MIMIC_LEADS)])
+    assert quality_flags(by_position, 10.0) == (quality.misfit("aVL"), quality.misfit("aVF"))
     assert quality_flags(replace(by_position, leads=MIMIC_LEADS), 10.0) == ()
     without = [row for row, lead in enumerate(STANDARD_LEADS) if lead != "II"]
-    fewer = replace(
-        by_position, leads=tuple(STANDARD_LEADS[row] for row in without), signal=by_position.signal[without]
-    )
-    assert quality_flags(fewer, 10.0) == ()
+    leads = tuple(STANDARD_LEADS[row] for row in without)
+    assert quality_flags(replace(by_position, leads=leads, signal=by_position.signal[without]), 10.0) == ()
+
+
+def test_leads_that_were_scaled_each_for_itself_are_told() -> None:
+    right = heart()
+    scaled = replace(right, signal=right.signal * np.linspace(0.5, 2, 12)[:, None])
+    assert quality_flags(scaled, 10.0) == (quality.UNEQUAL_SCALE,)
+
+
+def test_exchanged_arm_electrodes_are_told() -> None:
+    right = heart()
+    rows, signs = [0, 2, 1, 4, 3, 5, *range(6, 12)], [-1, *[1] * 11]
+    arms = replace(right, signal=right.signal[rows] * np.array(signs)[:, None])
+    assert Preprocessing()(right).flags == ()
+    assert Preprocessing()(arms).flags == (quality.ARM_ELECTRODES,)
+
+
+def test_a_spike_is_told() -> None:
+    signal = heart().signal.copy()
+    signal[7, 2500] = 399.0
+    assert quality.SPIKE in Preprocessing()(heart(signal=signal)).flags
+
+
+def test_flags_are_of_the_window_that_the_network_reads() -> None:
+    minute = np.tile(heart().signal, 6)
+    outside = minute.copy()
+    outside[:, : 10 * RATE] = np.linspace(0, 1, 12)[:, None] * TIME * 3  # 30 mV, not in the middle 10 s
+    assert Preprocessing()(heart(signal=outside)).flags == ()
+    inside = minute.copy()
+    inside[:, 24 * RATE : 36 * RATE] = 0.0
+    with pytest.raises(UnreadableRecordingError, match="flat recording"):
+        Preprocessing()(heart(signal=inside))
+    chest_off = minute.copy()
+    chest_off[6:, 24 * RATE : 36 * RATE] = 0.0
+    assert quality.DEAD_LEAD in Preprocessing()(heart(signal=chest_off)).flags
+    partly = minute.copy()
+    partly[:, 28 * RATE : 30 * RATE] = 0.0
+    assert quality.FLAT_STRETCH in Preprocessing()(heart(signal=partly)).flags
+
+
+@pytest.mark.parametrize("value", [0.0, 0.7, np.nan])
+def test_padding_is_missing_and_not_signal(value: float) -> None:
+    short = heart(signal=heart().signal[:, : 7 * RATE])
+    pad = np.full((12, 750), value)
+    padded = replace(short, signal=np.hstack([pad, short.signal, pad]))
+    found, expected = Preprocessing()(padded), Preprocessing()(short)
+    np.testing.assert_array_equal(found.signal, expected.signal)
+    assert found.flags == expected.flags == (quality.SHORT,)
+    assert PADDING_CUT_OFF in found.repairs
+    assert found.start == 1.5
 
 
 def test_few_real_recordings_have_one(shared) -> None:
     found = {}
-    for path in recordings_in(shared / "ecg" / "physionet2021"):
+    for path in find_recordings(shared / "ecg" / "physionet2021"):
         try:
-            found[path.stem] = quality_flags(read_recording(path, STANDARD_LEADS), 10.0)
+            found[path.stem] = Preprocessing()(read_recording(path, STANDARD_LEADS)).flags
         except UnreadableRecordingError:
             continue
     dead = {name for name, flags in found.items() if quality.DEAD_LEAD in flags}
     assert dead == {"JS11438", "JS20004", "JS45542", "JS45551"}
     assert sum(bool(set(flags).difference(quality.STORAGE_MATTERS)) for flags in found.values()) < 0.1 * len(found)
     assert not any(quality.COARSE_RESOLUTION in flags for flags in found.values())  # 1 to 5 µV
-    assert not any(quality.EXCHANGED_LEADS in flags for flags in found.values())
+    of_leads = {quality.ARM_ELECTRODES, quality.UNEQUAL_SCALE, *map(quality.misfit, LIMB_LEADS_OF_I_AND_II)}
+    assert sum(bool(of_leads & set(flags)) for flags in found.values()) <= len(found) / 300
     assert quality.IMPLAUSIBLE_AMPLITUDE in found["HR00599"]  # five times too large, by the gain in its header

@@ -10,7 +10,7 @@ import pytest
 import ecgfounder_ft
 from ecgfounder_ft import ECGClassifier
 from ecgfounder_ft.ecg.description import DescriptionError
-from ecgfounder_ft.ecg.formats import read_recording, recordings_in
+from ecgfounder_ft.ecg.formats import find_recordings, read_recording
 from ecgfounder_ft.ecg.recording import UnreadableRecordingError
 from ecgfounder_ft.inference.ecg_classifier import Result
 from ecgfounder_ft.inference.inputs import PredictionError
@@ -23,7 +23,7 @@ def classifier(exported_run: Path) -> ECGClassifier:
 
 @pytest.fixture(scope="module")
 def paths(simulated_folders: tuple[Path, Path]) -> list[Path]:
-    return recordings_in(simulated_folders[0])[:4]
+    return list(find_recordings(simulated_folders[0]))[:4]
 
 
 def close(one: Result, other: Result) -> bool:
@@ -63,7 +63,7 @@ def test_lists_folders_and_stacks_keep_their_order(classifier: ECGClassifier, pa
     assert close(many[2], one)
     folder = classifier.predict(paths[0].parent)
     assert isinstance(folder, list)
-    assert [result.name for result in folder] == list(map(str, recordings_in(paths[0].parent)))
+    assert [result.name for result in folder] == list(map(str, list(find_recordings(paths[0].parent))))
     stored = [read_recording(path) for path in paths[:2]]
     stack = np.stack([recording.signal for recording in stored])
     answered = classifier.predict(stack, sampling_rate=500, leads=stored[0].leads)

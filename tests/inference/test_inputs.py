@@ -87,7 +87,7 @@ def test_a_fault_of_the_program_does_not_end_the_others(
         raise ZeroDivisionError("nobody foresaw it")
 
     path = long(tmp_path)
-    monkeypatch.setattr(inputs, "quality_flags", fail)
+    monkeypatch.setattr(inputs, "read_recording", fail)
     found = prepare(path, Reading(PREPROCESSING))
     assert (found.reason, found.detail) == (inputs.UNEXPECTED, "ZeroDivisionError: nobody foresaw it")
     assert "Traceback" in caplog.text

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from ecgfounder_ft.ecg.formats import recordings_in
+from ecgfounder_ft.ecg.formats import find_recordings
 from ecgfounder_ft.inference.ecg_classifier import ECGClassifier, Result
 from ecgfounder_ft.inference.finished_model import FinishedModel, ModelFileError, load_model, save_model
 from ecgfounder_ft.labels import LabelMap
@@ -49,7 +49,7 @@ def test_arrays_are_calibrated_and_decided_by_the_record(model: FinishedModel) -
 def test_files_are_answered_or_listed_and_the_batch_makes_no_difference(
     model: FinishedModel, simulated_folders: tuple[Path, Path], tmp_path: Path
 ) -> None:
-    paths = recordings_in(simulated_folders[0])[:5]
+    paths = list(find_recordings(simulated_folders[0]))[:5]
     for name, text in (("a.hea", "a 12 500 5000\n"), ("b.xyz", "")):
         (tmp_path / name).write_text(text)
     given = [tmp_path / "a.hea", *paths, tmp_path / "b.xyz"]
@@ -64,7 +64,7 @@ def test_files_are_answered_or_listed_and_the_batch_makes_no_difference(
 def test_names_and_files_of_every_kind_are_listed_and_end_nothing(
     model: FinishedModel, simulated_folders: tuple[Path, Path], tmp_path: Path
 ) -> None:
-    good = recordings_in(simulated_folders[0])[0]
+    good = next(find_recordings(simulated_folders[0]))
     odd = Path(os.fsdecode(bytes(tmp_path) + b"/caf\xe9.hea"))
     odd.write_bytes(good.read_bytes())
     os.mkfifo(tmp_path / "pipe.hea")
@@ -81,7 +81,7 @@ def test_names_and_files_of_every_kind_are_listed_and_end_nothing(
 def test_what_is_no_number_decides_nothing(
     model: FinishedModel, simulated_folders: tuple[Path, Path], value: float
 ) -> None:
-    paths = recordings_in(simulated_folders[0])[:2]
+    paths = list(find_recordings(simulated_folders[0]))[:2]
     with torch.no_grad():
         model.net.state_dict()["dense.bias"][2] = value
         model.net.state_dict()["dense.weight"][2] = value

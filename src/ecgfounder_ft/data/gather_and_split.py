@@ -215,7 +215,9 @@ def gather_recordings(
         reasons = "; ".join(f"{count} x {reason}" for reason, count in counts["skipped"].items())
         log.warning("%d recordings skipped: %s", len(skipped), reasons)
     if signals.repairs:
-        log.info("Repaired: %s", "; ".join(f"{count} x {repair}" for repair, count in signals.repairs.items()))
+        log.info(
+            "Repaired or flagged: %s", "; ".join(f"{count} x {repair}" for repair, count in signals.repairs.items())
+        )
     table = _with_copies(table, signals, label_map, task, preprocessing, counts)
     counts["patient unknown"] = {str(name): int(n) for name, n in unknown_patients(table).items()}
     counts["notes"] = [*_notes(source, split, counts), *catalog.notes]

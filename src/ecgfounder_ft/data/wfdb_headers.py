@@ -17,7 +17,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ecgfounder_ft.ecg.formats.wfdb import count_samples, read_header, signal_file
+from ecgfounder_ft.ecg.formats.wfdb import DEFAULT_RATE, count_samples, read_header, signal_file
 from ecgfounder_ft.ecg.recording import UnreadableRecordingError
 from ecgfounder_ft.files import whole_file
 
@@ -167,7 +167,9 @@ def unique_name(name: str, number: int, first: HeaderFacts) -> str:
 
 
 def find_headers(root: Path) -> Iterator[Path]:
-    """Every ``.hea`` below a folder, in sorted order; links to folders are followed, but never in a circle.
+    """Yield every header (``.hea`` in any case) below a folder, in sorted order.
+
+    Links to folders are followed, but never in a circle.
 
     Raises:
         OSError: if a folder cannot be listed.
@@ -179,7 +181,7 @@ def _walk(folder: Path, above: tuple[str, ...]) -> Iterator[Path]:
     with os.scandir(folder) as listing:
         entries = sorted(listing, key=lambda entry: entry.name)
     for entry in entries:
-        if entry.name.endswith(".hea") and not entry.name.startswith(".") and not entry.is_dir():
+        if entry.name.casefold().endswith(".hea") and not entry.name.startswith(".") and not entry.is_dir():
             yield Path(entry.path)
         elif entry.is_dir():
             real = os.path.realpath(entry.path) if entry.is_symlink() else f"{above[-1]}/{entry.name}"
@@ -200,8 +202,8 @@ def read_facts(path: Path) -> HeaderFacts:
     return HeaderFacts(
         path=str(path),
         name=header.name,
-        sampling_rate=header.sampling_rate,
-        samples=count_samples(header),
+        sampling_rate=(header.sampling_rate or DEFAULT_RATE) * header.signals[0].samples_per_frame,
+        samples=count_samples(header) * header.signals[0].samples_per_frame,
         age=parse_age(metadata.get("age", "")),
         sex=parse_sex(metadata.get("sex", "")),
         subject=metadata.get("<subject_id>", ""),

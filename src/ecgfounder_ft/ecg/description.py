@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ecgfounder_ft.ecg.leads import lead_of_label
+from ecgfounder_ft.ecg.leads import STANDARD_LEADS, lead_of_label
 from ecgfounder_ft.ecg.recording import Recording, UnreadableRecordingError
 from ecgfounder_ft.ecg.recording_size import require_modest_length
 from ecgfounder_ft.ecg.regular_file import open_regular
@@ -82,17 +82,64 @@ class SignalDescription:
         Raises:
             DescriptionError: if an entry has another type, or is impossible.
         """
-        rate, unit, leads = (content.get(key) for key in ("sampling_rate", "unit", "leads"))
+        rate, unit, leads = (_plain(content.get(key)) for key in ("sampling_rate", "unit", "leads"))
+        rate, unit = _only(rate), _only(unit)
+        if isinstance(leads, str):
+            leads = [leads]
         if isinstance(rate, bool) or not isinstance(rate, int | float | None):
             raise DescriptionError(f"sampling_rate is {rate!r}, expected a number of Hz")
         if not isinstance(unit, str | None):
             raise DescriptionError(f"unit is {unit!r}, expected a name such as mV")
-        if leads is not None and (isinstance(leads, str) or not all(isinstance(lead, str) for lead in leads)):
+        if leads is not None and not (isinstance(leads, list) and all(isinstance(lead, str) for lead in leads)):
             raise DescriptionError(f"leads is {leads!r}, expected a list of names")
         return cls(None if rate is None else float(rate), unit, None if leads is None else tuple(leads))
 
 
+def _plain(value: Any) -> Any:
+    """Turn NumPy's arrays, numbers and texts, and texts as bytes, into Python's own."""
+    if isinstance(value, np.ndarray | np.generic):
+        value = value.tolist()
+    if isinstance(value, bytes):
+        return value.decode("utf-8", errors="replace").rstrip("\0")
+    return [_plain(one) for one in value] if isinstance(value, list | tuple) else value
+
+
+def _only(value: Any) -> Any:
+    """Take the element of a list of one; several equal ones count as one."""
+    while isinstance(value, list) and value and all(one == value[0] for one in value):
+        value = value[0]
+    return value
+
+
 NOTHING_STATED = SignalDescription()
+
+NAMES_AS_STATED = "lead names as stated"
+"""Repair of a file whose own names are not of any standard lead, so that the user's count."""
+LEAD_OFF = "the device says that a lead was off"
+"""Word of the device, which becomes a quality flag."""
+RATE_ASSUMED = "sampling rate assumed by the format"
+"""Repair of a file without a rate whose format has a default."""
+
+
+def lead_names(labels: Sequence[str], stated: Sequence[str] | None, path: Path) -> tuple[tuple[str, ...], list[str]]:
+    """Name the signals of a file: by its own labels where they name leads, else as the user states.
+
+    Every reader's names go through here.
+
+    Returns:
+        Names and repairs.
+
+    Raises:
+        UnreadableRecordingError: if a lead stands there twice.
+    """
+    names, repairs = tuple(map(lead_of_label, labels)), []
+    known = any(name in STANDARD_LEADS for name in names)
+    if not known and stated is not None and len(stated) == len(names) and tuple(stated) != names:
+        names, repairs = tuple(map(lead_of_label, stated)), [NAMES_AS_STATED]
+    repeated = [name for name, count in Counter(names).items() if count > 1 and name in STANDARD_LEADS]
+    if repeated:
+        raise UnreadableRecordingError("a lead stands there twice", f"found {', '.join(labels)}", path)
+    return names, repairs
 
 
 @dataclass(frozen=True)
@@ -134,11 +181,11 @@ def completed(numbers: StoredNumbers, path: Path, stated: SignalDescription) -> 
         raise UnreadableRecordingError("no sampling rate", f"found {rate} Hz", path)
     if leads is None:
         raise _unsaid("no lead names", "leads", path)
-    names = tuple(lead_of_label(lead) for lead in leads)
-    _refuse_repeated(names, path)
+    names, naming = lead_names(leads, _first(beside.leads, stated.leads), path)
     require_modest_length(numbers.values.size, path)
     values = _leads_first(numbers, len(names), path)
     factors, repairs = _factors(numbers, unit, names, path)
+    repairs += naming
     signal = values.astype(np.float64) * factors[:, None]
     signal[np.isinf(signal)] = np.nan
     if np.isnan(signal).any():
@@ -162,12 +209,6 @@ def _first(*found: Any) -> Any:
 def _unsaid(reason: str, key: str, path: Path) -> UnreadableRecordingError:
     how = _HOW_TO_STATE.format(option=_OPTIONS[key], key=key, sidecar=sidecar_of(path).name)
     return UnreadableRecordingError(reason, f"neither the file nor {sidecar_of(path).name} says it; {how}", path)
-
-
-def _refuse_repeated(names: Sequence[str], path: Path) -> None:
-    repeated = [name for name, count in Counter(names).items() if count > 1]
-    if repeated:
-        raise UnreadableRecordingError("a lead stands there twice", f"found {', '.join(names)}", path)
 
 
 def _leads_first(numbers: StoredNumbers, n_leads: int, path: Path) -> NDArray[np.number]:
@@ -202,7 +243,7 @@ def _factors(
         raise _unsaid("no unit", "unit", path)
     found = []
     for lead, name in zip(leads, units, strict=True):
-        used = name or unit
+        used = unit if unit is not None and millivolts_per(name) is None else name
         if not used:
             raise UnreadableRecordingError("no unit", f"lead {lead}, although other leads have one", path)
         factor = millivolts_per(used)

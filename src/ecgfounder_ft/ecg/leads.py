@@ -9,7 +9,7 @@ from collections.abc import Sequence
 STANDARD_LEADS: tuple[str, ...] = ("I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6")
 """The order in which ECGFounder's 12-lead model expects its input."""
 
-_PREFIXES = ("mdc_ecg_lead_", "ecg lead ", "ecg ", "ekg ", "lead ")
+_PREFIXES = ("mdc_ecg_lead_", "ecg lead ", "ecg ", "ekg ", "lead ", "ecg_", "ecg", "ekg")
 _CANONICAL = {lead.casefold(): lead for lead in STANDARD_LEADS}
 
 
@@ -23,10 +23,10 @@ def canonical_lead(name: str) -> str:
 
 
 def lead_of_label(label: str) -> str:
-    """The lead that a channel's label means, without what devices put before its name.
+    """Return the lead that a channel's label means, without the words that devices put before its name.
 
-    >>> lead_of_label("ECG aVr"), lead_of_label("MDC_ECG_LEAD_V1"), lead_of_label("Lead II"), lead_of_label("Resp")
-    ('aVR', 'V1', 'II', 'Resp')
+    >>> lead_of_label("ECG aVr"), lead_of_label("MDC_ECG_LEAD_V1"), lead_of_label("ECGI"), lead_of_label("Resp")
+    ('aVR', 'V1', 'I', 'Resp')
     """
     text = label.strip()
     for prefix in _PREFIXES:

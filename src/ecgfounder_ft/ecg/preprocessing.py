@@ -9,7 +9,7 @@ settings, which is why they travel inside every checkpoint.
 
 import functools
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import numpy as np
@@ -17,10 +17,15 @@ from numpy.typing import NDArray
 
 from ecgfounder_ft.ecg.leads import lead_indices
 from ecgfounder_ft.ecg.preprocessing_settings import PreprocessingSettings
+from ecgfounder_ft.ecg.quality import input_flags, quality_flags
 from ecgfounder_ft.ecg.recording import Recording, UnreadableRecordingError
 
 ZSCORE_EPSILON = 1e-8
 """Added to the standard deviation, as in the pretraining code."""
+LEAST_PADDING = 0.3
+"""Seconds at an end without a change in any lead that count as padding."""
+PADDING_CUT_OFF = "padding cut off"
+"""Repair of a recording that was padded with identical samples."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +35,11 @@ class PreprocessedRecording:
     signal: NDArray[np.float32]
     """(leads, samples)."""
     repairs: tuple[str, ...]
-    """What had to be mended on the way, reading included, each a fixed phrase to count by."""
+    """Repairs made on the way, reading included, each a fixed phrase to count by."""
+    flags: tuple[str, ...] = ()
+    """Quality flags of the samples that the signal was made from (:mod:`ecgfounder_ft.ecg.quality`)."""
+    start: float = 0.0
+    """Seconds from the start of the recording to that of the window."""
 
 
 class Preprocessing(PreprocessingSettings):
@@ -52,13 +61,17 @@ class Preprocessing(PreprocessingSettings):
             rows = lead_indices(recording.leads, self.leads)
         except KeyError as error:
             raise UnreadableRecordingError("leads are missing", error.args[0], recording.path) from error
+        self.require_plausible_rate(recording)
+        recording, offset = without_padding(replace(recording, leads=tuple(self.leads), signal=recording.signal[rows]))
         self._require_plausible_time(recording)
-        signal = recording.signal[rows].astype(np.float64)
+        signal = recording.signal.astype(np.float64)
         repairs = list(recording.repairs)
         present = np.isfinite(signal)
         complete = bool(present.all())
-        if self._dead_leads(signal, present, recording).any():
+        first, last = self._span(recording)
+        if self._dead_leads(signal[:, first:last], present[:, first:last], recording).any():
             repairs.append("dead lead")
+        flags = quality_flags(replace(recording, signal=signal[:, first:last]), self.window.seconds)
         if not complete:
             signal = _fill_missing(np.where(present, signal, np.nan), self.missing)
         if recording.sampling_rate != self.sampling_rate:
@@ -68,9 +81,11 @@ class Preprocessing(PreprocessingSettings):
         if signal.shape[1] != self.samples:
             repairs.append("cropped" if signal.shape[1] > self.samples else "padded with zeros")
         signal = self._take_window(signal)
+        flags += input_flags(signal, self.leads, self.sampling_rate)
         if self.scale == "zscore":
             signal = (signal - signal.mean()) / (signal.std() + ZSCORE_EPSILON)
-        return PreprocessedRecording(signal.astype(np.float32), tuple(repairs))
+        start = round(offset + first / recording.sampling_rate, 3)
+        return PreprocessedRecording(signal.astype(np.float32), tuple(repairs), flags, start)
 
     def require_plausible_rate(self, recording: Recording) -> None:
         """Refuse a rate that no ECG has.
@@ -87,8 +102,14 @@ class Preprocessing(PreprocessingSettings):
                 recording.path,
             )
 
+    def _span(self, recording: Recording) -> tuple[int, int]:
+        """First sample of the window as stored, and the one behind its last."""
+        length = recording.signal.shape[1]
+        size = min(round(self.window.seconds * recording.sampling_rate), length)
+        first = (length - size) // 2 if self.window.position == "centre" else 0
+        return first, first + size
+
     def _require_plausible_time(self, recording: Recording) -> None:
-        self.require_plausible_rate(recording)
         if recording.duration < self.window.min_seconds:
             raise UnreadableRecordingError(
                 "too short",
@@ -157,6 +178,35 @@ class Preprocessing(PreprocessingSettings):
         if surplus >= 0:
             return signal[:, before : before + self.samples]
         return np.pad(signal, ((0, 0), (before, -surplus - before)))
+
+
+def without_padding(recording: Recording) -> tuple[Recording, float]:
+    """Cut off the ends at which no lead changes: they were added to the recording, and are missing signal.
+
+    In 431 real recordings all leads keep their values for 0.14 s at most.
+
+    Returns:
+        The recording, and the seconds that were cut off at its start. A recording without any change stays as it is.
+    """
+    signal = recording.signal
+    least = math.ceil(LEAST_PADDING * recording.sampling_rate)
+    if _changes(signal[:, :least]).any() and _changes(signal[:, -least:]).any():
+        return recording, 0.0
+    changes = np.flatnonzero(_changes(signal))
+    if not len(changes):
+        return recording, 0.0
+    first = int(changes[0]) + 1 if changes[0] + 1 >= least else 0
+    last = int(changes[-1]) + 1 if signal.shape[1] - changes[-1] - 1 >= least else signal.shape[1]
+    if first == 0 and last == signal.shape[1]:
+        return recording, 0.0
+    repairs = (*recording.repairs, PADDING_CUT_OFF)
+    return replace(recording, signal=signal[:, first:last], repairs=repairs), first / recording.sampling_rate
+
+
+def _changes(signal: NDArray[np.floating]) -> NDArray[np.bool_]:
+    """Tell for each sample but the first whether any lead has another value than before; NaN equals NaN."""
+    before, after = signal[:, :-1], signal[:, 1:]
+    return ((before != after) & ~(np.isnan(before) & np.isnan(after))).any(axis=0)
 
 
 # Designing a filter takes a thirtieth of the time of a whole recording, so it is done once for each setting.

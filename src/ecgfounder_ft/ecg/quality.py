@@ -1,13 +1,18 @@
-"""What is wrong with a recording as a signal, in fixed phrases that stand beside its result.
+"""Quality flags: fixed phrases about faults of a signal, which stand beside its result.
 
-None of them keeps a recording from being used: whoever reads the result decides. The limits are wide, so that a flag
-means a fault of the recording and no unusual heart. Five are no faults: they say that an answer depends more than
-others on how the recording is stored (:data:`STORAGE_MATTERS`).
+Flags are judged on the samples that enter the network. They keep no recording from being used: the reader of the result
+decides. The limits are wide, so that a flag means a fault of the recording and not an unusual heart; how often each of
+them is raised on real recordings stands in docs/prediction.md. Five flags are not faults: they say that an answer
+depends more than others on how the recording is stored (:data:`STORAGE_MATTERS`).
 """
+
+import math
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ecgfounder_ft.ecg.description import LEAD_OFF
 from ecgfounder_ft.ecg.limb_leads import LIMB_LEADS_COMPUTED, LIMB_LEADS_OF_I_AND_II
 from ecgfounder_ft.ecg.recording import Recording
 
@@ -20,15 +25,28 @@ COARSE_RESOLUTION = "coarse resolution"
 COMPUTED_LEADS = "computed leads"
 CLIPPED = "clipped"
 IMPLAUSIBLE_AMPLITUDE = "implausible amplitude"
-EXCHANGED_LEADS = "aVL and aVF exchanged"
+FLAT_STRETCH = "flat stretch"
+UNEQUAL_SCALE = "limb leads of unequal scale"
+ARM_ELECTRODES = "arm electrodes exchanged"
+SPIKE = "spike"
+
+
+def misfit(lead: str) -> str:
+    """Return the flag of a limb lead that does not follow from I and II.
+
+    >>> misfit("aVL")
+    'aVL does not fit I and II'
+    """
+    return f"{lead} does not fit I and II"
+
 
 STORAGE_MATTERS = (SHORT, SHORT_WINDOW, LOW_SAMPLING_RATE, COARSE_RESOLUTION, COMPUTED_LEADS)
 """A probability can move by more than 0.01 when such a recording is stored otherwise: docs/prediction.md."""
 
 STEADY_SECONDS = 10.0
-"""s of the model's input, beneath which it does."""
+"""Length of the model's input in s. Below it, answers depend more on how a recording is stored."""
 STEADY_RATE = 400.0
-"""Hz, beneath which it does: at 360 and 250 Hz in two recordings of 327 (docs/prediction.md)."""
+"""Sampling rate in Hz. Below it, answers depend more on storage: at 360 and 250 Hz in 2 of 327 recordings."""
 ORDINARY_STEP = 5e-3
 """mV between neighbouring values as stored. Electrocardiographs store 1 to 5 µV (PTB-XL 1, GE's 4.88, MIMIC-IV-ECG 5);
 coarser ones are rhythm monitors, or a signal that was rounded on its way. A flag on every ordinary recording says
@@ -51,18 +69,26 @@ LONGEST_SPIKE = 0.02
 """s at the top and at the bottom that do not count towards that: a pacemaker's pulse is no wrong gain."""
 SMALLEST_RANGE = 0.05
 """mV between the extremes of every lead, beneath which it is no ECG of any heart: low voltage is 0.5 mV."""
-AS_DEFINED = 0.3
-"""Root mean square of what is left of aVL and aVF when those that follow from I and II are taken away, over that of aVL
-and aVF: up to 0.04 in 330 real recordings, where rounding is all that is left, and 0.7 or more with names exchanged."""
+LARGEST_MISFIT = 0.1
+"""Largest residual of a limb lead that fits; at most 0.064 in 431 real recordings. It is the root mean square of the
+lead minus what I and II make of it, over that of the lead, or over a quarter of that of all limb leads if this is
+more."""
+LEAST_FLAT_TOGETHER = 1.2
+"""Seconds for which two leads or more keep their values at the same time. In 431 real recordings at most 0.94 s."""
+SPIKE_SHARE, SPIKE_SAMPLES = 0.45, 0.002
+"""Least share of the variance of one lead of the network's input that a spike holds, in this share of its samples. One
+of 431 real recordings has more. One sample of 20 mV reaches it in 47% of recordings, of 50 mV in 90%, of 399 mV in
+all."""
+BEAT_BEFORE, BEAT_AFTER, QRS_HALF = 0.26, 0.45, 0.06
+"""Seconds of a mean beat before and after its QRS, and half the width of the QRS."""
 
 
 def quality_flags(recording: Recording, window_seconds: float) -> tuple[str, ...]:
-    """Phrases for what is wrong with the leads of a recording.
+    """Judge the samples of a recording that enter the network.
 
     Args:
-        recording: the leads that are used, in millivolts.
-        window_seconds: length of the model's input; a recording that does not fill it is short. Shorter windows and
-            lower rates than the ones above are told, since the answer then moves more with how a recording is stored.
+        recording: the leads that are used, in millivolts, cut to the window that the network reads.
+        window_seconds: length of the model's input; a recording that does not fill it is short.
     """
     signal, rate = recording.signal, recording.sampling_rate
     missing = ~np.isfinite(signal)
@@ -82,8 +108,21 @@ def quality_flags(recording: Recording, window_seconds: float) -> tuple[str, ...
         CLIPPED: any(_is_clipped(lead, rate) for lead in alive),
         IMPLAUSIBLE_AMPLITUDE: len(alive) > 0
         and (bool((highest - lowest)[~dead].max() < SMALLEST_RANGE) or _largest_range(alive, rate) > LARGEST_RANGE),
-        EXCHANGED_LEADS: _are_exchanged(recording),
+        LEAD_OFF: LEAD_OFF in recording.repairs,
+        FLAT_STRETCH: _is_flat_for_long(signal, dead, rate),
     }
+    return (*(phrase for phrase, holds in flags.items() if holds), *_limb_lead_flags(recording, dead))
+
+
+def input_flags(signal: NDArray[np.floating], leads: Sequence[str], rate: float) -> tuple[str, ...]:
+    """Judge the filtered signal that the network reads.
+
+    Args:
+        signal: (leads, samples), filtered, in any unit.
+        leads: names of the rows.
+        rate: sampling rate, Hz.
+    """
+    flags = {SPIKE: _has_spike(signal), ARM_ELECTRODES: _are_arms_exchanged(signal, leads, rate)}
     return tuple(phrase for phrase, holds in flags.items() if holds)
 
 
@@ -103,19 +142,116 @@ def smallest_step(signal: NDArray[np.floating]) -> float:
     return float(np.quantile(smallest, 0.5, method="lower")) if len(smallest) else 0.0
 
 
-def _are_exchanged(recording: Recording) -> bool:
-    """Whether what is named aVL is the aVF that follows from I and II, and the other way round."""
-    names = ("I", "II", "aVL", "aVF")
-    if not set(names) <= set(recording.leads):
+def _is_flat_for_long(signal: NDArray[np.floating], dead: NDArray[np.bool_], rate: float) -> bool:
+    """Tell whether one lead, or several at once, keep their values for longer than hearts and rounding explain."""
+    same = signal[~dead, 1:] == signal[~dead, :-1]
+    steady = same.sum(axis=0) > 1
+    if np.count_nonzero(steady) >= LEAST_FLAT_TOGETHER * rate and _longest_run(steady) >= LEAST_FLAT_TOGETHER * rate:
+        return True
+    often = same[same.sum(axis=1) >= LONGEST_STEADY * rate]
+    return any(_longest_run(lead) >= LONGEST_STEADY * rate for lead in often)
+
+
+def _longest_run(holds: NDArray[np.bool_]) -> int:
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], holds, [False]]).astype(np.int8)))
+    return int((edges[1::2] - edges[::2]).max(initial=0))
+
+
+def _limb_lead_flags(recording: Recording, dead: NDArray[np.bool_]) -> tuple[str, ...]:
+    """Hold the limb leads against their definitions by I and II (Einthoven's law, Goldberger's leads).
+
+    A lead fits if it can be made from I and II with weights of the signs that its definition has. III and aVF have the
+    same signs, so where the other leads have one scale these two have to fit their very definitions.
+    """
+    there = [name for name, gone in zip(recording.leads, dead, strict=True) if not gone]
+    names = [name for name in ("I", "II", *LIMB_LEADS_OF_I_AND_II) if name in there]
+    if names[:2] != ["I", "II"]:
+        return ()
+    rows = np.nan_to_num(recording.signal[[recording.leads.index(name) for name in names]])
+    rows = rows - rows.mean(axis=1, keepdims=True)
+    products = rows @ rows.T
+    least = np.maximum(np.diag(products), np.diag(products).mean() / 16)
+    exact: dict[str, float] = {}
+    by_sign: dict[str, float] = {}
+    for place, name in enumerate(names[2:], start=2):
+        weights = np.array(LIMB_LEADS_OF_I_AND_II[name])
+        inner = products[:2, :2] * np.outer(weights, weights)
+        outer = products[place, :2] * weights
+        for found, scales in ((exact, np.ones(2)), (by_sign, _scales(inner, outer))):
+            squared = products[place, place] - 2 * scales @ outer + scales @ inner @ scales
+            found[name] = math.sqrt(max(float(squared / least[place]), 0.0))
+    wrong = [name for name, residual in by_sign.items() if residual > LARGEST_MISFIT]
+    unequal = [name for name, residual in exact.items() if residual > LARGEST_MISFIT and name not in wrong]
+    if not wrong and unequal == ["III", "aVF"] and len(exact) == len(LIMB_LEADS_OF_I_AND_II):
+        return tuple(map(misfit, unequal))
+    return (*map(misfit, wrong), *([UNEQUAL_SCALE] if unequal and not wrong else []))
+
+
+def _scales(inner: NDArray[np.float64], outer: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Scales from 0 of two parts whose sum comes nearest to a whole.
+
+    Args:
+        inner: (2, 2) inner products of the parts.
+        outer: (2,) those with the whole.
+    """
+    alone = np.maximum(outer, 0.0) / np.maximum(np.diag(inner), 1e-12)
+    determinant = inner[0, 0] * inner[1, 1] - inner[0, 1] ** 2
+    if determinant > 1e-9 * inner[0, 0] * inner[1, 1]:
+        both = np.asarray(np.linalg.solve(inner, outer), dtype=np.float64)
+        if (both >= 0).all():
+            return both
+    return np.where(np.arange(2) == (alone * outer).argmax(), alone, 0.0)
+
+
+def _has_spike(signal: NDArray[np.floating]) -> bool:
+    squares = np.square(signal)
+    count = max(1, round(SPIKE_SAMPLES * signal.shape[1]))
+    total = squares.sum(axis=1)
+    largest = np.partition(squares, -count, axis=1)[:, -count:].sum(axis=1)
+    counted = total > 0.05 * np.median(total)  # a lead in which nothing moves has no spike
+    return bool((largest[counted] > SPIKE_SHARE * total[counted]).any())
+
+
+def _are_arms_exchanged(signal: NDArray[np.floating], leads: Sequence[str], rate: float) -> bool:
+    """Tell whether P, QRS and T of lead I are upside down while the QRS of aVR is upright.
+
+    Exchanged arm electrodes turn I round and exchange II with III and aVL with aVR, so all identities still hold.
+    Flagged are 219 of 431 real recordings whose arms were exchanged by computation, and none as recorded.
+    """
+    if "I" not in leads or "aVR" not in leads:
         return False
-    signal = np.nan_to_num(recording.signal[[recording.leads.index(name) for name in names]])
-    signal = signal - signal.mean(axis=1, keepdims=True)
-    named = signal[2:]
-    computed = np.array([LIMB_LEADS_OF_I_AND_II[name] for name in names[2:]]) @ signal[:2]
-    size = float(np.square(named).sum())
-    as_named, exchanged = (float(np.square(named - one).sum()) for one in (computed, computed[::-1]))
-    limit = AS_DEFINED**2 * size
-    return exchanged < limit < as_named
+    rows = signal[[leads.index("I"), leads.index("aVR")]]
+    if rows[0].max() > -rows[0].min():  # its QRS is upright
+        return False
+    beat = _mean_beat(rows, rate)
+    if beat is None:
+        return False
+    beat = beat - np.median(beat, axis=1, keepdims=True)
+    qrs = round(BEAT_BEFORE * rate)
+    half = round(QRS_HALF * rate)
+
+    def up_and_down(row: int, first: int, last: int) -> tuple[float, float]:
+        return float(beat[row, first:last].max()), float(-beat[row, first:last].min())
+
+    qrs_up, qrs_down = up_and_down(0, qrs - half, qrs + half)
+    t_up, t_down = up_and_down(0, qrs + half + round(0.04 * rate), qrs + round(0.44 * rate))
+    p_up, p_down = up_and_down(0, qrs - round(0.24 * rate), qrs - round(0.07 * rate))
+    avr_up, avr_down = up_and_down(1, qrs - half, qrs + half)
+    return qrs_down > qrs_up and t_down > 1.1 * t_up and p_down > 0.8 * p_up and avr_up > avr_down
+
+
+def _mean_beat(rows: NDArray[np.floating], rate: float) -> NDArray[np.floating] | None:
+    """Median of the beats, (leads, samples); None for fewer than three beats."""
+    from scipy.signal import find_peaks
+
+    width = max(round(0.05 * rate), 1)
+    slope = np.convolve(np.abs(np.diff(rows, axis=1)).sum(axis=0), np.ones(width) / width, mode="same")
+    peaks, _ = find_peaks(slope, distance=max(round(0.3 * rate), 1), height=0.35 * np.quantile(slope, 0.995))
+    before, after = round(BEAT_BEFORE * rate), round(BEAT_AFTER * rate)
+    whole = [peak for peak in peaks if before < peak < rows.shape[1] - after]
+    if len(whole) < 3:
+        return None
+    return np.asarray(np.median([rows[:, peak - before : peak + after] for peak in whole], axis=0))
 
 
 def _largest_range(signal: NDArray[np.floating], rate: float) -> float:

@@ -15,10 +15,15 @@ _MILLIVOLTS = {
 
 
 def millivolts_per(unit: str) -> float | None:
-    """Millivolts in one of a unit, whatever its case; None where it is no unit of voltage that is known.
+    """Return the millivolts in one of a unit, whatever its case; None for an unknown unit.
+
+    A letter before the V that is not ASCII is a micro sign, in whatever encoding it was written.
 
     >>> millivolts_per("uV"), millivolts_per("Millivolts"), millivolts_per("mmHg")
     (0.001, 1.0, None)
     """
-    name = unit.strip().casefold()
+    name = unit.strip().strip("\0").casefold()
+    prefix = name[: -len("v")] if name.endswith("v") else ""
+    if prefix and not any(letter.isascii() for letter in prefix):
+        name = "uv"
     return _MILLIVOLTS.get(name, _MILLIVOLTS.get(name.removesuffix("s")))

@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 from ecgfounder_ft.ecg.description import NOTHING_STATED, SignalDescription
 from ecgfounder_ft.ecg.formats import read_recording, with_leads
 from ecgfounder_ft.ecg.preprocessing import Preprocessing
-from ecgfounder_ft.ecg.quality import quality_flags
 from ecgfounder_ft.ecg.recording import Recording, UnreadableRecordingError
 from ecgfounder_ft.errors import ExplainedError
 from ecgfounder_ft.interruption import children_left_alone, heed_parent
@@ -99,7 +98,6 @@ def prepare(given: Path | Recording, reading: Reading) -> Input:
             reader=recording.format,
             seconds=recording.duration,
             sampling_rate=recording.sampling_rate,
-            flags=quality_flags(recording, preprocessing.window.seconds),
             repairs=recording.repairs,
         )
         return _with_windows(result, recording, reading)
@@ -117,10 +115,15 @@ def _with_windows(result: Input, recording: Recording, reading: Reading) -> Inpu
     preprocessing.require_plausible_rate(recording)
     if reading.windows == "one" or recording.duration <= preprocessing.window.seconds:
         prepared = preprocessing(recording)
-        start = (recording.duration - preprocessing.window.seconds) / 2
-        at = max(0.0, start) if preprocessing.window.position == "centre" else 0.0
-        return replace(result, signals=prepared.signal[None], starts=(round(at, 3),), repairs=prepared.repairs)
+        return replace(
+            result,
+            signals=prepared.signal[None],
+            starts=(prepared.start,),
+            flags=prepared.flags,
+            repairs=prepared.repairs,
+        )
     signals, starts, repairs = [], [], dict.fromkeys(recording.repairs)
+    flags: dict[str, None] = {}
     fault: UnreadableRecordingError | None = None
     for start, window in cut_windows(recording, preprocessing.window.seconds):
         try:
@@ -131,11 +134,12 @@ def _with_windows(result: Input, recording: Recording, reading: Reading) -> Inpu
         signals.append(prepared.signal)
         starts.append(start)
         repairs |= dict.fromkeys(prepared.repairs)
+        flags |= dict.fromkeys(prepared.flags)
     if fault is not None:
         if not signals:
             raise fault
-        result = replace(result, flags=(*result.flags, WINDOWS_LEFT_OUT))
-    return replace(result, signals=np.stack(signals), starts=tuple(starts), repairs=tuple(repairs))
+        flags[WINDOWS_LEFT_OUT] = None
+    return replace(result, signals=np.stack(signals), starts=tuple(starts), flags=tuple(flags), repairs=tuple(repairs))
 
 
 def cut_windows(recording: Recording, seconds: float) -> Iterator[tuple[float, Recording]]:

@@ -20,6 +20,7 @@ from ecgfounder_ft.ecg.formats.wfdb import read_recording, write_recording
 from ecgfounder_ft.ecg.leads import STANDARD_LEADS
 from ecgfounder_ft.ecg.preprocessing import Preprocessing
 from ecgfounder_ft.ecg.preprocessing_settings import Window
+from ecgfounder_ft.ecg.quality import misfit
 
 
 @pytest.fixture
@@ -66,7 +67,8 @@ def test_gives_the_numbers_of_the_plain_way(tmp_path, preprocessing):
     assert stored.rows["recording"].tolist() == table["recording"].tolist()
     order = np.random.default_rng(0).integers(0, 70, 200)
     np.testing.assert_array_equal(stored.read(order), expected(table, preprocessing)[order])
-    assert stored.repairs == {"cropped": 70}
+    assert stored.repairs["cropped"] == 70
+    assert stored.repairs[misfit("aVL")] == 70  # the recordings are noise
     assert stored.folder.name == store_name(preprocessing)
     settings = json.loads((stored.folder / "settings.json").read_text())
     assert settings["preprocessing"] == preprocessing.to_dict()

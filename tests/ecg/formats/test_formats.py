@@ -9,7 +9,7 @@ import pytest
 
 from ecgfounder_ft.ecg import formats
 from ecgfounder_ft.ecg.description import DescriptionError, SignalDescription
-from ecgfounder_ft.ecg.formats import other_files, read_recording, recordings_in, wfdb
+from ecgfounder_ft.ecg.formats import find_recordings, other_files, read_recording, wfdb
 from ecgfounder_ft.ecg.formats.wfdb import write_recording
 from ecgfounder_ft.ecg.leads import STANDARD_LEADS
 from ecgfounder_ft.ecg.limb_leads import LIMB_LEADS_COMPUTED
@@ -22,7 +22,7 @@ from ecgfounder_ft.ecg.recording import Recording
 
 SUFFIXES = (".txt", ".trace")
 
-def read_recording(path, leads=None):
+def read_recording(path, leads=None, stated=None):
     return Recording(path.stem, ("I",), np.loadtxt(path, ndmin=2), 100.0, path=path)
 
 def other_files(path):
@@ -85,7 +85,7 @@ def test_recordings_in_a_folder_are_listed_by_path(tmp_path: Path) -> None:
     (tmp_path / "b" / ".hidden.hea").write_text("left by a tool")
     (tmp_path / "b" / "folder.hea").mkdir()
     (tmp_path / "notes.txt").write_text("nothing")
-    assert recordings_in(tmp_path) == sorted(expected)
+    assert list(find_recordings(tmp_path)) == sorted(expected)
 
 
 def test_links_to_folders_are_followed_but_not_in_a_circle(tmp_path: Path) -> None:
@@ -94,19 +94,19 @@ def test_links_to_folders_are_followed_but_not_in_a_circle(tmp_path: Path) -> No
     (tmp_path / "a" / "linked").symlink_to(header.parent)
     (tmp_path / "a" / "b" / "back").symlink_to(tmp_path / "a")
     (header.parent / "round").symlink_to(tmp_path / "a" / "b")
-    assert recordings_in(tmp_path / "a") == [tmp_path / "a" / "linked" / "1.hea"]
+    assert list(find_recordings(tmp_path / "a")) == [tmp_path / "a" / "linked" / "1.hea"]
 
 
 def test_a_folder_that_cannot_be_listed_is_told(tmp_path: Path) -> None:
     with pytest.raises(UnreadableRecordingError, match="folder cannot be listed"):
-        recordings_in(tmp_path / "none")
+        list(find_recordings(tmp_path / "none"))
 
 
 def test_a_second_format_is_one_module(tmp_path: Path, second_format: None) -> None:
     header = write(tmp_path / "data", "r")
     text = tmp_path / "data" / "plain.txt"
     text.write_text("0.1 0.2 0.3")
-    assert recordings_in(tmp_path / "data") == [text, header]
+    assert list(find_recordings(tmp_path / "data")) == [text, header]
     assert read_recording(text).signal.tolist() == [[0.1, 0.2, 0.3]]
     assert other_files(text) == ("plain.note",)
     assert read_recording(header).leads == STANDARD_LEADS
@@ -160,7 +160,7 @@ def test_what_a_file_or_its_sidecar_says_counts_before_what_the_user_states(tmp_
 
 @pytest.mark.parametrize(
     "content",
-    ["[1]", "{", '{"sampling_rate": "fast"}', '{"leads": "I"}', '{"unit": "furlong"}', '{"unit": 3}', "[" * 9999],
+    ["[1]", "{", '{"sampling_rate": "fast"}', '{"unit": "furlong"}', '{"unit": 3}', "[" * 9999],
 )
 def test_a_sidecar_that_cannot_be_used_is_named(tmp_path: Path, content: str) -> None:
     path, _ = array(tmp_path)
@@ -183,7 +183,7 @@ def test_a_mixed_folder_is_listed_without_sidecars(tmp_path: Path) -> None:
     header = write(tmp_path, "w")
     (tmp_path / "phone.json").write_text('{"recordedAt": "2020-01-01"}')
     (tmp_path / "settings.json").write_text("{}")
-    assert recordings_in(tmp_path) == [path, tmp_path / "phone.json", header]
+    assert list(find_recordings(tmp_path)) == [path, tmp_path / "phone.json", header]
     assert other_files(path) == ("a.json",)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ecgfounder_ft.ecg import formats
 from ecgfounder_ft.ecg.description import SignalDescription
 from ecgfounder_ft.ecg.formats import read_recording
 from ecgfounder_ft.ecg.leads import STANDARD_LEADS
@@ -246,6 +247,7 @@ def test_a_format_whose_package_is_absent_says_what_to_install(tmp_path: Path, m
         (".xml", "ecgdatakit", "devices"),
     ):
         monkeypatch.setitem(sys.modules, package, None)
+        monkeypatch.setattr(formats, "read_apart", lambda module, path: sys.modules[module].read_numbers(path))
         path = tmp_path / f"r{suffix}"
         path.write_text("anything")
         with pytest.raises(MissingReaderError, match=rf"pip install .*\[{extra}\]"):

@@ -16,7 +16,7 @@ from scipy.io import savemat
 from campaigns.fuzz_readers import campaign
 from campaigns.recording_mutants import mutant, write_originals
 from ecgfounder_ft.data.wfdb_headers import find_headers, read_headers
-from ecgfounder_ft.ecg.formats import read_recording, recordings_in
+from ecgfounder_ft.ecg.formats import find_recordings, read_recording
 from ecgfounder_ft.ecg.formats.wfdb import read_header, write_recording
 from ecgfounder_ft.ecg.formats.wfdb.header import _signal_line
 from ecgfounder_ft.ecg.recording import UnreadableRecordingError
@@ -224,7 +224,7 @@ def test_a_pipe_is_no_recording_and_nobody_waits_for_it(tmp_path: Path) -> None:
     refused(tmp_path / "pipe.hea", "header cannot be read")
     errors = read_headers(list(find_headers(tmp_path))).errors
     assert [error.reason for error in errors] == ["header cannot be read", "signal file is missing"]
-    assert recordings_in(tmp_path) == [header]
+    assert list(find_recordings(tmp_path)) == [header]
 
 
 @pytest.mark.parametrize("place", [b"caf\xe9", b"ordner\xff/rec"])
@@ -239,7 +239,7 @@ def test_a_name_that_is_not_utf_8_is_skipped_and_told_in_escapes(tmp_path: Path,
     found = read_headers(list(find_headers(tmp_path)))
     assert [entry.name for entry in found.facts] == ["rec"]
     assert [error.reason for error in found.errors] == ["name is not UTF-8"]
-    for path in recordings_in(tmp_path):
+    for path in find_recordings(tmp_path):
         if path != whole:
             refused(path, "name is not UTF-8")
 

@@ -51,7 +51,7 @@ class Entry(NamedTuple):
     """Of the row's bytes, see :func:`checksum_of`."""
     signal_hash: str = ""
     repairs: str = ""
-    """Phrases with '; ' between them."""
+    """Repairs and quality flags: phrases with '; ' between them."""
     reason: str = ""
     """Why it was skipped."""
     detail: str = ""

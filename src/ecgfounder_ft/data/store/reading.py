@@ -43,7 +43,7 @@ from ecgfounder_ft.ecg.description import NOTHING_STATED, SignalDescription
 from ecgfounder_ft.ecg.preprocessing import Preprocessing
 from ecgfounder_ft.files import whole_file
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 """Part of a store's name: raised whenever reading or preprocessing changes what the same settings mean."""
 
 _OPEN_SHARDS = 256  # files kept open at once, well below the usual limit of 1024
@@ -68,7 +68,7 @@ class StoredSignals:
     """Recordings that could not be used, with the index label of their row in the table: recording, path, reason,
     detail."""
     repairs: dict[str, int]
-    """Recordings with each repair, most frequent first."""
+    """Number of recordings with each repair or quality flag, most frequent first."""
     shape: tuple[int, int]
     """(leads, samples) of each recording."""
     _shards: list[str] = field(init=False, repr=False)

@@ -26,6 +26,7 @@ from ecgfounder_ft.ecg.description import NOTHING_STATED, SignalDescription
 from ecgfounder_ft.ecg.formats import other_files, read_recording
 from ecgfounder_ft.ecg.leads import STANDARD_LEADS
 from ecgfounder_ft.ecg.preprocessing import Preprocessing
+from ecgfounder_ft.ecg.quality import STORAGE_MATTERS
 from ecgfounder_ft.ecg.recording import MissingReaderError, Recording, UnreadableRecordingError
 from ecgfounder_ft.ecg.regular_file import is_regular
 from ecgfounder_ft.errors import ExplainedError
@@ -131,9 +132,10 @@ def _preprocess(
         raise ValueError(
             f"{path}: preprocessing gave {prepared.signal.shape}, expected (leads, samples) {shape_of(preprocessing)}"
         )
+    faults = [flag for flag in prepared.flags if flag not in STORAGE_MATTERS]
     entry = entry._replace(
         signal_hash=signal_hash(recording),
-        repairs="; ".join(prepared.repairs),
+        repairs="; ".join(dict.fromkeys([*prepared.repairs, *faults])),
         fingerprint=fingerprint(recording.signal, recording.sampling_rate).astype("<f2").tobytes(),
     )
     return entry, prepared.signal

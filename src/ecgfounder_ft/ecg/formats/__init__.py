@@ -20,6 +20,7 @@ from ecgfounder_ft.ecg.description import (
     completed,
     sidecar_of,
 )
+from ecgfounder_ft.ecg.formats_apart import read_apart
 from ecgfounder_ft.ecg.leads import canonical_lead, lead_indices
 from ecgfounder_ft.ecg.limb_leads import LIMB_LEADS_COMPUTED, with_limb_leads
 from ecgfounder_ft.ecg.recording import Recording, UnreadableRecordingError
@@ -35,8 +36,10 @@ class Format(Protocol):
     SUFFIXES: tuple[str, ...]
     """Suffixes, in lower case, of the file by which a recording of this format is known."""
 
-    def read_recording(self, path: Path, leads: Sequence[str] | None = None) -> Recording:
-        """As :func:`ecgfounder_ft.ecg.formats.read_recording`, without what the user states."""
+    def read_recording(
+        self, path: Path, leads: Sequence[str] | None = None, stated: SignalDescription = NOTHING_STATED
+    ) -> Recording:
+        """Read a recording; see :func:`ecgfounder_ft.ecg.formats.read_recording`."""
 
     def other_files(self, path: Path) -> tuple[str, ...]:
         """As :func:`ecgfounder_ft.ecg.formats.other_files`."""
@@ -59,6 +62,7 @@ class NumbersFormat(Protocol):
             OSError: if it cannot be opened.
         """
 
+    # A module with ``APART = True`` is read in a process apart, see :mod:`ecgfounder_ft.ecg.formats_apart`.
     # A format whose suffix other files bear too may have ``may_be_recording(path) -> bool``, by which the files of a
     # folder are told apart. A file that is named itself is always tried.
 
@@ -99,7 +103,7 @@ def read_recording(
     reader = _format_of(path)
     name = reader.__name__.rpartition(".")[2]  # type: ignore[union-attr]  # a module
     if not hasattr(reader, "read_numbers"):
-        recording = _with_limb_leads(reader, path, leads)
+        recording = _with_limb_leads(reader, path, leads, stated)
         return recording if recording.format else replace(recording, format=name)
     numbers = _numbers(cast(NumbersFormat, reader), path)
     recording = completed(numbers if numbers.format else replace(numbers, format=name), path, stated)
@@ -151,11 +155,6 @@ def _find_recordings(folder: Path, above: tuple[str, ...]) -> Iterator[Path]:
                 yield path
 
 
-def recordings_in(folder: Path) -> list[Path]:
-    """As :func:`find_recordings`, in a list."""
-    return list(find_recordings(folder))
-
-
 def _format_of(path: Path) -> Format | NumbersFormat:
     known = formats()
     require_utf8_name(path)
@@ -172,19 +171,21 @@ def _numbers(reader: NumbersFormat, path: Path) -> StoredNumbers:
         if not size:
             raise UnreadableRecordingError("file is empty", "it has 0 bytes", path)
     try:
+        if getattr(reader, "APART", False):
+            return read_apart(reader.__name__, path)  # type: ignore[attr-defined]  # a module
         return reader.read_numbers(path)
     except OSError as error:
         raise UnreadableRecordingError("file cannot be read", str(error.strerror or error), path) from error
 
 
-def _with_limb_leads(reader: Format, path: Path, leads: Sequence[str] | None) -> Recording:
+def _with_limb_leads(reader: Format, path: Path, leads: Sequence[str] | None, stated: SignalDescription) -> Recording:
     try:
-        return reader.read_recording(path, leads)
+        return reader.read_recording(path, leads, stated)
     except UnreadableRecordingError as missing:
         if leads is None or missing.reason != _LEADS_ARE_MISSING:
             raise
         try:
-            whole = reader.read_recording(path)
+            whole = reader.read_recording(path, None, stated)
         except UnreadableRecordingError:
             raise missing from None  # a lead that was not asked for is at fault
         return with_leads(whole, leads)

@@ -1,6 +1,7 @@
 """Tables of numbers as text, ``.csv`` and ``.tsv``: one column per lead, one line per sample.
 
-Columns are parted by commas, semicolons or tabs; beside semicolons and tabs a decimal comma is understood. Lines
+Columns are parted by commas, semicolons or tabs; beside semicolons and tabs a decimal comma is understood. A separator
+at the end of every line, and a second line with the units of the columns, are understood too. Lines
 before the table that begin with ``#`` may say ``# sampling_rate: 500`` and ``# unit: mV``. The first line of the table
 may name the leads, with units in brackets: ``I (mV)``, ``V1 [uV]``. A column ``time (s)`` or ``time (ms)`` gives the
 sampling rate where its steps are even; a column ``time`` without a unit is not used, since it may be either. An empty
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 from ecgfounder_ft.ecg.description import StoredNumbers
 from ecgfounder_ft.ecg.recording import UnreadableRecordingError
+from ecgfounder_ft.ecg.units import millivolts_per
 
 SUFFIXES = (".csv", ".tsv")
 
@@ -37,21 +39,35 @@ def read_numbers(path: Path) -> StoredNumbers:
     if not lines:
         raise UnreadableRecordingError("not a table of numbers", "it has no lines", path)
     separator = max(";\t,", key=lines[0].count)
-    header = [field.strip().strip('"').strip() for field in lines[0].split(separator)]
-    decimal = "," if separator in ";\t" and any("," in line for line in lines[1:3]) else "."
+    if all(line.rstrip().endswith(separator) for line in lines):
+        lines = [line.rstrip()[: -len(separator)] for line in lines]
+    header = _fields(lines[0], separator)
+    decimal = "," if separator in ";\t" and any("," in line for line in lines[1:]) else "."
     named = not all(_is_number(field.replace(decimal, ".")) for field in header)
-    columns = _columns(lines[named:], separator, decimal, len(header), path)
+    of_columns = _fields(lines[1], separator) if named and len(lines) > 1 else []
+    has_units = len(of_columns) == len(header) and all(_is_unit(field) for field in of_columns)
+    columns = _columns(lines[named + has_units :], separator, decimal, len(header), path)
     rate = _said_rate(said, path)
     unit = said.get("unit", said.get("units"))
     if not named:
         return StoredNumbers(columns, rate, None if unit is None else (unit,))
     names, units = zip(*map(_name_and_unit, header), strict=True)
+    if has_units:
+        units = tuple(of_columns)
     times = [place for place, name in enumerate(names) if name.casefold() in _TIME_NAMES]
     if times and rate is None and (scale := _SECONDS.get(units[times[0]].casefold())) is not None:
         rate = _rate_of(columns[times[0]] * scale, path)
     leads = [place for place in range(len(names)) if place not in times]
     stated = tuple(units[place] or unit or "" for place in leads)
     return StoredNumbers(columns[leads], rate, stated, tuple(names[place] for place in leads))
+
+
+def _fields(line: str, separator: str) -> list[str]:
+    return [field.strip().strip("\"'").strip() for field in line.split(separator)]
+
+
+def _is_unit(field: str) -> bool:
+    return field.casefold() in _SECONDS or millivolts_per(field) is not None
 
 
 def _comments(lines: list[str]) -> tuple[dict[str, str], list[str]]:

@@ -1,10 +1,11 @@
 """What ECG devices and archives write (needs the extra ``devices``), through ecgdatakit.
 
-GE MUSE XML, HL7 aECG, Philips Sierra XML and Mortara XML (``.xml``), SCP-ECG, DICOM waveform, ISHNE Holter, MFER and
-AliveCor Kardia. The content of a file tells which of them it is. What the library was tested for, and where its word is
-not taken: docs/formats.md.
+GE MUSE XML, HL7 aECG, Philips Sierra XML and Mortara XML (``.xml``), SCP-ECG, ISHNE Holter, MFER and AliveCor Kardia.
+The content of a file tells which of them it is. What the library was tested for, and where its word is not taken:
+docs/formats.md.
 """
 
+import re
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,13 +14,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ecgfounder_ft.ecg.description import StoredNumbers
+from ecgfounder_ft.ecg.description import LEAD_OFF, StoredNumbers
 from ecgfounder_ft.ecg.leads import STANDARD_LEADS, lead_of_label
 from ecgfounder_ft.ecg.recording import MissingReaderError, UnreadableRecordingError
 from ecgfounder_ft.ecg.units import millivolts_per
 from ecgfounder_ft.errors import how_to_install
 
-SUFFIXES = (".xml", ".scp", ".dcm", ".ecg", ".mwf", ".mfer", ".mfr", ".json")
+SUFFIXES = (".xml", ".scp", ".ecg", ".mwf", ".mfer", ".mfr", ".json")
+APART = True
 
 _NOT_TAKEN = ("EDF/EDF+", "WFDB", "EDAN ARC Holter", "XLE ECG")
 """Formats of the library that have readers of their own here, or that it calls experimental."""
@@ -74,6 +76,8 @@ def read_numbers(path: Path) -> StoredNumbers:
     if record.raw_metadata.get("samples_per_lead", 0) < record.raw_metadata.get("ecg_size", 0):  # ISHNE only
         repairs.append(SHORTER_THAN_DECLARED)
     stated = record.raw_metadata.get("sampling_rate_stated", True)
+    if any(name in _leads_off(path) for name in map(_label, leads)):
+        repairs.append(LEAD_OFF)
     missing = _ISHNE_FAULT if record.file_format.name == _ISHNE else None
     return StoredNumbers(
         np.stack([_numbers_of(lead, missing) for lead in leads]),
@@ -84,6 +88,21 @@ def read_numbers(path: Path) -> StoredNumbers:
         repairs=(*repairs, *([WARNED] if told else [])),
         format=record.file_format.name,
     )
+
+
+def _label(lead: Any) -> str:
+    return lead_of_label(lead.label)
+
+
+def _leads_off(path: Path) -> set[str]:
+    """Leads that a MUSE file says were off."""
+    if path.suffix.casefold() != ".xml":
+        return set()
+    blocks = re.split(rb"<LeadData>", path.read_bytes())[1:]
+    found = [re.search(rb"<LeadID>\s*([^<]{1,40}?)\s*</LeadID>", block) for block in blocks]
+    off = [re.search(rb"<LeadOff>\s*TRUE\s*</LeadOff>", block, re.IGNORECASE) is not None for block in blocks]
+    names = [name[1] for name, is_off in zip(found, off, strict=True) if name and is_off]
+    return {lead_of_label(name.decode("latin-1")) for name in names}
 
 
 def _leads_of(leads: Sequence[Any]) -> list[Any]:

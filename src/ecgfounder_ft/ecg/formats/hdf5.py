@@ -7,14 +7,16 @@ The signal is the dataset ``signal``, or the only dataset of two dimensions. ``s
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from ecgfounder_ft.ecg.description import DescriptionError, SignalDescription, StoredNumbers
 from ecgfounder_ft.ecg.recording import MissingReaderError, UnreadableRecordingError
 from ecgfounder_ft.ecg.recording_size import require_modest_length
 from ecgfounder_ft.errors import how_to_install
 
 SUFFIXES = (".h5", ".hdf5")
+APART = True
+
+_MOST_OBJECTS, _DEEPEST, _MOST_NAMES = 10_000, 20, 1_000
+"""Objects that are searched for a signal, groups within groups, and entries of a description."""
 
 _DESCRIPTION = ("sampling_rate", "unit", "leads")
 
@@ -29,10 +31,11 @@ def read_numbers(path: Path) -> StoredNumbers:
         ) from error
     try:
         with h5py.File(path, "r") as file:
-            found: dict[str, Any] = {}
-            file.visititems(lambda name, item: found.update({name: item}) if isinstance(item, h5py.Dataset) else None)
+            found = _datasets_of(file, path)
             dataset = _signal_of(found, path)
-            said = {key: _plain(_said(key, dataset, file, found)) for key in _DESCRIPTION}
+            if dataset.is_virtual or dataset.external:
+                raise UnreadableRecordingError("signal lies in another file", "expected it in the file itself", path)
+            said = {key: _said(key, dataset, file, found) for key in _DESCRIPTION}
             require_modest_length(dataset.size, path)  # before it is unpacked: nothing is smaller than packed zeros
             values = dataset[()]
     except (KeyError, RuntimeError, ValueError, TypeError) as error:
@@ -45,6 +48,29 @@ def read_numbers(path: Path) -> StoredNumbers:
         raise UnreadableRecordingError("description cannot be used", str(error), path) from error
     units = None if description.unit is None else (description.unit,)
     return StoredNumbers(values, description.sampling_rate, units, description.leads, either_way=True)
+
+
+def _datasets_of(file: Any, path: Path) -> dict[str, Any]:
+    """The datasets by name; links to other files are not followed."""
+    import h5py
+
+    found: dict[str, Any] = {}
+    seen = 0
+    waiting = [("", file)]
+    while waiting:
+        prefix, group = waiting.pop()
+        for name in group:
+            seen += 1
+            if seen > _MOST_OBJECTS:
+                raise UnreadableRecordingError("not one recording", f"more than {_MOST_OBJECTS:,} objects", path)
+            if isinstance(group.get(name, getlink=True), h5py.ExternalLink):
+                raise UnreadableRecordingError("signal lies in another file", f"{prefix}{name} is a link to it", path)
+            item = group.get(name)
+            if isinstance(item, h5py.Dataset):
+                found[f"{prefix}{name}"] = item
+            elif isinstance(item, h5py.Group) and prefix.count("/") < _DEEPEST:
+                waiting.append((f"{prefix}{name}/", item))
+    return found
 
 
 def _signal_of(found: dict[str, Any], path: Path) -> Any:
@@ -61,14 +87,11 @@ def _signal_of(found: dict[str, Any], path: Path) -> Any:
 def _said(key: str, dataset: Any, file: Any, found: dict[str, Any]) -> Any:
     for place in (dataset.attrs, file.attrs):
         if key in place:
+            if place.get_id(key).get_storage_size() > _MOST_NAMES * 64:
+                raise UnreadableRecordingError("description cannot be used", f"{key} has too many entries", None)
             return place[key]
-    return found[key][()] if key in found else None
-
-
-def _plain(value: Any) -> Any:
-    """Python's own numbers and texts in place of NumPy's, whose texts may be bytes."""
-    if isinstance(value, bytes):
-        return value.decode("utf-8", errors="replace")
-    if isinstance(value, np.ndarray):
-        return [_plain(entry) for entry in value] if value.ndim else _plain(value[()])
-    return value.item() if isinstance(value, np.generic) else value
+    if key not in found:
+        return None
+    if found[key].size > _MOST_NAMES or found[key].is_virtual or found[key].external:
+        raise UnreadableRecordingError("description cannot be used", f"{key} has {found[key].size} entries", None)
+    return found[key][()]

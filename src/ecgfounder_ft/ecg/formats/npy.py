@@ -48,7 +48,7 @@ def _read_archive(path: Path) -> StoredNumbers:
     name = "signal" if "signal" in others else others[0] if len(others) == 1 else None
     if name is None:
         raise UnreadableRecordingError("no signal", f"arrays {', '.join(arrays)}; expected one named signal", path)
-    said = {key: arrays[key].tolist() for key in _DESCRIPTION if key in arrays}
+    said = {key: arrays[key] for key in _DESCRIPTION if key in arrays}
     try:
         description = SignalDescription.from_dict(said)
     except (DescriptionError, TypeError) as error:

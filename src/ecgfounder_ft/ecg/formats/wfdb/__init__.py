@@ -13,7 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ecgfounder_ft.ecg.formats.wfdb.header import Header, SignalSpec, read_header
+from ecgfounder_ft.ecg.description import NOTHING_STATED, RATE_ASSUMED, SignalDescription, lead_names
+from ecgfounder_ft.ecg.formats.wfdb.header import DEFAULT_RATE, Header, SignalSpec, read_header
 from ecgfounder_ft.ecg.formats.wfdb.signals import (
     count_samples,
     millivolts,
@@ -27,6 +28,7 @@ from ecgfounder_ft.ecg.regular_file import is_regular
 from ecgfounder_ft.ecg.units import millivolts_per
 
 __all__ = [
+    "DEFAULT_RATE",
     "SUFFIXES",
     "Header",
     "SignalSpec",
@@ -58,29 +60,42 @@ def other_files(path: Path) -> tuple[str, ...]:
     return tuple(files)
 
 
-def read_recording(path: Path, leads: Sequence[str] | None = None) -> Recording:
+def read_recording(
+    path: Path, leads: Sequence[str] | None = None, stated: SignalDescription = NOTHING_STATED
+) -> Recording:
     """Read a recording, in millivolts.
 
     Args:
         path: the header (``.hea``).
         leads: the leads to read, by name; all of them where None. Only the files that hold them need to exist.
+        stated: rate and leads for a header that does not say them.
 
     Raises:
         UnreadableRecordingError: with the reason, if the recording cannot be used.
     """
     header = read_header(path)
-    repairs = list(header.repairs)
+    names, repairs = lead_names(header.leads, stated.leads, path)
+    repairs = [*header.repairs, *repairs]
     if leads is None:
         chosen = list(range(len(header.signals)))
     else:
-        position = {name.casefold(): index for index, name in reversed(list(enumerate(header.leads)))}
+        position = {name.casefold(): index for index, name in reversed(list(enumerate(names)))}
         missing = [lead for lead in leads if lead.casefold() not in position]
         if missing:
             raise UnreadableRecordingError(
-                "leads are missing", f"no {', '.join(missing)} among {', '.join(header.leads)}", path
+                "leads are missing", f"no {', '.join(missing)} among {', '.join(names)}", path
             )
         chosen = [position[lead.casefold()] for lead in leads]
     specs = [header.signals[index] for index in chosen]
+    rate = header.sampling_rate or stated.sampling_rate
+    if rate is None:
+        rate = DEFAULT_RATE
+        repairs.append(RATE_ASSUMED)
+    per_frame = {spec.samples_per_frame for spec in specs}
+    if len(per_frame) > 1:
+        found = ", ".join(f"{spec.lead} {spec.samples_per_frame}" for spec in specs)
+        raise UnreadableRecordingError("leads of different rates", f"samples per frame: {found}", path)
+    rate *= per_frame.pop()
     for spec in specs:
         if millivolts_per(spec.units) is None:
             raise UnreadableRecordingError("unknown unit", f"lead {spec.lead} in {spec.units!r}", path)
@@ -103,9 +118,9 @@ def read_recording(path: Path, leads: Sequence[str] | None = None) -> Recording:
         repairs.append("missing samples")
     return Recording(
         name=header.name,
-        leads=tuple(spec.lead for spec in specs),
+        leads=tuple(names[index] for index in chosen),
         signal=signal,
-        sampling_rate=header.sampling_rate,
+        sampling_rate=rate,
         metadata=header.metadata,
         path=path,
         repairs=tuple(repairs),

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from ecgfounder_ft.ecg.leads import canonical_lead
+from ecgfounder_ft.ecg.leads import lead_of_label
 from ecgfounder_ft.ecg.recording import UnreadableRecordingError
 from ecgfounder_ft.ecg.regular_file import open_regular
 
 DEFAULT_RATE = 250.0
-"""Hz, of a header that gives none, as the format says."""
+"""Sampling rate in Hz of a header without one, by the format."""
 DEFAULT_GAIN = 200.0
 """Digital units per physical unit, of a signal whose gain is absent or zero, as the format says."""
 
@@ -70,8 +70,8 @@ class Header:
 
     path: Path
     name: str
-    sampling_rate: float
-    """Hz."""
+    sampling_rate: float | None
+    """Hz; None where the header does not say."""
     samples: int | None
     """Samples per lead, None where the header does not say."""
     signals: tuple[SignalSpec, ...]
@@ -121,7 +121,7 @@ def read_header(path: Path) -> Header:
         raise _no_header(f"found {n_leads} signals, expected {_MOST_SIGNALS} at most", path)
     if len(content) - 1 < n_leads:
         raise _no_header(f"found {len(content) - 1} signal lines, expected {n_leads}", path)
-    if not (rate > 0 and math.isfinite(rate)):
+    if rate is not None and not (rate > 0 and math.isfinite(rate)):
         raise UnreadableRecordingError("no sampling rate", f"found {rate} Hz", path)
     extension = name.casefold().endswith((".mat", ".dat", ".hea"))
     return Header(
@@ -150,7 +150,7 @@ def _no_header(detail: str, path: Path) -> UnreadableRecordingError:
 # all that follows reads as fields ends the name. The words of a name are bounded, so that no line takes long.
 
 
-def _record_line(line: str, path: Path) -> tuple[str, int, float, int | None]:
+def _record_line(line: str, path: Path) -> tuple[str, int, float | None, int | None]:
     """Name, number of signals, rate in Hz and samples per signal."""
     first = 0
     if line.startswith(f"{path.stem} "):  # a name that holds spaces and numbers
@@ -165,7 +165,7 @@ def _record_line(line: str, path: Path) -> tuple[str, int, float, int | None]:
         if slash and segments.isdigit():
             raise UnreadableRecordingError("multi-segment recording", "expected a single segment", path)
         samples = int(fields[2]) if len(fields) > 2 else None
-        return name, int(fields[0]), DEFAULT_RATE if rate is None else _number(rate[1], path), samples
+        return name, int(fields[0]), None if rate is None else _number(rate[1], path), samples
     raise _no_header(f"found {line[:80]!r}", path)
 
 
@@ -189,7 +189,7 @@ def _signal_line(line: str, path: Path) -> SignalSpec:
         units=(None if gain is None else gain["units"]) or "mV",
         initial=initial,
         checksum=checksum,
-        lead=canonical_lead(lead),
+        lead=lead_of_label(lead),
     )
 
 
@@ -253,5 +253,5 @@ def _number(text: str, path: Path) -> float:
     except ValueError as error:
         raise _no_header(f"{text!r} is no number", path) from error
     if not math.isfinite(value):
-        raise _no_header(f"{text!r} is no number of this world", path)
+        raise _no_header(f"{text!r} is not a finite number", path)
     return value

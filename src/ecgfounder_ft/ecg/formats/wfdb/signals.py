@@ -214,7 +214,10 @@ def _read_through_wfdb(header: Header, specs: list[SignalSpec], size: int, path:
     record = str(header.path.with_suffix(""))
     try:
         stored = wfdb.rdrecord(record, channels=rows, physical=False, smooth_frames=False).e_d_signal
-        physical = np.asarray(wfdb.rdrecord(record, channels=rows, physical=True).p_signal).T
+        frames = wfdb.rdrecord(record, channels=rows, physical=True, smooth_frames=False).e_p_signal
+        if len({len(values) for values in frames}) > 1:  # several rates: read_recording refuses those it is asked for
+            frames = np.asarray(wfdb.rdrecord(record, channels=rows, physical=True).p_signal).T
+        physical = np.asarray(frames, dtype=np.float64)
     except Exception as error:  # wfdb raises whatever its parsing meets; each of them means the same here
         raise UnreadableRecordingError("wfdb cannot read it", f"{type(error).__name__}: {error}", path) from error
     for spec, values in zip(specs, stored, strict=True):
