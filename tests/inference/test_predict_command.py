@@ -406,7 +406,7 @@ def test_the_first_answers_are_shown_as_they_were_written(
     output, codes = tmp_path / f"p.{suffix}", model.card.label_map.codes
     predict_into_file(model, [folder], Reading(model.card.preprocessing, STATED), wanted(output))
     written = pd.read_csv(output) if suffix == "csv" else pd.read_parquet(output)
-    console = Console(width=200, record=True, file=io.StringIO())
+    console = Console(width=400, record=True, file=io.StringIO())
     console.print(answers_table(output, codes, 8))
     shown = [line.split() for line in console.export_text().splitlines()[3:] if line.strip()]
     assert len(shown) == 8

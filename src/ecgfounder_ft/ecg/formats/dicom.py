@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from ecgfounder_ft.ecg.description import LEAD_OFF, StoredNumbers
 from ecgfounder_ft.ecg.leads import STANDARD_LEADS, lead_of_label
 from ecgfounder_ft.ecg.recording import MissingReaderError, UnreadableRecordingError
+from ecgfounder_ft.errors import how_to_install
 
 SUFFIXES = (".dcm",)
 APART = True
@@ -32,7 +33,7 @@ def read_numbers(path: Path) -> StoredNumbers:
         import pydicom
     except ImportError as error:
         raise MissingReaderError(
-            "DICOM needs a package", "pydicom is not installed: pip install ecgfounder-ft[devices]", path
+            "DICOM needs a package", f"pydicom is not installed: {how_to_install('devices')}", path
         ) from error
     try:
         dataset = pydicom.dcmread(path)
