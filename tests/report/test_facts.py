@@ -1,6 +1,7 @@
 """The title and the sizes, as they are printed."""
 
-from ecgfounder_ft.report.facts import SideFacts, ordinal
+from ecgfounder_ft.report.facts import SideFacts
+from ecgfounder_ft.report.words import ordinal
 from tests.report.facts import run_facts
 
 

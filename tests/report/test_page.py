@@ -26,12 +26,12 @@ from ecgfounder_ft.report.page import (
     AttributionNote,
     CaseDrawing,
     ReportContent,
-    baseline_verdict,
     content_of,
     flow_rows,
     render_comparison,
     render_report,
 )
+from ecgfounder_ft.report.words import baseline_verdict
 from ecgfounder_ft.runs.compare import compare_runs
 from ecgfounder_ft.task import MULTI_LABEL, SINGLE_LABEL
 from tests.report.facts import run_facts

@@ -20,7 +20,7 @@ from ecgfounder_ft.model.bfloat16 import has_bfloat16
 from ecgfounder_ft.model.card import CARD_KEY, ModelCard
 from ecgfounder_ft.model.checkpoints import load_weights
 from ecgfounder_ft.model.ecgfounder.net1d import Net1D
-from ecgfounder_ft.report.page import baseline_verdict
+from ecgfounder_ft.report.words import baseline_verdict
 from ecgfounder_ft.runs.folder import RunFolder
 from ecgfounder_ft.runs.report import settings_of
 from ecgfounder_ft.training.results import print_summary

@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 
 from ecgfounder_ft.evaluation.metrics import count_recordings
-from ecgfounder_ft.report.facts import RunFacts, ordinal
+from ecgfounder_ft.report.facts import RunFacts
+from ecgfounder_ft.report.words import ordinal
 
 ANSWERED, IN_PART, NOT_DONE, NOT_KNOWN, AUTHORS = (
     "answered",

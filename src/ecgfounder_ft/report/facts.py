@@ -171,12 +171,6 @@ class RunFacts:
         return f"{title}, seed {self.seed}"
 
 
-def ordinal(number: int) -> str:
-    """1st, 2nd, 3rd, 4th, 11th, 21st."""
-    ending = "th" if number % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
-    return f"{number}{ending}"
-
-
 def _named(source: str, datasets: tuple[str, ...]) -> str:
     names = " and ".join((", ".join(datasets[:-1]), datasets[-1]) if len(datasets) > 1 else datasets)
     return source if names in ("", source) else f"{source} recordings of {names}"

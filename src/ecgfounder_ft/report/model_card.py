@@ -12,7 +12,7 @@ from typing import Any
 
 from ecgfounder_ft.evaluation.metrics import Estimate, count_recordings
 from ecgfounder_ft.report.characteristics import Characteristics
-from ecgfounder_ft.report.page import environment
+from ecgfounder_ft.report.templating import environment
 
 SHOWN = {
     "auroc": "AUROC",

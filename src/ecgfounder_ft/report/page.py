@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
@@ -22,7 +21,7 @@ from ecgfounder_ft.evaluation.calibration import Calibration
 from ecgfounder_ft.evaluation.comparison import PairedComparison
 from ecgfounder_ft.evaluation.evaluate import Evaluation
 from ecgfounder_ft.evaluation.inputs import EvaluationInput
-from ecgfounder_ft.evaluation.metrics import METRICS, Estimate, count_patients, count_recordings
+from ecgfounder_ft.evaluation.metrics import METRICS, Estimate
 from ecgfounder_ft.evaluation.recordings_to_inspect import CONFIDENT_ERROR, LEAST_CERTAIN, Case
 from ecgfounder_ft.evaluation.run_comparison import RunComparison
 from ecgfounder_ft.evaluation.run_evaluation import UNTRAINED_START, RunEvaluation
@@ -32,9 +31,11 @@ from ecgfounder_ft.labels import PRESENT, STATE_NAMES, UNKNOWN
 from ecgfounder_ft.report import plots
 from ecgfounder_ft.report.characteristics import Characteristics
 from ecgfounder_ft.report.checklist import answers, count_states
-from ecgfounder_ft.report.facts import RunFacts, ordinal
+from ecgfounder_ft.report.facts import RunFacts
 from ecgfounder_ft.report.figures import data_uri
+from ecgfounder_ft.report.templating import environment
 from ecgfounder_ft.report.training_plots import training_history_figure
+from ecgfounder_ft.report.words import baseline_verdict, rare_conditions, sentence
 
 RANKING_METRICS = tuple(name for name, metric in METRICS.items() if metric.table == "ranking")
 DECISION_METRICS = tuple(name for name, metric in METRICS.items() if metric.table == "decision")
@@ -233,7 +234,6 @@ def render_report(content: ReportContent) -> str:
             evaluation=content.evaluation,
             sections=sections,
             pictures=pictures,
-            metric_names={name: metric.label for name, metric in METRICS.items()},
             ranking_metrics=RANKING_METRICS,
             decision_metrics=DECISION_METRICS,
             subgroup_metrics=SUBGROUP_METRICS,
@@ -266,110 +266,10 @@ def render_comparison(comparison: RunComparison, *, title: str, created: str) ->
             title=title,
             created=created,
             picture=data_uri(picture),
-            metric_names={name: metric.label for name, metric in METRICS.items()},
             macro_metrics=tuple(dict.fromkeys((comparison.sorted_by, *COMPARISON_METRICS))),
             table_conditions=_TABLE_CONDITIONS,
         )
     )
-
-
-def environment(autoescape: bool = True) -> Environment:
-    """Templates with the filters that print metrics.
-
-    Args:
-        autoescape: for HTML.
-    """
-    templates = Environment(
-        loader=PackageLoader("ecgfounder_ft.report"),
-        autoescape=autoescape,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    templates.filters.update(
-        value=format_value,
-        interval=format_interval,
-        count=format_count,
-        difference=format_difference,
-        ordinal=ordinal,
-        sentence=_sentence,
-        p_value=format_p_value,
-        patients=count_patients,
-        recordings=count_recordings,
-    )
-    templates.globals.update(Footnotes=Footnotes)
-    return templates
-
-
-class Footnotes:
-    """Numbered notes under a table, each reason once."""
-
-    def __init__(self) -> None:
-        self.texts: list[str] = []
-
-    def mark(self, estimate: Estimate, resamples: int = 0) -> str:
-        """The number of the note that the metric needs, empty for none."""
-        text = estimate.reason
-        if estimate.undefined_resamples and "resamples" not in text:
-            text = "; ".join(
-                part
-                for part in (text, f"undefined in {estimate.undefined_resamples:,} of {resamples:,} resamples")
-                if part
-            )
-        if not text:
-            return ""
-        if text not in self.texts:
-            self.texts.append(text)
-        return str(self.texts.index(text) + 1)
-
-
-def format_value(estimate: Estimate) -> str:
-    """Three decimals, or a dash."""
-    return "–" if estimate.value is None else f"{estimate.value:z.3f}"
-
-
-def format_interval(estimate: Estimate) -> str:
-    """ "0.881 to 0.942", or nothing."""
-    return "" if estimate.low is None or estimate.high is None else f"{estimate.low:z.3f} to {estimate.high:z.3f}"
-
-
-def with_interval(value: str, estimate: Estimate) -> str:
-    """A formatted value with its interval in parentheses, "0.912 (0.881 to 0.942)", where there is one."""
-    ends = format_interval(estimate)
-    return value + (f" ({ends})" if ends else "")
-
-
-def format_count(number: int) -> str:
-    """Thousands parted by commas."""
-    return f"{number:,}"
-
-
-def format_p_value(value: float | None) -> str:
-    """Three decimals, "< 0.001", or a dash."""
-    return "–" if value is None else "< 0.001" if value < 0.001 else f"{value:.3f}"
-
-
-def format_difference(estimate: Estimate) -> str:
-    """Three decimals with a sign, or a dash."""
-    return "–" if estimate.value is None else f"{estimate.value:+z.3f}"
-
-
-def baseline_verdict(pair: PairedComparison) -> str:
-    """What the difference of macro AUROC from a baseline says, as a sentence without its full stop."""
-    difference = pair.macro["auroc"]
-    if difference.value is None:
-        return f"macro AUROC cannot be compared: {difference.reason}"
-    if difference.low is None or difference.high is None:
-        reason = difference.reason or "no interval"
-        return f"macro AUROC differs by {format_difference(difference)}, which shows nothing by itself ({reason})"
-    said = f"{format_difference(difference)} ({format_interval(difference)})"
-    if difference.low <= 0 <= difference.high:
-        return f"by macro AUROC these recordings cannot tell this model from it: {said}, which holds 0"
-    return f"macro AUROC of this model is {'higher' if difference.value > 0 else 'lower'}: {said}"
-
-
-def _sentence(text: str) -> str:
-    return text[:1].upper() + text[1:]
 
 
 def _sections(content: ReportContent, pictures: Mapping[str, Any]) -> dict[str, str]:
@@ -438,23 +338,12 @@ def _telling_metrics(content: ReportContent) -> list[str]:
 def _warnings(content: ReportContent) -> list[str]:
     """What a reader has to know before the first number, as sentences without their full stop."""
     evaluation, facts = content.evaluation, content.facts
-    found = [_sentence(note) for note in evaluation.notes]
+    found = [sentence(note) for note in evaluation.notes]
     if facts is not None and not facts.natural_prevalence:
         found.append(
             "The recordings are a selection: AUPRC, F1, PPV, NPV and calibration describe it and no population"
         )
-    rare = {
-        code: condition.positive_patients
-        for code, condition in evaluation.conditions.items()
-        if 0 < condition.positive_patients < MIN_PATIENTS
-    }
-    if rare:
-        listed = ", ".join(f"{code} ({count})" for code, count in rare.items())
-        found.append(
-            f"Fewer than {MIN_PATIENTS} patients have {listed}: what stands there for these conditions, and in macro "
-            "means, says next to nothing, a perfect 1.000 included"
-        )
-    return found
+    return [*found, *filter(None, [rare_conditions(evaluation)])]
 
 
 def _flow_totals(flow: Sequence[FlowRow]) -> list[FlowRow]:

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from ecgfounder_ft.report.figures import data_uri
-from ecgfounder_ft.report.page import environment
 from ecgfounder_ft.report.sweep_section import Section
+from ecgfounder_ft.report.templating import environment
 
 _INTERVAL = re.compile(r"(.+) \(([^()]* to [^()]*)\)")
 

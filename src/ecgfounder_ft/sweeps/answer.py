@@ -19,9 +19,9 @@ from ecgfounder_ft.console import plain_console
 from ecgfounder_ft.errors import ExplainedError
 from ecgfounder_ft.evaluation.metrics import METRICS, Estimate
 from ecgfounder_ft.files import write_text
-from ecgfounder_ft.report.page import format_interval, with_interval
 from ecgfounder_ft.report.sweep_page import SweepPage, TrialRow, WinnerShown, parted, render_sweep
 from ecgfounder_ft.report.sweep_section import Section, SectionTable
+from ecgfounder_ft.report.words import format_interval, with_interval
 from ecgfounder_ft.sweeps import overview
 from ecgfounder_ft.sweeps.answers import cross_validation, hospital_out, label_efficiency, seeds
 from ecgfounder_ft.sweeps.folder import SweepFolder

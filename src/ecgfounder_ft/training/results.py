@@ -14,7 +14,7 @@ from ecgfounder_ft.data.gather_and_split import PreparedData
 from ecgfounder_ft.evaluation.predictions import predictions_table
 from ecgfounder_ft.evaluation.run_evaluation import UNTRAINED_START, RunEvaluation
 from ecgfounder_ft.model.card import ModelCard
-from ecgfounder_ft.report.page import baseline_verdict
+from ecgfounder_ft.report.words import baseline_verdict
 
 
 @dataclass(frozen=True)

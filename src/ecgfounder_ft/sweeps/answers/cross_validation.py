@@ -11,8 +11,9 @@ from ecgfounder_ft.evaluation.metrics import METRICS, Estimate
 from ecgfounder_ft.evaluation.out_of_fold import pool
 from ecgfounder_ft.evaluation.run_evaluation import RunEvaluation
 from ecgfounder_ft.files import write_csv
-from ecgfounder_ft.report.page import content_of, format_value, render_report, with_interval
+from ecgfounder_ft.report.page import content_of, render_report
 from ecgfounder_ft.report.sweep_section import Section, SectionPicture, SectionTable
+from ecgfounder_ft.report.words import format_value, with_interval
 from ecgfounder_ft.runs.evaluation_folder import EXACT, EvaluationFolder
 from ecgfounder_ft.runs.report import classification_report, metrics_of
 from ecgfounder_ft.sweeps.answers.trainings import compare_trainings, draws_of, evaluated, trainings_of

@@ -8,8 +8,8 @@ import numpy as np
 from ecgfounder_ft.evaluation.inputs import EvaluationInput
 from ecgfounder_ft.evaluation.run_evaluation import RunEvaluation
 from ecgfounder_ft.evaluation.several_trainings import MACRO, difference_of, draw_trainings, spread_of
-from ecgfounder_ft.report.page import format_difference, format_value, with_interval
 from ecgfounder_ft.report.sweep_section import Section, SectionTable
+from ecgfounder_ft.report.words import format_difference, format_value, with_interval
 from ecgfounder_ft.sweeps.answers.trainings import Draws, draws_of, evaluated
 from ecgfounder_ft.sweeps.folder import SweepFolder
 from ecgfounder_ft.sweeps.trial_results import TrialResult, by_configuration

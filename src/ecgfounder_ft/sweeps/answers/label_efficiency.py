@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from ecgfounder_ft.evaluation.label_efficiency import LearningCurve, Worth, curve_of, worth_of
 from ecgfounder_ft.evaluation.metrics import METRICS
-from ecgfounder_ft.report.page import format_interval, format_value
 from ecgfounder_ft.report.sweep_plots import label_efficiency_figure
 from ecgfounder_ft.report.sweep_section import Section, SectionPicture, SectionTable
+from ecgfounder_ft.report.words import format_interval, format_value
 from ecgfounder_ft.sweeps.answers.trainings import Draws, draws_of, evaluated, trainings_of
 from ecgfounder_ft.sweeps.folder import SweepFolder
 from ecgfounder_ft.sweeps.trial_results import TrialResult, by_configuration

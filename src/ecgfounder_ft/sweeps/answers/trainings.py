@@ -17,9 +17,9 @@ from ecgfounder_ft.evaluation.several_trainings import (
     require_same_recordings,
     spread_of,
 )
-from ecgfounder_ft.report.page import format_difference, format_interval, format_p_value, format_value
 from ecgfounder_ft.report.sweep_plots import ranks_figure, spreads_figure
 from ecgfounder_ft.report.sweep_section import SectionPicture, SectionTable
+from ecgfounder_ft.report.words import format_difference, format_interval, format_p_value, format_value
 from ecgfounder_ft.sweeps.trial_results import TrialResult, settings_of
 
 FEWEST_FOR_RANKS = 5
