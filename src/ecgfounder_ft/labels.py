@@ -127,6 +127,8 @@ class LabelMap:
         if not self.conditions:
             raise ValueError(f"label map '{self.name}' has no conditions")
         for code, condition in self.conditions.items():
+            if not code or not code.isprintable() or code != code.strip():
+                raise ValueError(f"label map '{self.name}': the code {code!r} is empty or cannot be printed")
             if not condition.name:
                 raise ValueError(f"label map '{self.name}': condition {code} has no name")
             if condition.combine not in COMBINATIONS:

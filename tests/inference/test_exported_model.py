@@ -23,6 +23,7 @@ from ecgfounder_ft.inference.loading import load_predictor
 from ecgfounder_ft.inference.predictor import DeviceError, ModelFileError, Predictor
 from ecgfounder_ft.model.errors import NetworkError
 from ecgfounder_ft.targets import UntrustedTargetError
+from ecgfounder_ft.untrusted.weights import WeightsError
 
 
 @pytest.fixture
@@ -50,7 +51,7 @@ def test_a_file_of_which_one_byte_was_changed_is_refused(folder: Path, name: str
     content = bytearray((folder / name).read_bytes())
     content[min(int(place * len(content)), len(content) - 1)] ^= 1
     (folder / name).write_bytes(content)
-    with pytest.raises(ExportedModelError, match=rf"{name}: sha256 .* but config.json has"):
+    with pytest.raises(ExportedModelError, match=rf"{name}: .* sha256 .* but config.json has"):
         load(folder, backend)
 
 
@@ -122,14 +123,14 @@ def test_files_of_two_models_do_not_pass_for_one(folder: Path) -> None:
         ExportedModelError, match=r"signals has the shape \(12, 2000\) a recording, expected \(3, 2000\)"
     ):
         load(folder, "onnxruntime")
-    with pytest.raises(ExportedModelError, match=r"not the weights of the network in config\.json"):
+    with pytest.raises(WeightsError, match="not the weights of the network that it says it holds"):
         load(folder, "torch")
 
 
 def test_a_file_of_another_size_is_refused_before_it_is_read(folder: Path) -> None:
     with (folder / ONNX).open("r+b") as stream:
         stream.truncate(2**40)  # takes no place on the disk
-    with pytest.raises(ExportedModelError, match=r"model\.onnx: 1,099,511,627,776 bytes, but config\.json has"):
+    with pytest.raises(ExportedModelError, match=r"model\.onnx: has 1,099,511,627,776 bytes, expected"):
         load(folder, "onnxruntime")
 
 
@@ -145,7 +146,7 @@ def test_an_onnx_file_that_is_none_is_refused_in_words(folder: Path) -> None:
     (folder / ONNX).write_bytes(b"not onnx")
     digest = hashlib.sha256(b"not onnx").hexdigest()
     edit(folder, lambda content: content["files"][ONNX].update(sha256=digest, bytes=8), sign=True)
-    with pytest.raises(ExportedModelError, match=r"model\.onnx: ONNX Runtime .* refuses it"):
+    with pytest.raises(ExportedModelError, match=r"model\.onnx: refused: it is "):
         load(folder, "onnxruntime")
 
 

@@ -59,6 +59,10 @@ MAX_TEMPERATURE = 20.0
 """Temperatures are sought between this and its inverse."""
 
 
+SLOPES, INTERCEPTS = (1e-3, 1e3), (-1e5, 1e5)
+"""Beyond these no fit comes to lie: shrinkage holds the log of a slope, and log-odds are kept off the ends."""
+
+
 @dataclass(frozen=True)
 class Calibration:
     """Fitted parameters, as in ``calibration.json``."""
@@ -99,8 +103,12 @@ class Calibration:
         _expect("task", calibration.task, list(TASKS))
         conditions = len(calibration.codes)
         temperature = calibration.temperature
-        if calibration.method == "temperature" and not (temperature is not None and temperature > 0):
-            raise ValueError(f"calibration 'temperature' without its parameters: the temperature is {temperature}")
+        if calibration.method == "temperature" and temperature is None:
+            raise ValueError("calibration 'temperature' without its parameters: there is no temperature")
+        if temperature is not None:
+            _require_within("temperature", [temperature], 1 / MAX_TEMPERATURE, MAX_TEMPERATURE)
+        _require_within("slopes", calibration.slopes or [], *SLOPES)
+        _require_within("intercepts", calibration.intercepts or [], *INTERCEPTS)
         for name, found in (("slopes", calibration.slopes), ("intercepts", calibration.intercepts)):
             if calibration.method == "platt" and (found is None or len(found) != conditions):
                 raise ValueError(f"calibration 'platt' without its parameters: {name} of {conditions} conditions")
@@ -126,6 +134,12 @@ class Calibration:
         if task_named(self.task).exclusive:
             calibrated /= calibrated.sum(axis=1, keepdims=True)
         return calibrated
+
+
+def _require_within(name: str, values: Sequence[float], low: float, high: float) -> None:
+    for value in values:
+        if not low * (1 - 1e-9 * (low > 0)) <= value <= high * (1 + 1e-9):
+            raise ValueError(f"calibration: {name} hold {value:g}, expected {low:g} to {high:g}")
 
 
 def fit_calibration(

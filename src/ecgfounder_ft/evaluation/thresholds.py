@@ -51,6 +51,9 @@ class Thresholds:
             ValueError: if something is missing, unknown or of another type.
         """
         check_record(cls, content, "thresholds")
+        for code, value in content["values"].items():
+            if not 0 < value <= 1:
+                raise ValueError(f"the threshold of {code} is {value:g}, expected above 0 and up to 1")
         return cls(**content)
 
     def array(self, codes: Sequence[str]) -> NDArray[np.float64]:
@@ -167,7 +170,7 @@ def _best_threshold(
     # the first point decides nothing present; candidates fall from the highest probability to the lowest
     false_rate, true_rate, candidates = false_rate[1:], true_rate[1:], candidates[1:]
     below = np.append(candidates[1:], 0.0)
-    midpoints = (candidates + below) / 2
+    midpoints = np.maximum((candidates + below) / 2, np.finfo(float).tiny)  # 0 would decide for everything
     if method == "sensitivity":
         assert sensitivity is not None
         return float(midpoints[np.argmax(true_rate >= sensitivity - 1e-12)])

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +27,8 @@ from ecgfounder_ft.files import without_nan
 from ecgfounder_ft.inference import NO_MEDICAL_DEVICE
 from ecgfounder_ft.inference.predictor import checked_card
 from ecgfounder_ft.model.card import ModelCard
-from ecgfounder_ft.records import require_bounded
+from ecgfounder_ft.records import check_record
+from ecgfounder_ft.untrusted.bounded import parse_json, read_bounded
 
 CONFIG = "config.json"
 SAFETENSORS = "model.safetensors"
@@ -43,12 +45,12 @@ EARLIER_FILES = ("preprocessing.onnx",)
 FORMAT = "ecgfounder-ft/exported-model/1"
 
 _MOST_CONFIG_BYTES = 16 * 1024**2
-_MOST_VALUES = 1_000_000
 
-_HOW_TO_RESTORE = (
-    "The file was damaged or changed after the export, or is another model's: copy or download the whole folder again, "
-    "or export again"
-)
+
+@dataclass
+class _File:
+    sha256: str
+    bytes: int
 
 
 class ExportedModelError(ExplainedError):
@@ -78,25 +80,20 @@ class ExportedModel:
         """The content of a file, of which the digest has been compared.
 
         Raises:
-            ExportedModelError: if it is not there, or its digest is not that of ``config.json``.
+            ExportedModelError: if it is absent, no file, of another length, or its digest is not that of
+                ``config.json``.
         """
         path = self.folder / name
         expected = self.content["files"].get(name)
         if expected is None:
             raise ExportedModelError(f"{self.folder / CONFIG}: names no {name}; export the model again")
-        try:
-            size = path.stat().st_size
-            if size != expected["bytes"]:  # told before a file of any size is read
-                raise ExportedModelError(
-                    f"{path}: {size:,} bytes, but {CONFIG} has {expected['bytes']:,}. {_HOW_TO_RESTORE}"
-                )
-            content = path.read_bytes()
-        except OSError as error:
-            raise ExportedModelError(f"{path}: cannot be read ({error.strerror or error}); copy it again") from error
+        content = read_bounded(path, expected["bytes"], ExportedModelError)
         found = hashlib.sha256(content).hexdigest()
         if found != expected["sha256"]:
             raise ExportedModelError(
-                f"{path}: sha256 {found}, but {CONFIG} has {expected['sha256']}. {_HOW_TO_RESTORE}"
+                f"{path}: {len(content):,} bytes with the sha256 {found}, but {CONFIG} has {expected['bytes']:,} with "
+                f"{expected['sha256']}. The file was damaged or changed after the export, or is another model's: copy "
+                "or download the whole folder again, or export again"
             )
         return content
 
@@ -105,11 +102,8 @@ def is_exported_model(folder: Path) -> bool:
     """Whether a folder is meant to be an exported model, by what its ``config.json`` says it is."""
     path = folder / CONFIG
     try:
-        if not path.is_file():
-            return False
-        with path.open("rb") as stream:
-            return b'"ecgfounder-ft/exported-model' in stream.read(_MOST_CONFIG_BYTES)
-    except OSError:
+        return b'"ecgfounder-ft/exported-model' in read_bounded(path, _MOST_CONFIG_BYTES, ExportedModelError)
+    except ExportedModelError:
         return False
 
 
@@ -121,15 +115,12 @@ def read_exported_model(folder: Path) -> ExportedModel:
         NetworkError: if leads, samples, conditions or filters are implausible.
     """
     path = folder / CONFIG
-    if not path.is_file():
+    if not os.path.lexists(path):
         found = ", ".join(sorted(entry.name for entry in folder.iterdir())[:8]) if folder.is_dir() else "no such folder"
         raise ExportedModelError(f"{path}: no such file ({found}); expected the folder of an exported model")
-    if path.stat().st_size > _MOST_CONFIG_BYTES:
-        raise ExportedModelError(f"{path}: {path.stat().st_size:,} bytes, expected {_MOST_CONFIG_BYTES:,} at most")
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        require_bounded(content, values=_MOST_VALUES, characters=_MOST_CONFIG_BYTES)
-    except (ValueError, RecursionError) as error:
+        content = parse_json(read_bounded(path, _MOST_CONFIG_BYTES, ExportedModelError))
+    except ValueError as error:
         raise ExportedModelError(f"{path}: no JSON ({error}); copy it again") from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         stated = content.get("format") if isinstance(content, dict) else type(content).__name__
@@ -145,7 +136,7 @@ def read_exported_model(folder: Path) -> ExportedModel:
     try:
         card = checked_card(content["model"])
         outputs = [content["id2label"][str(number)] for number in range(len(card.label_map))]
-        files = {str(name): (str(entry["sha256"]), int(entry["bytes"])) for name, entry in content["files"].items()}
+        check_record(dict[str, _File], content["files"], "files")
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise ExportedModelError(f"{path}: no record of a model ({type(error).__name__}: {error})") from error
     if tuple(outputs) != card.label_map.codes:
@@ -154,7 +145,7 @@ def read_exported_model(folder: Path) -> ExportedModel:
             "which output is which condition cannot be told"
         )
     card.refuse_implausible_shapes(str(path))
-    strange = sorted(name for name in files if name not in FILES + EARLIER_FILES)
+    strange = sorted(name for name in content["files"] if name not in FILES + EARLIER_FILES)
     if strange:
         raise ExportedModelError(f"{path}: names the file {strange[0]!r}, which is none of {', '.join(FILES)}")
     return ExportedModel(folder, card, content)

@@ -129,7 +129,8 @@ def load_safetensors(
         trusted: dotted names of networks beside this package's own that the folder may be of.
 
     Raises:
-        ExportedModelError: if the file is damaged, or is not of the network that ``config.json`` describes.
+        ExportedModelError: if the file is damaged.
+        WeightsError: if it is not of the network that ``config.json`` describes, or a weight is not finite.
         UntrustedTargetError: if that is a network which is neither ours nor trusted.
         DeviceError: if the device is unknown or absent.
         PrecisionError: if it has no instructions for bfloat16.
@@ -142,9 +143,10 @@ def load_safetensors(
     content = exported.read(SAFETENSORS)
     net = exported.card.build_network(trusted, where=str(exported.folder / CONFIG), most_parameters=len(content))
     try:
-        net.load_state_dict(load(content))
-    except (SafetensorError, RuntimeError) as error:
-        raise ExportedModelError(f"{file}: not the weights of the network in {CONFIG} ({error})") from error
+        state = load(content)
+    except SafetensorError as error:
+        raise ExportedModelError(f"{file}: damaged, or no safetensors ({first_line(error)})") from error
+    load_all(net, state, file)
     return FinishedModel(net.eval().to(place), exported.card, bf16)
 
 

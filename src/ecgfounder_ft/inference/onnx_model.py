@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ecgfounder_ft.errors import first_line
 from ecgfounder_ft.inference.exported_model import ONNX, ExportedModel, ExportedModelError
 from ecgfounder_ft.inference.predictor import Outputs, Predictor
 from ecgfounder_ft.model.card import ModelCard
+from ecgfounder_ft.untrusted.onnx_graph import require_plain_graph
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -26,21 +28,23 @@ class OnnxModel(Predictor):
         card: record of the model.
         session: of ``model.onnx``.
         digest: of the exported model.
+        where: path of the file, for messages.
     """
 
-    def __init__(self, card: ModelCard, session: onnxruntime.InferenceSession, digest: str) -> None:
+    def __init__(self, card: ModelCard, session: onnxruntime.InferenceSession, digest: str, where: str) -> None:
+        self.where = where
         self.card = card
         self.session = session
         self._digest = digest
 
     @property
     def digest(self) -> str:
-        """That of ``config.json``, which has the digests of all other files in it."""
+        """The digest of ``config.json``, which holds those of all other files."""
         return self._digest
 
     @property
     def on_gpu(self) -> bool:
-        """Never: ONNX Runtime's own builds for GPUs are another package, and torch is there for them."""
+        """False: ONNX Runtime's builds for GPUs are another package, and torch is there for them."""
         return False
 
     @property
@@ -49,8 +53,23 @@ class OnnxModel(Predictor):
         return "onnxruntime"
 
     def outputs(self, signals: NDArray[np.float32]) -> Outputs:
-        """Preprocessed signals (n, leads, samples) to what the network gives, NaN where it overflows."""
-        logits, embedding = self.session.run([LOGITS, EMBEDDING], {SIGNALS: np.ascontiguousarray(signals)})
+        """Preprocessed signals (n, leads, samples) to what the network gives, NaN where it overflows.
+
+        Raises:
+            ExportedModelError: if ONNX Runtime fails, or answers with another number of rows or columns.
+        """
+        try:
+            logits, embedding = self.session.run([LOGITS, EMBEDDING], {SIGNALS: np.ascontiguousarray(signals)})
+        except Exception as error:  # ONNX Runtime raises classes of its own, which derive from Exception alone
+            raise ExportedModelError(f"{self.where}: ONNX Runtime cannot compute it ({first_line(error)})") from error
+        shapes = [np.shape(found) for found in (logits, embedding)]
+        expected = (len(signals), len(self.card.label_map))
+        if shapes[0] != expected or len(shapes[1]) != 2 or shapes[1][0] != len(signals):
+            raise ExportedModelError(
+                f"{self.where}: for {len(signals)} recordings it gave {LOGITS} of the shape {shapes[0]} and "
+                f"{EMBEDDING} of {shapes[1]}, expected {expected} and ({len(signals)}, width): it is not the model of "
+                "its config.json"
+            )
         logits = np.where(np.isfinite(logits), logits, np.nan)
         return Outputs(self.card.task.probabilities_of_array(logits), embedding)
 
@@ -65,20 +84,26 @@ def load_onnx_model(exported: ExportedModel, threads: int | None = None) -> Onnx
     Raises:
         ExportedModelError: if the file is damaged, or is not what ``config.json`` describes.
     """
-    card = exported.card
-    session = session_of(exported.read(ONNX), str(exported.folder / ONNX), threads)
+    card, where = exported.card, str(exported.folder / ONNX)
+    session = session_of(exported.read(ONNX), where, threads)
     shapes: dict[str, tuple[int, ...]] = {SIGNALS: (len(card.preprocessing.leads), card.preprocessing.samples)}
     shapes |= {name: (len(card.label_map),) for name in (LOGITS, PROBABILITIES)}
-    found = {entry.name: tuple(entry.shape[1:]) for entry in (*session.get_inputs(), *session.get_outputs())}
+    found = {entry.name: entry for entry in (*session.get_inputs(), *session.get_outputs())}
     for name, expected in shapes.items():
-        if found.get(name) != expected:
+        shape = tuple(found[name].shape[1:]) if name in found else None
+        if shape != expected:
             raise ExportedModelError(
-                f"{exported.folder / ONNX}: {name} has the shape {found.get(name)} a recording, expected {expected} by "
-                "config.json: the two files are not of one model; export again"
+                f"{where}: {name} has the shape {shape} a recording, expected {expected} by config.json: the two files "
+                "are not of one model; export again"
             )
     if EMBEDDING not in found:
-        raise ExportedModelError(f"{exported.folder / ONNX}: has no output {EMBEDDING}; export again")
-    return OnnxModel(card, session, str(exported.content["sha256"]))
+        raise ExportedModelError(f"{where}: has no output {EMBEDDING}; export again")
+    for name in (SIGNALS, LOGITS, PROBABILITIES, EMBEDDING):
+        if found[name].type != "tensor(float)":
+            raise ExportedModelError(f"{where}: {name} is a {found[name].type}, expected a tensor(float); export again")
+    if len(session.get_inputs()) > 1:
+        raise ExportedModelError(f"{where}: asks for more than {SIGNALS}; export again")
+    return OnnxModel(card, session, str(exported.content["sha256"]), where)
 
 
 def session_of(content: bytes, where: str, threads: int | None = None) -> Any:
@@ -90,17 +115,23 @@ def session_of(content: bytes, where: str, threads: int | None = None) -> Any:
         threads: as for :func:`load_onnx_model`.
 
     Raises:
-        ExportedModelError: if ONNX Runtime refuses the file.
+        ExportedModelError: if it is no plain graph of tensors, or ONNX Runtime refuses it.
     """
     import onnxruntime
 
+    try:
+        require_plain_graph(content)
+    except ValueError as error:
+        raise ExportedModelError(f"{where}: refused: {error}; export the model again") from error
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads or _threads()
     options.log_severity_level = 3
     try:
         return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime raises classes of its own, which derive from Exception alone
-        raise ExportedModelError(f"{where}: ONNX Runtime {onnxruntime.__version__} refuses it ({error})") from error
+        raise ExportedModelError(
+            f"{where}: ONNX Runtime {onnxruntime.__version__} refuses it ({first_line(error)})"
+        ) from error
 
 
 def _threads() -> int:

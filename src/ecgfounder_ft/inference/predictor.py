@@ -52,6 +52,9 @@ def checked_card(content: Any) -> ModelCard:
                 raise ValueError(f"calibration has {len(values)} slopes or intercepts for {len(codes)} conditions")
     if card.thresholds is not None and sorted(card.thresholds) != sorted(codes):
         raise ValueError(f"thresholds are of the conditions {', '.join(card.thresholds)}")
+    for code, value in (card.thresholds or {}).items():
+        if not 0 < value <= 1:
+            raise ValueError(f"the threshold of {code} is {value:g}, expected above 0 and up to 1")
     return card
 
 

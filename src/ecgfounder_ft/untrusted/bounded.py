@@ -67,4 +67,5 @@ def parse_json(content: bytes) -> Any:
     except RecursionError as error:
         raise ValueError("it holds too many containers in each other") from error
     require_bounded(found, values=MOST_VALUES, characters=max(len(content), 1))
+    json.dumps(found, ensure_ascii=False).encode("utf-8")  # half a character, which no text may hold, is a ValueError
     return found

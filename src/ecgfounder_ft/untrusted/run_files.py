@@ -3,7 +3,6 @@ and every value held against what belongs there."""
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ import yaml
 from ecgfounder_ft.errors import ExplainedError, first_line
 from ecgfounder_ft.files import text_of
 from ecgfounder_ft.records import check_record, require_bounded
+from ecgfounder_ft.untrusted.bounded import MOST_VALUES, parse_json, read_bounded
 
 if TYPE_CHECKING:  # a resume is refused, and a sweep summed up, without pandas
     import pandas as pd
@@ -29,8 +29,6 @@ MOST_YAML_BYTES = 2**20
 """Of a configuration, 1 MiB: seventy times that of a run of six conditions, and parsed in seconds."""
 MOST_HEADER_BYTES = 2**20
 """Of a table's first line, which names its columns."""
-MOST_VALUES = 1_000_000
-"""Of a JSON file or a configuration."""
 
 _PREDICTION_COLUMNS = ("recording", "dataset", "patient", "split")
 _PREDICTION_TEXTS = (*_PREDICTION_COLUMNS, "constituent", "sex", "repairs")
@@ -93,7 +91,7 @@ def read_yaml(folder: Path, file: Path) -> dict[str, Any]:
     if not is_there(folder, file, MOST_YAML_BYTES):
         raise RunFolderError(f"no {file.name} in {folder}: is it a run folder of this project?")
     try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+        content = yaml.safe_load(read_bounded(file, MOST_YAML_BYTES, RunFolderError).decode("utf-8"))
         require_bounded(content, values=MOST_VALUES, characters=16 * MOST_YAML_BYTES)
     except Exception as error:  # yaml raises a dozen kinds of errors at a text that is none
         raise RunFolderError(f"{file} cannot be read as YAML ({first_line(error)}): was it edited?") from error
@@ -119,8 +117,7 @@ def read_json(
     if not is_there(folder, file, MOST_RECORD_BYTES):
         return None
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-        require_bounded(content, values=MOST_VALUES, characters=MOST_RECORD_BYTES)
+        content = parse_json(read_bounded(file, MOST_RECORD_BYTES, RunFolderError))
         check_record(dict[str, Any], content)
         for name, kind in (kinds or {}).items():
             if name in content:
