@@ -47,6 +47,8 @@ class Statements:
     """The line speaks of something else that contains the term (incomplete block, ventricular flutter)."""
     uncertain: list[str] = field(default_factory=list)
     """The line leaves the condition open (borderline PR)."""
+    uncertain_alone: list[str] = field(default_factory=list)
+    """The line leaves the condition open if it is the only one of the report."""
     present: list[str] = field(default_factory=list)
     """The line states the condition, unless it is hedged or negated."""
     required: list[str] = field(default_factory=list)
@@ -94,6 +96,8 @@ class Condition:
     is unknown there, and absent only beside an entry of ``excluded_by``."""
     excluded_by: list[str] = field(default_factory=list)
     """SNOMED CT codes and words of what cannot be at the same time (another rhythm), for ``unstated_in``."""
+    contradicted_by: list[str] = field(default_factory=list)
+    """SNOMED CT codes and words beside which it cannot be. Where one stands beside it, it is unknown, and counted."""
     tasks: list[int] = field(default_factory=list)
     """0-based rows of the published 150-task layer that stand for it."""
     combine: str = "mean"
@@ -158,7 +162,11 @@ class LabelMap:
                     "it cannot do both"
                 )
         for code, condition in self.conditions.items():
-            for attribute, does in (("uncertain", "leaves it open"), ("excluded_by", "excludes it")):
+            for attribute, does in (
+                ("uncertain", "leaves it open"),
+                ("excluded_by", "excludes it"),
+                ("contradicted_by", "contradicts it"),
+            ):
                 for entry in map(str, getattr(condition, attribute)):
                     if stated.get(entry) == code:
                         raise ValueError(

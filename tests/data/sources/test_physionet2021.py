@@ -6,10 +6,16 @@ import pandas as pd
 import pytest
 
 from ecgfounder_ft.data.catalog import CatalogError, FolderNotFoundError, targets
-from ecgfounder_ft.data.sources.physionet2021 import CONSTITUENTS, constituent_of, read_diagnoses, read_physionet2021
+from ecgfounder_ft.data.sources.physionet2021 import CONSTITUENTS, DiagnosisReader, constituent_of, read_physionet2021
 from ecgfounder_ft.ecg.formats.wfdb import write_recording
 from ecgfounder_ft.ecg.leads import STANDARD_LEADS
 from ecgfounder_ft.labels import ABSENT, PRESENT, UNKNOWN, Condition, LabelMap
+
+
+def read_diagnoses(line: str, label_map: LabelMap, constituent: str = "") -> tuple[dict[str, int], str, list[str]]:
+    """States, evidence and strange entries of one ``Dx`` line."""
+    said = DiagnosisReader(label_map).read(line, constituent)
+    return said.states, said.evidence, list(said.strange)
 
 
 @pytest.fixture
@@ -209,6 +215,9 @@ def test_labels_of_real_recordings_equal_their_index(shared, trusting, folder):
     headers_only = set(catalog.skipped["path"])
     # the index lists codes that name a condition; this one has 164947007, prolonged PR, which implies one
     index.loc[index["file"] == "physionet2021/ptb-xl/HR00599.hea", "six_conditions"] = "NORM|1dAVb"
+    # sinus rhythm beside sinus bradycardia is a contradiction, and unknown
+    contradicted = [f"physionet2021/ptb-xl/{name}.hea" for name in ("HR14287", "HR00002", "HR06003", "HR06002")]
+    index.loc[index["file"].isin(contradicted), "six_conditions"] = ""
     expected = {
         str(root / file): set(filter(None, conditions.split("|")))
         for file, conditions in zip(index["file"], index["six_conditions"], strict=True)
@@ -239,6 +248,7 @@ def test_paced_and_unwritten_rhythms_of_real_recordings_are_unknown(shared, labe
         "georgia": 14,
         "cpsc_2018_extra": 14,
         "cpsc_2018": 5,
+        "ptb-xl": 4,  # beside sinus bradycardia
         "ptb": 1,
     }
 
@@ -397,3 +407,25 @@ def test_a_missing_root_is_an_error(tmp_path, label_map):
 
 def test_an_empty_root_gives_an_empty_catalog(tmp_path, label_map):
     assert len(read_physionet2021(tmp_path, label_map)) == 0
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("426783006,164889003", {"NORM": UNKNOWN, "AFIB": PRESENT}),
+        ("426783006,426177001", {"NORM": UNKNOWN}),
+        ("426783006,427393009", {"NORM": PRESENT}),  # sinus arrhythmia
+        ("426783006,270492004,59118001", {"NORM": PRESENT, "1dAVb": PRESENT, "RBBB": PRESENT}),
+        ("698247007", {"AFIB": UNKNOWN, "AFLT": UNKNOWN, "RBBB": ABSENT}),
+        ("426761007", {"AFIB": UNKNOWN, "AFLT": UNKNOWN}),
+        ("698247007,164889003", {"AFIB": PRESENT, "AFLT": UNKNOWN}),
+        ("82226007", {"RBBB": UNKNOWN, "LBBB": UNKNOWN, "AFIB": ABSENT}),
+        ("270492004,27885002", {"1dAVb": UNKNOWN}),
+        ("270492004,164889003", {"1dAVb": UNKNOWN, "AFIB": PRESENT}),
+    ],
+)
+def test_contradictions_and_wider_statements(label_map, line, expected):
+    states, evidence, _ = read_diagnoses(line, label_map)
+    assert {code: states[code] for code in expected} == expected
+    contradicted = DiagnosisReader(label_map).read(line).contradicted
+    assert all(states[code] == UNKNOWN and f"{code}?" in evidence for code in contradicted)

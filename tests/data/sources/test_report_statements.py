@@ -283,7 +283,10 @@ def test_a_blank_report_among_others_says_nothing(label_map):
         (["Sinus rhythm with borderline 1st degree A-V block", "Normal ECG"], PRESENT, UNKNOWN),
         (["Sinus tachycardia", "Normal ECG"], ABSENT, ABSENT),
         (["Probable sinus rhythm", "Normal ECG"], UNKNOWN, ABSENT),
-        (["Normal ECG"], ABSENT, ABSENT),
+        (["Normal ECG"], UNKNOWN, ABSENT),
+        (["Sinus rhythm or ectopic atrial rhythm"], UNKNOWN, ABSENT),
+        (["Unclassified rhythm", "Abnormal ECG"], UNKNOWN, ABSENT),
+        (["Rhythm not determined"], UNKNOWN, ABSENT),
         (["Ventricular pacing", "Sinus rhythm", "Normal ECG"], UNKNOWN, UNKNOWN),
         (["Sinus rhythm with sinus arrhythmia", "Normal ECG"], PRESENT, PRESENT),
         (["Atrial fibrillation has been replaced by sinus rhythm", "Normal ECG"], PRESENT, PRESENT),
@@ -377,3 +380,48 @@ def test_a_pattern_that_would_take_for_ever_is_ended_with_a_reason(where, monkey
 def test_patterns_that_do_not_fit_together_are_refused_with_a_reason():
     with pytest.raises(PatternError, match=r"'\(\?:\(\?x\)a # b\)' cannot be searched together: missing \)"):
         states(["a"], map_of(excluded=["(?x)a # b"]))
+
+
+@pytest.mark.parametrize(
+    ("report", "expected"),
+    [
+        (["Atrial fibrillation with a competing junctional pacemaker"], {"AFIB": PRESENT}),
+        (["Atrial fibrillation with competing junctional pacemaker"], {"AFIB": PRESENT}),
+        (["Atrial fibrillation", "No pacemaker spikes"], {"AFIB": PRESENT}),
+        (["Unclassified rhythm"], {"AFIB": UNKNOWN, "AFLT": UNKNOWN, "RBBB": ABSENT}),
+        (["Rhythm not determined"], {"AFIB": UNKNOWN, "AFLT": UNKNOWN}),
+        (["Atrial fibrillation has resolved"], {"AFIB": UNKNOWN}),
+        (["Converted from atrial fibrillation"], {"AFIB": UNKNOWN}),
+        (["History of atrial flutter", "Atrial flutter"], {"AFLT": PRESENT}),
+        (["History of left bundle branch block"], {"LBBB": UNKNOWN}),
+        (["Previous ECG showed right bundle branch block"], {"RBBB": UNKNOWN}),
+        *((["Sinus rhythm", line], {"1dAVb": PRESENT, "NORM": PRESENT}) for line in (
+            "First degree A-V delay", "PR prolongation", "1° AV block", "Prolonged AV conduction",
+        )),
+        (["Sinus rhythm", "Atrial fibrillation"], {"NORM": UNKNOWN, "AFIB": PRESENT}),
+        (["1st degree AV block", "Atrial fibrillation"], {"1dAVb": UNKNOWN, "AFIB": PRESENT}),
+    ],
+)  # fmt: skip
+def test_what_else_lines_say(label_map, report: list[str], expected: dict[str, int]) -> None:
+    states = _states(report, label_map)
+    assert {code: states[code] for code in expected} == expected
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "No QRS complexes found, no ECG analysis possible",
+        "Suspect limb lead misplacement",
+        "Data quality prohibits interpretation",
+        "Poor data quality",
+    ],
+)
+def test_a_recording_that_the_device_could_not_read_says_nothing(label_map, line: str) -> None:
+    assert set(_states(["Sinus rhythm", line], label_map).values()) == {UNKNOWN}
+
+
+def _states(report: list[str], label_map) -> dict[str, int]:
+    lines = [normalise(line) for line in report]
+    readings = read_lines(lines, label_map)
+    (states,) = states_of_reports(np.arange(len(lines))[None], readings, label_map)
+    return dict(zip(label_map.codes, states.tolist(), strict=True))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ecgfounder_ft.data.sources.mimic_iv_ecg.report_statements import normalise, read_lines, states_of_reports
-from ecgfounder_ft.data.sources.physionet2021 import read_diagnoses
+from ecgfounder_ft.data.sources.physionet2021 import DiagnosisReader
 from ecgfounder_ft.labels import LabelMap
 
 FINDINGS = {
@@ -31,6 +31,12 @@ FINDINGS = {
     ("Sinus rhythm", "IV conduction defect"): "426783006,698252002",
     ("Wandering atrial pacemaker",): "195101003",
 }
+
+
+def read_diagnoses(line: str, label_map: LabelMap, constituent: str = "") -> tuple[dict[str, int], str, list[str]]:
+    """States, evidence and strange entries of one ``Dx`` line."""
+    said = DiagnosisReader(label_map).read(line, constituent)
+    return said.states, said.evidence, list(said.strange)
 
 
 @pytest.mark.parametrize("lines", FINDINGS)

@@ -128,6 +128,7 @@ def read_physionet2021(
     rows = []
     copies = namesakes = unstated = unusable = 0
     unwritten: Counter[str] = Counter()
+    contradicted: Counter[str] = Counter()
     unreadable: Counter[str] = Counter()
     for name, recordings in copies_by_name(reading.facts).items():
         namesakes += len(recordings) - 1
@@ -137,6 +138,7 @@ def read_physionet2021(
             said = reader.read(facts.diagnoses, constituent)
             unreadable.update(said.strange)
             unwritten.update(said.unwritten)
+            contradicted.update(said.contradicted)
             unusable += said.unusable
             unstated += not facts.diagnoses.strip(" ,")
             recording = f"{PHYSIONET_2021}/{unique_name(name, number, facts)}"
@@ -152,6 +154,10 @@ def read_physionet2021(
             *(
                 (count, f"are of constituents that do not write {code} beside another diagnosis; there it is unknown")
                 for code, count in unwritten.items()
+            ),
+            *(
+                (count, f"state {code} beside what it cannot be with; there it is unknown")
+                for code, count in contradicted.items()
             ),
         )
         if count
@@ -188,6 +194,8 @@ class Diagnoses:
     """Entries that could not be read."""
     unusable: bool = False
     """One of its codes leaves nothing known."""
+    contradicted: tuple[str, ...] = ()
+    """Conditions that are unknown because another entry contradicts them."""
     unwritten: tuple[str, ...] = ()
     """Conditions that are unknown because the constituent does not write them beside another diagnosis."""
 
@@ -201,8 +209,9 @@ class DiagnosisReader:
         self._left_open = label_map.codes_left_open_by()
         self._unusable = set(map(str, label_map.unusable))
         self._excluded_by = {code: set(map(str, each.excluded_by)) for code, each in label_map.conditions.items()}
+        self._contradicted_by = {code: set(map(str, one.contradicted_by)) for code, one in label_map.conditions.items()}
         self._known = _WORDS | self._stated.keys() | self._left_open.keys() | self._unusable
-        self._known |= set().union(*self._excluded_by.values())
+        self._known |= set().union(*self._excluded_by.values(), *self._contradicted_by.values())
         self._nameless = [  # no line could name these
             code for code, each in label_map.conditions.items() if not (each.snomed or each.implied_by or each.words)
         ]
@@ -232,9 +241,14 @@ class DiagnosisReader:
                 named.setdefault(self._stated[entry], []).append(entry)
             for code in self._left_open.get(entry, ()):
                 left_open.setdefault(code, []).append(entry)
-        states, said, unwritten = {}, [], []
+        states, said, unwritten, contradicted = {}, [], [], []
         for code, condition in self._label_map.conditions.items():
-            if code in named:
+            against = [entry for entry in entries if entry in self._contradicted_by[code]]
+            if code in named and against:
+                states[code] = UNKNOWN
+                contradicted.append(code)
+                said.append(f"{code}?: {', '.join([*named[code], *against])}")
+            elif code in named:
                 states[code] = PRESENT
                 said.append(f"{code}: {', '.join(named[code])}")
             elif code in left_open:
@@ -249,13 +263,7 @@ class DiagnosisReader:
                 states[code] = ABSENT
         for code in self._label_map.unreliable.get(constituent, ()):
             states[code] = UNKNOWN
-        return Diagnoses(states, "; ".join(said), strange, unwritten=tuple(unwritten))
-
-
-def read_diagnoses(line: str, label_map: LabelMap, constituent: str = "") -> tuple[dict[str, int], str, list[str]]:
-    """The states, the evidence and the strange entries of one ``Dx`` line; see :meth:`DiagnosisReader.read`."""
-    said = DiagnosisReader(label_map).read(line, constituent)
-    return said.states, said.evidence, list(said.strange)
+        return Diagnoses(states, "; ".join(said), strange, contradicted=tuple(contradicted), unwritten=tuple(unwritten))
 
 
 def _row(recording: str, constituent: str, facts: HeaderFacts, evidence: str) -> dict[str, object]:

@@ -35,6 +35,8 @@ class LineReadings:
 
     strength: NDArray[np.int8]
     """(lines, conditions): silent, uncertain or definite."""
+    open_alone: NDArray[np.bool_]
+    """(lines, conditions): the line leaves the condition open if no other stands beside it."""
     unusable: NDArray[np.bool_]
     """(lines,): the line makes the whole report unusable."""
     requirements: NDArray[np.bool_]
@@ -66,14 +68,17 @@ def read_lines(lines: Sequence[str], label_map: LabelMap) -> LineReadings:
     unusable = _any_of(label_map.report.unusable)
     conditions = [condition.statements for condition in label_map.conditions.values()]
     strength = np.zeros((len(lines), len(conditions)), dtype=np.int8)
+    open_alone = np.zeros(strength.shape, dtype=np.bool_)
     required_by = tuple(index for index, each in enumerate(conditions) for _ in each.required)
     requirements = np.zeros((len(lines), len(required_by)), dtype=bool)
     column = 0
     for index, statements in enumerate(conditions):
         excluded, uncertain = _any_of(statements.excluded), _any_of(statements.uncertain)
+        alone = _any_of(statements.uncertain_alone)
         stated = _Term(statements.present, label_map)
         required = [_Term([pattern], label_map) for pattern in statements.required]
         for row, line in enumerate(lines):
+            open_alone[row, index] = _found(alone, line)
             if _found(excluded, line):
                 continue
             if _found(uncertain, line):
@@ -85,6 +90,7 @@ def read_lines(lines: Sequence[str], label_map: LabelMap) -> LineReadings:
         column += len(required)
     return LineReadings(
         strength=strength,
+        open_alone=open_alone,
         unusable=np.array([_found(unusable, line) for line in lines], dtype=bool),
         requirements=requirements,
         required_by=required_by,
@@ -175,8 +181,21 @@ def states_of_reports(lines: NDArray[np.integer], readings: LineReadings, label_
             states[stated & (others == PRESENT).any(1), index] = ABSENT
         if not condition.statements.present:
             states[:, index] = UNKNOWN
+    (single,) = np.nonzero((lines >= 0).sum(axis=1) == 1)
+    states[single] = np.where(readings.open_alone[lines[single].max(axis=1)], UNKNOWN, states[single])
+    for index, against in enumerate(_contradictions(label_map)):
+        states[(alone[:, index] == PRESENT) & (alone[:, against] == PRESENT).any(1), index] = UNKNOWN
     states[blank | useless] = UNKNOWN
     return states
+
+
+def _contradictions(label_map: LabelMap) -> list[list[int]]:
+    """For each condition, the positions of others that it cannot be with."""
+    stated_by = label_map.code_of_snomed() | label_map.code_of_word()
+    return [
+        sorted({label_map.codes.index(stated_by[str(one)]) for one in each.contradicted_by if str(one) in stated_by})
+        for each in label_map.conditions.values()
+    ]
 
 
 def evidence_of_reports(
