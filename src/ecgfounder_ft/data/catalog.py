@@ -47,6 +47,9 @@ NUMBER_COLUMNS: dict[str, type[np.number]] = {
     "age": np.float32,
     "fold": np.float32,
 }
+MISSING = frozenset({"", "na", "n/a", "<na>", "nan", "none", "null", "nil", "unknown", "missing", "?", "-", "--", "."})
+"""Words, in lower case, that stand for a missing value in any column of any table."""
+
 LEADING_COLUMNS: tuple[str, ...] = (
     "recording",
     "dataset",

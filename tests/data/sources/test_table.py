@@ -248,3 +248,46 @@ def test_the_settings_of_a_table_state_what_its_files_do_not_say(root, label_map
     source = compose_settings(["data=table", f"data.path={file}", *said]).source
     assert source.read(label_map).table["sampling_rate"].tolist() == [500]
     assert source.stated == SignalDescription(500.0, "uV", STANDARD_LEADS)
+
+
+def test_patients_are_one_however_they_are_spelt_and_words_for_missing_are_nobody(root, label_map):
+    names = ["100", "100.0", "0100", "P1", "p1", "NA", "?", "unknown", "-", "None"]
+    paths = [f"r{number}" for number in range(len(names))]
+    for number, name in enumerate(paths):
+        signal = np.random.default_rng(number).normal(size=(12, 500))
+        write_recording(root, name, signal, STANDARD_LEADS, 500, storage="dat")
+    catalog = read_table(table(root, {"path": paths, "NORM": ["1"] * 10, "patient": names}), label_map)
+    rows = catalog.table.set_index("recording")
+    found = [rows.loc[f"mine/{name}", "patient"] for name in paths]
+    assert found[:5] == ["mine/100"] * 3 + ["mine/P1"] * 2
+    assert found[5:] == [f"mine/{name}" for name in paths[5:]]
+    assert not rows.loc[[f"mine/{name}" for name in paths[5:]], "patient_known"].any()
+    assert any("spelt in several ways" in note for note in catalog.notes)
+
+
+def test_ages_and_sexes_as_ptb_xl_writes_them(root, label_map):
+    for number in range(3):
+        signal = np.random.default_rng(number).normal(size=(12, 500))
+        write_recording(root, f"r{number}", signal, STANDARD_LEADS, 500, storage="dat")
+    columns = {
+        "path": ["r0", "r1", "r2"],
+        "NORM": ["1", "no", "yes"],
+        "age": ["300", "61.0", "NA"],
+        "sex": ["0", "1", ""],
+    }
+    catalog = read_table(table(root, columns), label_map)
+    assert catalog.table["age"].fillna(-1).tolist() == [90, 61, -1]
+    assert catalog.table["sex"].tolist() == ["male", "female", ""]
+    assert any("0 male, 1 female" in note for note in catalog.notes)
+
+
+def test_paths_of_windows_and_other_encodings(root, label_map):
+    signal = np.random.default_rng(0).normal(size=(12, 500))
+    write_recording(root / "a", "r0", signal, STANDARD_LEADS, 500, storage="dat")
+    assert len(read_table(table(root, {"path": ["a\\r0"], "NORM": ["1"]}), label_map)) == 1
+    file = root / "utf16.csv"
+    file.write_text("path,NORM\na/r0,1\n", encoding="utf-16")
+    assert len(read_table(file, label_map)) == 1
+    file.write_bytes("path,NORM,patient\na/r0,1,J\xfcrgen\n".encode("latin-1"))
+    with pytest.raises(CatalogError, match=r"byte 0xfc at position \d+ is not UTF-8"):
+        read_table(file, label_map)

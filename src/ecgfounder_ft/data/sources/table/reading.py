@@ -9,6 +9,7 @@ pandas.
 import difflib
 import logging
 import os
+import re
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ import pyarrow as pa
 
 from ecgfounder_ft.data.catalog import (
     LEADING_COLUMNS,
+    MISSING,
     TRAILING_COLUMNS,
     Catalog,
     CatalogError,
@@ -24,7 +26,7 @@ from ecgfounder_ft.data.catalog import (
     skipped_table,
 )
 from ecgfounder_ft.data.recording_facts import read_facts_of
-from ecgfounder_ft.data.wfdb_headers import HeaderFacts, parse_sex
+from ecgfounder_ft.data.wfdb_headers import HeaderFacts, parse_age, parse_sex
 from ecgfounder_ft.ecg.description import NOTHING_STATED, SignalDescription
 from ecgfounder_ft.ecg.formats import formats
 from ecgfounder_ft.ecg.recording import UnreadableRecordingError
@@ -40,10 +42,12 @@ _STATES = {
     "1": PRESENT,
     "1.0": PRESENT,
     "true": PRESENT,
+    "yes": PRESENT,
     "absent": ABSENT,
     "0": ABSENT,
     "0.0": ABSENT,
     "false": ABSENT,
+    "no": ABSENT,
     "unknown": UNKNOWN,
     "-1": UNKNOWN,
     "-1.0": UNKNOWN,
@@ -152,7 +156,14 @@ def _read_file(file: Path) -> pd.DataFrame:
             table = pd.read_parquet(file)
             table = table.astype(object).where(table.notna(), "").astype(str)
         else:
-            table = pd.read_csv(file, dtype=str, keep_default_na=False, encoding="utf-8-sig", skipinitialspace=True)
+            with file.open("rb") as stream:
+                encoding = "utf-16" if stream.read(2) in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
+            table = pd.read_csv(file, dtype=str, keep_default_na=False, encoding=encoding, skipinitialspace=True)
+    except UnicodeDecodeError as error:
+        raise CatalogError(
+            f"{file}: byte {error.object[error.start]:#04x} at position {error.start} is not UTF-8. Save the table as "
+            "UTF-8 (pandas: to_csv(..., encoding='utf-8'))"
+        ) from error
     except (ValueError, OSError, pa.ArrowException) as error:
         raise CatalogError(f"{file} cannot be read as a table: {error}") from error
     if len(table.columns) == 1 and (separator := _separator_in(str(table.columns[0]))):
@@ -162,7 +173,10 @@ def _read_file(file: Path) -> pd.DataFrame:
         )
     if table.empty:
         raise CatalogError(f"{file}: no row below the names of the columns; expected one for each recording")
-    return table.apply(lambda column: column.str.strip()).rename(columns=lambda name: str(name).strip())
+    table = table.apply(lambda column: column.str.strip()).rename(columns=lambda name: str(name).strip())
+    if "patient" not in table and "patient_id" in table:  # as PTB-XL and others call it
+        table = table.rename(columns={"patient_id": "patient"})
+    return table.mask(table.apply(lambda column: column.str.casefold().isin(MISSING)), "")
 
 
 def _separator_in(line: str) -> str:
@@ -237,6 +251,8 @@ def _headers(
         if not text:
             skipped.append(UnreadableRecordingError("no path", "the row names no file"))
         else:
+            if "\\" in text and not Path(folder, text).exists():  # written on Windows
+                text = text.replace("\\", "/")
             full = os.path.normpath(Path(folder, text))
             inside = full.startswith(os.path.join(top, ""))  # noqa: PTH118
             if inside or (allow_absolute and Path(text).is_absolute()):
@@ -271,6 +287,7 @@ def _first_of_each(
 def _patients(given: pd.DataFrame, rows: pd.DataFrame, notes: list[str]) -> pd.Series:
     named = given["patient"].loc[rows.index] if "patient" in given else pd.Series("", index=rows.index, dtype=str)
     blank = named == ""
+    named = _one_spelling(named, notes)
     if blank.any():
         notes.append(
             f"{int(blank.sum())} recording(s) name no patient; each is taken as a patient of its own, "
@@ -281,6 +298,30 @@ def _patients(given: pd.DataFrame, rows: pd.DataFrame, notes: list[str]) -> pd.S
         for name, dataset in zip(named, rows["dataset"], strict=True)
     ]
     return pd.Series(prefixed, index=rows.index, dtype=str).where(~blank, rows["recording"])
+
+
+def _one_spelling(named: pd.Series, notes: list[str]) -> pd.Series:
+    """Name each patient as first spelt: ids that are equal as numbers, or but for case, are one person's."""
+    first: dict[str, str] = {}
+    spelt = named.map(lambda name: first.setdefault(_patient_key(name), name))
+    others = spelt != named
+    if others.any():
+        one = int(others.to_numpy().argmax())
+        notes.append(
+            f"{named[others].nunique()} patient(s) are spelt in several ways, such as {spelt.iloc[one]!r} and "
+            f"{named.iloc[one]!r}; each is taken as one"
+        )
+    return spelt
+
+
+def _patient_key(name: str) -> str:
+    """The part of a patient's id that tells it from others.
+
+    >>> _patient_key("0123"), _patient_key("123.0"), _patient_key("P1"), _patient_key("1.5")
+    ('123', '123', 'p1', '1.5')
+    """
+    whole = re.fullmatch(r"0*([0-9]+)(?:\.0*)?", name)
+    return whole[1] if whole else name.casefold()
 
 
 def _patients_known(given: pd.DataFrame) -> pd.Series:
@@ -300,20 +341,24 @@ def _person(
     sex = pd.Series([entry.sex for entry in headers], index=index, dtype=str)
     fold = pd.Series(np.nan, index=index)
     if "age" in given:
-        age = pd.to_numeric(given["age"], errors="coerce")
-        age = age.where((age >= 0) & (age <= 150))
+        age = given["age"].map(parse_age)
         _note_losses(given["age"], age.isna(), notes)
     if "fold" in given:
         fold = pd.to_numeric(given["fold"], errors="coerce")
         _note_losses(given["fold"], fold.isna(), notes)
     if "sex" in given:
-        sex = given["sex"].map(parse_sex)
+        coded = given["sex"].str.removesuffix(".0")
+        if coded.isin({"0", "1", ""}).all() and coded.isin({"0", "1"}).any():
+            notes.append("sex is coded by 0 and 1, and read as PTB-XL has it: 0 male, 1 female")
+            sex = coded.map({"0": "male", "1": "female", "": ""})
+        else:
+            sex = given["sex"].map(parse_sex)
         _note_losses(given["sex"], sex == "", notes)
     return age, sex, fold
 
 
 def _note_losses(values: pd.Series, lost: pd.Series, notes: list[str]) -> None:
-    wrong = values[lost & (values != "") & ~values.str.casefold().isin({"nan", "unknown", "none"})]
+    wrong = values[lost & (values != "")]
     if len(wrong):
         notes.append(
             f"{len(wrong)} value(s) of {values.name} cannot be read, the first {wrong.iloc[0]!r}; unknown there"
