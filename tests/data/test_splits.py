@@ -309,3 +309,26 @@ def test_too_few_recordings_of_a_condition_stop_with_advice():
         require_enough(table, split, CODES[:2], split_settings(minimum=3))
     require_enough(table, split, CODES[:1], split_settings(minimum=3))
     require_enough(table, split, CODES, split_settings(minimum=0))
+
+
+def test_patients_who_share_a_signal_are_dealt_as_others_are() -> None:
+    codes = ["A", "B"]
+    shares = []
+    for seed in range(20):
+        table = pd.DataFrame(
+            {
+                "recording": [f"r{number}" for number in range(600)],
+                "patient": [f"p{number}" for number in range(600)],
+                "dataset": "d",
+                "constituent": "",
+                "A": ["present" if number % 3 == 0 else "absent" for number in range(600)],
+                "B": ["present" if number % 3 == 1 else "absent" for number in range(600)],
+            }
+        )
+        signals = table["recording"].where(
+            table.index >= 120, "s" + (table.index // 2).astype(str)
+        )  # 60 pairs of copies
+        settings = split_settings(train=0.7, validation=0.15, test=0.15, seed=seed)
+        sides = split_recordings(table, signals, settings, seed, codes)["split"]
+        shares.append((sides[:120] == "train").mean())
+    assert abs(np.mean(shares) - 0.7) < 0.05  # 0.83 where a group's turn is the least number of its patients

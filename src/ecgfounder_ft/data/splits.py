@@ -235,10 +235,12 @@ def _deal_stratified(
     n_groups = group.max() + 1
     member = np.zeros((n_groups, conditions + 1, len(sources)), dtype=bool)
     np.logical_or.at(member, group, strata)
-    first_hash = np.full(n_groups, 2.0)
-    np.minimum.at(first_hash, group, hashes)
+    # The turn of a group is that of one patient, chosen by name. The least number of all would come earlier in large
+    # groups, and what comes first is dealt to training.
+    ordered = np.lexsort((table["patient"].to_numpy(dtype=str), group))
+    turn = hashes[ordered[np.searchsorted(group[ordered], np.arange(n_groups))]]
     names = np.array(list(shares), dtype=object)
-    return names[_iterative_stratification(member, first_hash, np.array(list(shares.values())))[group]]
+    return names[_iterative_stratification(member, turn, np.array(list(shares.values())))[group]]
 
 
 def _linked(*keys: pd.Series) -> NDArray[np.int64]:
