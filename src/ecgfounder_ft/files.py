@@ -34,7 +34,7 @@ class WriteError(ExplainedError, OSError):
 
 
 UNFINISHED_SUFFIX = ".unfinished"
-"""Of a file that is being written; what a killed process left of it can be deleted."""
+"""Suffix of a file that is being written; what a killed process left of it can be deleted."""
 
 
 @contextmanager

@@ -44,7 +44,7 @@ class Interrupted(BaseException):
 
     @property
     def exit_status(self) -> int:
-        """Of the process, as shells have it: 130 after Ctrl-C, 143 after SIGTERM."""
+        """Exit status of the process, as shells have it: 130 after Ctrl-C, 143 after SIGTERM."""
         return 128 + self.number
 
 
@@ -115,8 +115,10 @@ def interruptible() -> Iterator[None]:
 
 @contextmanager
 def kept_apart() -> Iterator[None]:
-    """An error inside, once a signal has come, is :class:`Interrupted`: a library has made another of it on its way
-    (omegaconf, whose clean-up fails in the middle of what it builds)."""
+    """Raise :class:`Interrupted` in place of an error inside, once a signal has come.
+
+    Some libraries turn it into another error on its way (omegaconf, whose clean-up fails in the middle of a build).
+    """
     try:
         yield
     except Exception as error:
@@ -159,7 +161,7 @@ def end_if_asked(otherwise: int | None = None) -> None:
         otherwise: the signal to end by where none has come, since it came to another process of the same run.
 
     Raises:
-        Interrupted: if the signal is none of a launcher's, whose handler is called instead.
+        Interrupted: if no launcher handles the signal; a launcher's handler is called instead.
     """
     waits = is_asked_for()
     _signals.end_if_asked()

@@ -12,9 +12,9 @@ _KEPT_BYTES = (1024**3, 32 * 1024**2)  # the second is the most that older versi
 def keep_freed_memory() -> None:
     """Let this process keep what it frees, where the C library is glibc; elsewhere nothing changes.
 
-    By default glibc hands large blocks back to the system at once, and an activation or a filtered signal is such a
-    block: taking it again costs a page fault for every 4 KB of it. Memory at its peak stays the same; it is no longer
-    given back in between. Meant for processes of our own, not for a library's import.
+    By default glibc hands large blocks back to the system at once. An activation or a filtered signal is such a block,
+    and taking it again costs a page fault for every 4 KB. Memory at its peak stays the same. Meant for processes of our
+    own, not for a library's import.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if os.name == "posix" else None
     if mallopt is not None:

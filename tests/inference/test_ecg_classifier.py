@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import ecgfounder_ft
@@ -52,6 +53,23 @@ def test_a_file_its_array_and_its_unit_and_order_are_all_the_same(classifier: EC
     few = classifier.predict(stored.signal[kept], sampling_rate=rate, leads=[leads[row] for row in kept])
     assert isinstance(few, Result)
     assert "limb leads computed from I and II" in few.repairs
+
+
+def test_a_result_reads_and_a_list_of_them_is_a_table(
+    classifier: ECGClassifier, paths: list[Path], tmp_path: Path
+) -> None:
+    (tmp_path / "damaged\u202e.hea").write_text("no header\n")
+    results = classifier.predict([paths[0], tmp_path / "damaged\u202e.hea"])
+    assert isinstance(results, list)
+    said = repr(results[0])
+    decided = next(code for code, yes in results[0].decisions.items() if yes)
+    assert f"{decided} {results[0].probabilities[decided]:.2f} yes" in said
+    assert "no medical device" in said
+    assert repr(results[1]).endswith("damaged\\u202e.hea: skipped: not a WFDB header)")
+    table = pd.DataFrame([result.to_dict() for result in results])
+    assert list(table["path"]) == [result.name for result in results]
+    assert table[f"probability_{decided}"].tolist()[0] == results[0].probabilities[decided]
+    assert np.isnan(table[f"probability_{decided}"].tolist()[1])
 
 
 def test_lists_folders_and_stacks_keep_their_order(classifier: ECGClassifier, paths: list[Path]) -> None:

@@ -127,6 +127,21 @@ def test_names_and_revisions_that_are_not_there_are_told(hub: StandIn, exported_
         ECGClassifier.from_pretrained("my-group/foreign")
 
 
+def test_a_hub_that_is_not_there_is_told_once_and_the_cache_still_serves(
+    hub: StandIn, exported_run: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    push(exported_run, NAME)
+    ECGClassifier.from_pretrained(NAME)
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")
+    assert ECGClassifier.from_pretrained(NAME).card.label_map.codes
+    caplog.clear()
+    with caplog.at_level(logging.INFO), pytest.raises(HubError, match="cannot be reached"):
+        ECGClassifier.from_pretrained("my-group/other")
+    assert [record.getMessage() for record in caplog.records] == [
+        "Asking the Hub for my-group/other (HF_HUB_OFFLINE=1 takes what is in the cache)"
+    ]
+
+
 def test_the_cards_metadata_is_what_the_hub_reads(exported_run: Path) -> None:
     card = ModelCard.load(exported_run / "README.md")
     assert card.data.library_name == "ecgfounder-ft"

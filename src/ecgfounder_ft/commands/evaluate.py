@@ -32,7 +32,7 @@ class _Wanted:
     run_folder: Path
     overrides: Sequence[str]
     settings: Mapping[str, Any]
-    """Of the evaluation, in place of the run's own."""
+    """Settings of the evaluation that replace the run's own."""
     challenge_2021: Path | None
     output: Path | None
     device: str

@@ -51,9 +51,9 @@ class Result:
     repairs: tuple[str, ...]
     """What was mended or computed on the way."""
     windows: int
-    """How many windows the answer rests on; 0 where there is none."""
+    """Number of windows that the answer rests on; 0 without an answer."""
     start: float | None
-    """s from the recording's start to the window's; None where windows were combined."""
+    """Seconds from the recording's start to the window's; None where windows were combined."""
     reader: str
     """The format that a file was read as."""
     seconds: float | None
@@ -125,15 +125,14 @@ class ECGClassifier:
         """Load a model. No code from its files is run.
 
         Args:
-            source: name of a repository on the Hugging Face Hub (``group/name``), the folder of an exported model, or
-                that of a run, which needs the extra ``train``.
+            source: as for :func:`~ecgfounder_ft.inference.loading.load_predictor`, and so are the others.
             revision: branch, tag or commit of a repository on the Hub.
-            device: ``cpu``, ``cuda``, or ``auto``: CUDA where torch finds it.
+            device: ``cpu``, ``cuda`` or ``auto``.
             backend: ``onnxruntime``, ``torch`` or ``auto``; the answers are the same.
-            trusted: dotted names of networks of your own that torch may build.
+            trusted: dotted names of networks of your own.
 
         Raises:
-            ExplainedError: as :func:`~ecgfounder_ft.inference.loading.load_predictor`.
+            ExplainedError: if it cannot be loaded.
         """
         return cls(load_predictor(source, device=device, backend=backend, trusted=trusted, revision=revision))
 
@@ -160,14 +159,12 @@ class ECGClassifier:
         """Answers for recordings of any format, or for arrays.
 
         Args:
-            recordings: a file; a folder, of which all recordings are taken; an array (leads, samples), NaN where a
-                sample is missing; a list of these; or an array (recordings, leads, samples).
+            recordings: a file, a folder, an array (leads, samples) with NaN where a sample is missing, a list of
+                these, or an array (recordings, leads, samples).
             sampling_rate: Hz, of arrays, and of files that do not say it.
-            leads: names in the order of an array's rows, likewise. Leads are picked by name: any order will do, and
-                further leads do not matter.
-            unit: mV, uV, V or nV, likewise; an array without one is in millivolts.
-            windows: for recordings longer than the model's input. ``one``: the window that it was trained on; ``mean``
-                or ``max`` over all consecutive windows, for each condition; ``each``: one result for each window.
+            leads: names in the order of an array's rows. Leads are picked by name, so any order will do.
+            unit: mV, uV, V or nV; an array without one is in millivolts.
+            windows: ``one``, ``mean``, ``max`` or ``each``, as :class:`~ecgfounder_ft.inference.inputs.Reading` has it.
             batch_size: windows at a time.
 
         Returns:

@@ -5,6 +5,7 @@ What was written is compared with PyTorch before it is kept.
 
 from __future__ import annotations
 
+import logging
 import shutil
 import tempfile
 import uuid
@@ -38,6 +39,8 @@ from ecgfounder_ft.untrusted.weights import write_checkpoint
 TOLERANCE = 1e-4
 """Largest difference in a probability that is let pass."""
 
+log = logging.getLogger(__name__)
+
 _PACKAGES = ("torch", "safetensors", "onnx", "onnxscript", "onnxruntime", "numpy", "scipy")
 
 
@@ -46,9 +49,9 @@ class ExportedFiles:
     """The content of an exported model, before it is written."""
 
     config: Mapping[str, Any]
-    """Of ``config.json``."""
+    """Content of ``config.json``."""
     contents: Mapping[str, bytes]
-    """Name to content of the other files, but for the model card."""
+    """Name to content of the other files, without the model card."""
 
 
 def exported_files(model: FinishedModel, *, onnx: bool = True) -> ExportedFiles:
@@ -68,7 +71,9 @@ def exported_files(model: FinishedModel, *, onnx: bool = True) -> ExportedFiles:
     if onnx:
         from ecgfounder_ft.inference.onnx_export import OPSET, network_as_onnx
 
+        log.info("Translating the network to ONNX: some tens of seconds, which --no-onnx leaves out")
         contents[ONNX] = network_as_onnx(model)
+        log.info("Comparing ONNX Runtime with PyTorch")
         _compare_network(model, contents[ONNX])
         outputs = [LOGITS, PROBABILITIES, EMBEDDING]
         described[ONNX] = {"opset": OPSET, "inputs": [SIGNALS], "outputs": outputs}
@@ -109,7 +114,7 @@ def write_exported_model(files: ExportedFiles, readme: str, folder: Path) -> Exp
 
 
 def _as_published(model: FinishedModel) -> bytes:
-    """As the checkpoints of the network's publication: a pickled dictionary with ``state_dict``."""
+    """A file in the form of the network's published checkpoints: a pickled dictionary with ``state_dict``."""
     state = {name: value.detach().cpu() for name, value in model.net.published_tensors().items()}
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / PTH

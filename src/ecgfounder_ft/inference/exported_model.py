@@ -158,7 +158,7 @@ def config_of(
 
     Args:
         card: record of the model.
-        files: name to content of every file that is written beside it, but for the model card, which is for people.
+        files: name to content of every file that is written beside it; the model card, for people, is left out.
         onnx: ONNX file to opset, inputs and outputs.
         versions: package name to version that wrote the files.
     """
@@ -181,6 +181,6 @@ def config_of(
 
 
 def digest_of_config(content: Mapping[str, Any]) -> str:
-    """Digest of the content of ``config.json``, but for ``sha256`` itself; spaces and order of keys do not count."""
+    """Digest of the content of ``config.json`` without ``sha256`` itself; spaces and order of keys do not count."""
     rest = {name: value for name, value in content.items() if name != "sha256"}
     return hashlib.sha256(json.dumps(rest, sort_keys=True, ensure_ascii=False).encode()).hexdigest()

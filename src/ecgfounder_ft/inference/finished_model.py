@@ -30,31 +30,27 @@ WEIGHTS_FILE = "model.pth"
 
 @dataclass(frozen=True)
 class FinishedModel(Predictor):
-    """A network and the record of what goes in and what comes out."""
+    """A network with the record of its input and output."""
 
     net: Network
     card: ModelCard
     bf16: bool = False
     """Compute in bfloat16: faster where the device has it, and exact to two or three digits of a logit."""
+    backend = "torch"
 
     @property
     def device(self) -> torch.device:
-        """Where the network is."""
+        """The device that the network is on."""
         return next(self.net.parameters()).device
 
     @property
-    def on_gpu(self) -> bool:
-        """Whether the network is on one."""
+    def on_gpu(self) -> bool:  # type: ignore[override]
+        """Whether the network is on a GPU."""
         return self.device.type == "cuda"
 
     @property
-    def backend(self) -> str:
-        """PyTorch."""
-        return "torch"
-
-    @property
     def digest(self) -> str:
-        """Of the weights and the record."""
+        """Digest of the weights and the record."""
         digest = hashlib.sha256(json.dumps(self.card.to_dict(), sort_keys=True, default=str).encode())
         for name, value in sorted(self.net.state_dict().items()):
             digest.update(name.encode())
@@ -77,13 +73,13 @@ class FinishedModel(Predictor):
 
 
 def load_model(path: Path, device: str = "cpu", bf16: bool = False, trusted: Collection[str] = ()) -> FinishedModel:
-    """A model from a run's folder, its ``model.pth`` or a Lightning checkpoint of it. No code from the file is run.
+    """Load a model from a run's folder, its ``model.pth`` or a Lightning checkpoint. No code from the file is run.
 
     Args:
         path: of the folder or file.
-        device: ``cpu``, ``cuda``, or ``auto``: CUDA where there is one.
+        device: ``cpu``, ``cuda``, or ``auto``, which is CUDA where there is one.
         bf16: compute in bfloat16.
-        trusted: dotted names of networks beside this package's own that the file may be of.
+        trusted: dotted names of networks beside this package's own.
 
     Raises:
         ModelFileError: if there is no file, it lies outside the folder, or it carries no record.
@@ -120,13 +116,7 @@ def load_model(path: Path, device: str = "cpu", bf16: bool = False, trusted: Col
 def load_safetensors(
     exported: ExportedModel, device: str = "cpu", bf16: bool = False, trusted: Collection[str] = ()
 ) -> FinishedModel:
-    """An exported model in PyTorch, from its ``model.safetensors``.
-
-    Args:
-        exported: the folder.
-        device: ``cpu``, ``cuda``, or ``auto``: CUDA where there is one.
-        bf16: compute in bfloat16.
-        trusted: dotted names of networks beside this package's own that the folder may be of.
+    """Load an exported model in PyTorch, from its ``model.safetensors``; the arguments are those of :func:`load_model`.
 
     Raises:
         ExportedModelError: if the file is damaged.

@@ -6,11 +6,15 @@ is used and ``HF_HUB_OFFLINE`` respected.
 
 from __future__ import annotations
 
+import logging
 import re
+import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import getproxies
 
 from ecgfounder_ft import __version__
 from ecgfounder_ft.errors import ExplainedError, first_line
@@ -25,6 +29,10 @@ from ecgfounder_ft.inference.exported_model import (
 
 _REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 _LIBRARY = "ecgfounder-ft"
+_CONNECT_SECONDS = 5.0
+"""Seconds to wait for the Hub; its client would try for half a minute."""
+
+log = logging.getLogger(__name__)
 
 
 class HubError(ExplainedError):
@@ -43,7 +51,7 @@ class Push:
     left_out: tuple[str, ...]
     """Files of the folder that belong to no exported model."""
     url: str | None
-    """Of the commit; None after a dry run."""
+    """Address of the commit; None after a dry run."""
 
 
 def is_repository(name: str) -> bool:
@@ -52,21 +60,17 @@ def is_repository(name: str) -> bool:
 
 
 def download_config(repository: str, revision: str | None = None) -> Path:
-    """Fetch ``config.json`` into the cache; returns the folder of that commit, for :func:`download`.
+    """Fetch ``config.json`` into the cache; return the folder of that commit, for :func:`download`.
 
     Raises:
         HubError: if it is neither served nor in the cache.
     """
+    log.info("Asking the Hub for %s (HF_HUB_OFFLINE=1 takes what is in the cache)", repository)
     return _fetch(repository, CONFIG, revision).parent
 
 
 def download(repository: str, exported: ExportedModel, names: Sequence[str]) -> None:
-    """Fetch files of the same commit into the folder of the model.
-
-    Args:
-        repository: on the Hub.
-        exported: read from the folder that :func:`download_config` returned.
-        names: of the files.
+    """Fetch files of the commit that :func:`download_config` returned the folder of.
 
     Raises:
         HubError: if one is neither served nor in the cache.
@@ -90,7 +94,7 @@ def push(
 
     Raises:
         ExportedModelError: if the folder is no whole exported model.
-        HubError: if the name is none, or the Hub refuses.
+        HubError: if the repository's name is malformed, or the Hub refuses.
     """
     if not is_repository(repository):
         raise HubError(f"{repository!r} is no name of a repository on the Hub, expected group/name")
@@ -111,6 +115,9 @@ def push(
 def _commit(planned: Push, folder: Path, revision: str | None) -> str:
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 
+    log.info(
+        "Sending %d files of %.0f MB to %s", len(planned.files), sum(planned.files.values()) / 1e6, planned.repository
+    )
     api = HfApi(library_name=_LIBRARY, library_version=__version__)
     with _explained(planned.repository):
         api.create_repo(planned.repository, private=planned.private, exist_ok=True)
@@ -139,8 +146,31 @@ def _fetch(repository: str, name: str, revision: str | None) -> Path:
     from huggingface_hub import hf_hub_download
 
     with _explained(repository if revision is None else f"{repository} at {revision}"):
-        found = hf_hub_download(repository, name, revision=revision, library_name=_LIBRARY, library_version=__version__)
-    return Path(found)
+        return Path(
+            hf_hub_download(
+                repository,
+                name,
+                revision=revision,
+                library_name=_LIBRARY,
+                library_version=__version__,
+                local_files_only=not _is_reachable(),
+            )
+        )
+
+
+def _is_reachable() -> bool:
+    """Whether the Hub takes a connection; behind a proxy this is left to the client."""
+    from huggingface_hub import constants
+
+    address = urlsplit(constants.ENDPOINT)
+    if constants.HF_HUB_OFFLINE or getproxies().get(address.scheme):
+        return True
+    try:
+        port = address.port or (443 if address.scheme == "https" else 80)
+        with socket.create_connection((address.hostname, port), timeout=_CONNECT_SECONDS):
+            return True
+    except OSError:
+        return False
 
 
 @contextmanager
@@ -148,6 +178,9 @@ def _explained(what: str) -> Iterator[None]:
     """Errors of the Hub's client in words. Their own text holds addresses and request numbers, and no token."""
     from huggingface_hub import errors
 
+    client = logging.getLogger("huggingface_hub")
+    level = client.level
+    client.setLevel(logging.ERROR)  # its warnings, one for each attempt, are what the error says once
     try:
         yield
     except errors.LocalEntryNotFoundError as error:
@@ -166,3 +199,5 @@ def _explained(what: str) -> Iterator[None]:
         raise HubError(f"{what}: holds no exported model of this package ({first_line(error)})") from error
     except (errors.HfHubHTTPError, errors.HFValidationError, OSError, ValueError) as error:
         raise HubError(f"{what}: {first_line(error)}") from error
+    finally:
+        client.setLevel(level)

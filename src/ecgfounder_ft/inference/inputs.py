@@ -34,7 +34,7 @@ UNEXPECTED = "unexpected fault of this program"
 
 _RECORDINGS_PER_TASK = 8
 _TASKS_AHEAD = 3
-"""Per process."""
+"""Tasks that wait for each process."""
 
 log = logging.getLogger(__name__)
 
@@ -52,8 +52,8 @@ class Reading:
     """Rate, unit and leads for files that do not say them."""
     windows: str = "one"
     """``one``: the window that the model was trained on, from the middle or the start. Otherwise all consecutive
-    windows of a longer recording, the last one ending where the recording ends: ``each`` has a row of its own, or their
-    probabilities are combined for each condition, to the ``mean`` or the ``max``."""
+    windows of a longer recording; the last one ends where the recording ends. ``each`` gives every window a row;
+    ``mean`` and ``max`` combine their probabilities for each condition."""
 
     def __post_init__(self) -> None:
         if self.windows not in WINDOWS:
@@ -68,7 +68,7 @@ class Input:
     signals: NDArray[np.float32]
     """(windows, leads, samples); no window where the recording cannot be used."""
     starts: tuple[float, ...] = ()
-    """s from the recording's start to that of each window; 0 for a recording that does not fill one."""
+    """Seconds from the recording's start to that of each window; 0 for a recording that does not fill one."""
     reader: str = ""
     """The format that it was read as."""
     seconds: float | None = None

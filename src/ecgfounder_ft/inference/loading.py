@@ -39,8 +39,8 @@ def load_predictor(
     Args:
         source: the folder of a run, a file of it (``model.pth``, a checkpoint), the folder of an exported model, or the
             name of a repository on the Hub, as ``group/name``. What lies on the disk under that name comes first.
-        device: ``cpu``, ``cuda``, or ``auto``: CUDA where there is one.
-        backend: ``onnxruntime``, ``torch``, or ``auto``: torch on a GPU and for what is not exported, else the other.
+        device: ``cpu``, ``cuda``, or ``auto``, which is CUDA where there is one.
+        backend: ``onnxruntime``, ``torch``, or ``auto``, which is torch on a GPU and for what is not exported.
         bf16: compute in bfloat16, with torch.
         trusted: dotted names of networks beside this package's own that torch may build.
         revision: branch, tag or commit of a repository on the Hub.

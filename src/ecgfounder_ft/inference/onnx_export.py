@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 OPSET = 20
-"""Of the operators that the files use; ONNX Runtime has them since 1.17."""
+"""Version of the operators that the files use; ONNX Runtime has them since 1.17."""
 
 RECORDINGS = "recordings"
 """Name of the one dimension that is free."""
@@ -66,7 +66,7 @@ class OnnxNetwork(nn.Module):
         return logits, torch.where(numbers, probabilities, torch.nan), embedding
 
     def _calibrated(self, probabilities: Tensor) -> Tensor:
-        """As :meth:`Calibration.apply`, which is in numpy."""
+        """Calibrate as :meth:`Calibration.apply` does in numpy."""
         found = self.calibration
         if found is None or found.method == "none":
             return probabilities

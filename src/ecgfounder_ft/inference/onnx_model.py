@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,36 +22,20 @@ SIGNALS, LOGITS, PROBABILITIES, EMBEDDING = "signals", "logits", "probabilities"
 """Names of the input and of the outputs of ``model.onnx``."""
 
 
+@dataclass(frozen=True)
 class OnnxModel(Predictor):
     """``model.onnx`` of an exported model, on the processor.
 
-    Args:
-        card: record of the model.
-        session: of ``model.onnx``.
-        digest: of the exported model.
-        where: path of the file, for messages.
+    ONNX Runtime's builds for GPUs are another package, and torch is there for them.
     """
 
-    def __init__(self, card: ModelCard, session: onnxruntime.InferenceSession, digest: str, where: str) -> None:
-        self.where = where
-        self.card = card
-        self.session = session
-        self._digest = digest
-
-    @property
-    def digest(self) -> str:
-        """The digest of ``config.json``, which holds those of all other files."""
-        return self._digest
-
-    @property
-    def on_gpu(self) -> bool:
-        """False: ONNX Runtime's builds for GPUs are another package, and torch is there for them."""
-        return False
-
-    @property
-    def backend(self) -> str:
-        """ONNX Runtime."""
-        return "onnxruntime"
+    card: ModelCard
+    session: onnxruntime.InferenceSession
+    digest: str
+    """Digest of ``config.json``, which holds those of all other files."""
+    where: str
+    """Path of the file, for messages."""
+    backend = "onnxruntime"
 
     def outputs(self, signals: NDArray[np.float32]) -> Outputs:
         """Preprocessed signals (n, leads, samples) to what the network gives, NaN where it overflows.

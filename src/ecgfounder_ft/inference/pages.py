@@ -17,9 +17,9 @@ from ecgfounder_ft.inference.predict import Prediction
 
 _DPI = 150
 _LINE_CHARACTERS = 125
-"""That fit above the traces."""
+"""Characters of a line that fit above the traces."""
 _CONDITIONS_IN_ORDER = 8
-"""Of more conditions than these, those that are decided for stand first, then the most probable: not all have room."""
+"""Conditions that have room. Of more, those that are decided for stand first, then the most probable."""
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ def write_page(
     """Draw one recording with its answer, or with the reason why it has none.
 
     Args:
-        folder: made if absent.
+        folder: of the pictures; made if absent.
         number: of the recording, which begins the file's name: names alone repeat between folders.
         predictions: of the recording; of several windows, the highest probability of each condition is shown.
         codes: the model's conditions.

@@ -24,7 +24,7 @@ class Prediction:
     input: Input
     """Without its signals."""
     start: float | None = None
-    """s from the recording's start to the window's; None where windows were combined or there is none."""
+    """Seconds from the recording's start to the window's; None where windows were combined, or without an answer."""
     windows: int = 0
     """How many the answer rests on; 0 where there is no answer."""
     uncalibrated: NDArray[np.float64] | None = None
@@ -51,7 +51,7 @@ def predict(
 
     Args:
         model: from :func:`~ecgfounder_ft.inference.loading.load_predictor`.
-        recordings: read already, or paths of them, of any format that is read (``ecg/formats``).
+        recordings: paths, of any format that is read (``ecg/formats``), or recordings.
         reading: how they are read and cut.
         batch_size: windows at a time.
         workers: processes that read and preprocess ahead of the network; 0: this one does it in between.

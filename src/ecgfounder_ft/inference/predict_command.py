@@ -98,7 +98,7 @@ def _refuse_nothing(given: Sequence[Path]) -> None:
 
 
 def _recordings(given: Iterable[Path], own: Sequence[Path]) -> Iterator[Path]:
-    """The recordings that are given, and those in folders, where what this command writes itself is none."""
+    """Yield the recordings that are given, and those in folders without the files that this command writes."""
     names, files = {file.name for file in own}, {os.path.realpath(file) for file in own}
     for path in given:
         if path.is_dir():

@@ -37,7 +37,7 @@ PARTIAL_SUFFIX = ".partial"
 
 _SETTINGS_FILE, _ROWS_FILE, _VECTORS_FILE = "settings.json", "rows.csv", "embeddings.float32"
 _DECIMALS = 6
-"""Of probabilities: two devices differ by more than the next digit."""
+"""Decimals of a probability: two devices differ by more than the next digit."""
 _BLOCK_BYTES = 1 << 20
 """Bytes read at a time when the rows become Parquet."""
 

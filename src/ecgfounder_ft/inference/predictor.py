@@ -1,4 +1,4 @@
-"""What predicts: a network with the record of what goes in and what comes out, whatever computes it.
+"""The protocol of a model that predicts: a network with the record of its input and output, whatever computes it.
 
 Signals go in as the preprocessing of the record leaves them, so that every way of computing gives the same answer.
 """
@@ -27,12 +27,12 @@ class DeviceError(ExplainedError):
 
 @dataclass(frozen=True)
 class Outputs:
-    """What a network gives for n recordings."""
+    """Results of a network for n recordings."""
 
     uncalibrated: NDArray[np.float64]
     """(n, conditions) probabilities, before calibration."""
     embedding: NDArray[np.float32]
-    """(n, width), what the last layer reads."""
+    """(n, width), the input of the last layer."""
 
 
 def checked_card(content: Any) -> ModelCard:
@@ -62,24 +62,18 @@ class Predictor(ABC):
     """A model that can be asked."""
 
     card: ModelCard
-    """What goes in and what comes out."""
+    """Record of the model's input and output."""
     bf16: bool = False
     """Whether it computes in bfloat16."""
-
-    @property
-    @abstractmethod
-    def on_gpu(self) -> bool:
-        """Whether a GPU computes."""
-
-    @property
-    @abstractmethod
-    def backend(self) -> str:
-        """What computes: ``torch`` or ``onnxruntime``."""
+    on_gpu: bool = False
+    """Whether a GPU computes."""
+    backend: str
+    """Library that computes: ``torch`` or ``onnxruntime``."""
 
     @property
     @abstractmethod
     def digest(self) -> str:
-        """Of the weights and the record, by which an interrupted prediction knows its model again."""
+        """Digest of weights and record, by which an interrupted prediction knows its model again."""
 
     @abstractmethod
     def outputs(self, signals: NDArray[np.float32]) -> Outputs:
@@ -96,7 +90,7 @@ class Predictor(ABC):
         return Calibration.from_dict(self.card.calibration).apply(uncalibrated)
 
     def probabilities(self, signals: NDArray[np.float32]) -> NDArray[np.float64]:
-        """As :meth:`uncalibrated`, then calibrated as the record says."""
+        """Preprocessed signals (n, leads, samples) to calibrated probabilities (n, conditions)."""
         return self.calibrated(self.uncalibrated(signals))
 
     def decisions(self, probabilities: NDArray[np.float64]) -> NDArray[np.bool_]:

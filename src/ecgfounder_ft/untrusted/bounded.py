@@ -53,7 +53,7 @@ def parse_json(content: bytes) -> Any:
     """JSON whose numbers are finite and whose containers are as small as they look.
 
     Raises:
-        ValueError: if it is none, or holds more than :data:`MOST_VALUES`.
+        ValueError: if it is malformed, or holds more than :data:`MOST_VALUES`.
     """
 
     def number(text: str) -> float:

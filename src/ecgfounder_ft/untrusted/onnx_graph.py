@@ -26,8 +26,8 @@ def require_plain_graph(content: bytes) -> None:
     """Refuse what is no single graph of tensors.
 
     Raises:
-        ValueError: that says what was found: damage, data outside of the file, control flow, operations of other
-            makers, an element type that no model of this package has, or weights that are not finite.
+        ValueError: if it is damaged, refers to data outside of the file, holds control flow, operations of other
+            makers or other element types, or has weights that are not finite.
     """
     nodes = 0
     for field, value in _fields(memoryview(content)):

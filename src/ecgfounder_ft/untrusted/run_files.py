@@ -22,13 +22,13 @@ if TYPE_CHECKING:  # a resume is refused, and a sweep summed up, without pandas
 Record = TypeVar("Record")
 
 MOST_TABLE_BYTES = 2**30
-"""Of a table, 1 GiB: all of MIMIC-IV-ECG's 800,000 recordings take a third of it."""
+"""Size of a table, 1 GiB: all of MIMIC-IV-ECG's 800,000 recordings take a third of it."""
 MOST_RECORD_BYTES = 2**24
-"""Of a JSON file, 16 MiB; a large run's have some hundred kilobytes."""
+"""Size of a JSON file, 16 MiB; a large run's have some hundred kilobytes."""
 MOST_YAML_BYTES = 2**20
-"""Of a configuration, 1 MiB: seventy times that of a run of six conditions, and parsed in seconds."""
+"""Size of a configuration, 1 MiB: seventy times that of a run of six conditions, and parsed in seconds."""
 MOST_HEADER_BYTES = 2**20
-"""Of a table's first line, which names its columns."""
+"""Size of a table's first line, which names its columns."""
 
 _PREDICTION_COLUMNS = ("recording", "dataset", "patient", "split")
 _PREDICTION_TEXTS = (*_PREDICTION_COLUMNS, "constituent", "sex", "repairs")
@@ -37,7 +37,7 @@ _SPLIT_TEXTS = (*_SPLIT_COLUMNS, "constituent", "exclusion", "sex", "repairs")
 
 
 class RunFolderError(ExplainedError):
-    """A run folder that lacks something or contradicts itself; the message says what and what to do."""
+    """A run folder that lacks something or contradicts itself; the message says how to mend it."""
 
 
 @dataclass
@@ -56,9 +56,9 @@ DATA_COUNTS = {
     "repairs": dict[str, int],
     "notes": list[str],
 }
-"""What is used of ``data.json``; more may stand there."""
+"""Entries of ``data.json`` that are used; more may stand there."""
 PLAN = {"found": dict[str, Any]}
-"""Of ``plan.json``, likewise, what a report says."""
+"""Entries of ``plan.json`` that a report uses; more may stand there."""
 START = {"validation": dict[str, float | None], "test": dict[str, float | None]}
 RANDOM_ENCODER = {"fitted_on": int, "of": int, "seed": int, "features": int, "strength": float}
 WISE_FT = {"chosen": float | None}
@@ -86,14 +86,14 @@ def read_yaml(folder: Path, file: Path) -> dict[str, Any]:
     """The keys of a YAML file.
 
     Raises:
-        RunFolderError: if there is none, or it cannot be read.
+        RunFolderError: if it is absent or cannot be read.
     """
     if not is_there(folder, file, MOST_YAML_BYTES):
         raise RunFolderError(f"no {file.name} in {folder}: is it a run folder of this project?")
     try:
         content = yaml.safe_load(read_bounded(file, MOST_YAML_BYTES, RunFolderError).decode("utf-8"))
         require_bounded(content, values=MOST_VALUES, characters=16 * MOST_YAML_BYTES)
-    except Exception as error:  # yaml raises a dozen kinds of errors at a text that is none
+    except Exception as error:  # yaml raises a dozen kinds of errors at other texts
         raise RunFolderError(f"{file} cannot be read as YAML ({first_line(error)}): was it edited?") from error
     if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
         raise RunFolderError(f"{file} holds a {type(content).__name__}, expected the keys of a configuration")
@@ -137,7 +137,7 @@ def read_table(folder: Path, file: Path, columns: Sequence[str] = (), texts: Seq
         texts: columns that are read as they stand, so that the patient 007 is not the patient 7.
 
     Raises:
-        RunFolderError: if there is none, it cannot be read, or it lacks a column.
+        RunFolderError: if it is absent, cannot be read, or lacks a column.
     """
     import pandas as pd
 
@@ -167,8 +167,8 @@ def read_predictions(folder: Path, file: Path, codes: Sequence[str]) -> pd.DataF
     """A predictions table (see ``evaluation/predictions.py``), held against the conditions of its run.
 
     Raises:
-        RunFolderError: if it is missing, is no such table, is of other conditions or another order, or a label or
-            probability is none.
+        RunFolderError: if it is absent, another table, has other conditions or another order, or a label or a
+            probability is out of range.
     """
     table = read_table(folder, file, _PREDICTION_COLUMNS, _PREDICTION_TEXTS)
     for prefix in ("label_", "probability_"):

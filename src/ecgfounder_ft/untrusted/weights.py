@@ -31,9 +31,9 @@ from ecgfounder_ft.records import require_bounded
 log = logging.getLogger(__name__)
 
 MOST_BYTES = 2**34
-"""Of a file, 16 GiB: the largest network that a record may ask for, in float32, with an optimizer's two moments."""
+"""Size of a file, 16 GiB: the largest network of a record, in float32, with an optimizer's two moments."""
 MOST_RECORDS = 100_000
-"""Tensors of a file; the published one has about 300."""
+"""Number of tensors in a file; the published one has about 300."""
 MOST_STRUCTURE = 2**24
 """Bytes of everything in a file but its tensors, 16 MiB; a published one with its optimizer has 130 KB."""
 MOST_VALUES = 1_000_000
@@ -53,7 +53,7 @@ _GLOBALS = re.compile(
 )
 """What a file may name: tensors, their types, and single numbers of numpy. None of it takes more than it is given."""
 _LEGACY_PICKLES = 5
-"""Of a file that is no archive, as torch wrote them before 1.6: magic number, version, system, content, keys."""
+"""Pickles in a file of torch before 1.6, which is no archive: magic number, version, system, content, keys."""
 
 
 class WeightsError(ExplainedError):
@@ -86,7 +86,7 @@ def write_checkpoint(content: Mapping[str, Any], path: Path) -> None:
 
 
 LIGHTNING_SUFFIX = ".ckpt"
-"""Of Lightning's checkpoints, which every epoch of a training writes anew and never seals."""
+"""Suffix of Lightning's checkpoints, which every epoch of a training writes anew and never seals."""
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
