@@ -20,7 +20,7 @@ from scipy.signal import resample_poly
 from benchmarks import machine
 from ecgfounder_ft.data.near_copies import BINS, find_copies, fingerprint
 from ecgfounder_ft.data.store.shard import signal_hash
-from ecgfounder_ft.ecg.formats import read_recording, recordings_in
+from ecgfounder_ft.ecg.formats import find_recordings, read_recording
 from ecgfounder_ft.ecg.leads import STANDARD_LEADS
 from ecgfounder_ft.ecg.preprocessing import Preprocessing
 from ecgfounder_ft.ecg.recording import Recording, UnreadableRecordingError
@@ -72,7 +72,7 @@ def altered(recording: Recording) -> Iterator[tuple[str, Recording]]:
 def real(folder: Path, preprocessing: Preprocessing) -> list[Recording]:
     """The recordings in a folder that can be read and are of 8 s or more."""
     found = []
-    for path in recordings_in(folder):
+    for path in find_recordings(folder):
         try:
             recording = read_recording(Path(path), leads=preprocessing.leads)
             preprocessing(recording)

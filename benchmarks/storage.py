@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from benchmarks import machine
 from benchmarks.predict import make_model
-from ecgfounder_ft.ecg.formats import read_recording, recordings_in
+from ecgfounder_ft.ecg.formats import find_recordings, read_recording
 from ecgfounder_ft.ecg.formats.wfdb import write_recording
 from ecgfounder_ft.ecg.leads import STANDARD_LEADS
 from ecgfounder_ft.ecg.preprocessing import resample
@@ -39,7 +39,7 @@ STEPS = (1.5, 2.5, 5, 10)
 
 def recordings(folder: Path, seconds: float) -> Iterator[Recording]:
     """The first seconds of each whole one, at 500 Hz."""
-    for path in recordings_in(folder):
+    for path in find_recordings(folder):
         try:
             found = read_recording(path, STANDARD_LEADS)
         except UnreadableRecordingError:

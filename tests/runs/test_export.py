@@ -10,7 +10,7 @@ import torch
 import yaml
 from huggingface_hub import ModelCard as HubCard
 
-from ecgfounder_ft.ecg.formats import recordings_in
+from ecgfounder_ft.ecg.formats import find_recordings
 from ecgfounder_ft.inference.exported_model import FILES, read_exported_model
 from ecgfounder_ft.inference.inputs import Reading, prepare_all
 from ecgfounder_ft.inference.loading import load_predictor
@@ -36,7 +36,7 @@ def test_run_torch_and_onnx_answer_alike_on_every_real_recording(
         load_predictor(exported_run, backend="onnxruntime"),
         load_predictor(exported_run / "model.pth", device="cpu"),
     ]
-    found = list(prepare_all(recordings_in(shared / "ecg"), Reading(models[0].card.preprocessing), workers=0))
+    found = list(prepare_all(find_recordings(shared / "ecg"), Reading(models[0].card.preprocessing), workers=0))
     signals = np.concatenate([one.signals for one in found if not one.reason])
     assert len(signals) > 300
     assert all(one.reason for one in found if not len(one.signals))

@@ -1,5 +1,7 @@
 """``ecgfounder-ft simulate``."""
 
+import re
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -7,7 +9,15 @@ import typer
 
 from ecgfounder_ft.commands.options import Labels, path_argument
 from ecgfounder_ft.console import say
+from ecgfounder_ft.designs.design import quoted
 from ecgfounder_ft.errors import ExplainedError, run_or_explain
+
+
+def _as_pasted(key: str, path: str) -> str:
+    """An override with a path, as shell and Hydra both read it."""
+    if re.fullmatch(r"[\w./ -]+", path):
+        return f'{key}="{path}"'
+    return shlex.quote(f"{key}={quoted(path)}")
 
 
 def simulate(
@@ -36,6 +46,7 @@ def simulate(
         mimic, physionet = write_selected_folders(
             folder, load_label_map(labels), recordings, seed, hospital, wrong_labels
         )
-        say(f'ecgfounder-ft train data.mimic_path="{mimic}" data.physionet_path="{physionet}"')
+        places = {"data.mimic_path": mimic, "data.physionet_path": physionet}
+        say(" ".join(["ecgfounder-ft train", *(_as_pasted(key, str(path)) for key, path in places.items())]))
 
     run_or_explain(run)

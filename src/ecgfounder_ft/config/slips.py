@@ -6,6 +6,7 @@ value that the user wrote.
 
 import difflib
 import re
+import shlex
 from collections.abc import Callable, Collection, Mapping, Sequence
 
 import yaml
@@ -186,8 +187,10 @@ def _explain_grammar(overrides: Sequence[str]) -> str:
             if "=" not in override and not override.startswith("~"):
                 return f"{override}: expected group=choice or key=value"
             key, _, value = override.partition("=")
+            value = value.replace("\\", "\\\\").replace('"', '\\"')
+            pasted = f'{key}="{value}"'
             return (
                 f"{override}: cannot be read. A value with brackets, commas, quotes, = or # stands in quotes of its "
-                f"own within those of the shell: '{key}=\"{value}\"'"
+                f"own within those of the shell: {shlex.quote(pasted)}"
             )
     return f"{' '.join(overrides)}: cannot be read; expected group=choice or key=value"

@@ -49,7 +49,7 @@ class FinishedModel(Predictor):
         return self.device.type == "cuda"
 
     @property
-    def digest(self) -> str:
+    def digest(self) -> str:  # type: ignore[override]
         """Digest of the weights and the record."""
         digest = hashlib.sha256(json.dumps(self.card.to_dict(), sort_keys=True, default=str).encode())
         for name, value in sorted(self.net.state_dict().items()):

@@ -8,7 +8,6 @@ in ``config.json`` and in the file's metadata.
 
 from __future__ import annotations
 
-import io
 import json
 import logging
 import warnings
@@ -115,14 +114,13 @@ def as_onnx(
     Raises:
         NetworkError: if ``torch.export`` or the translation refuses it; the message has the reason.
     """
-    shapes = {_argument_of(module): {0: torch.export.Dim(RECORDINGS)}}
     try:
         with _quiet():
             program = torch.onnx.export(
                 module,
                 (example,),
                 dynamo=True,
-                dynamic_shapes=shapes,
+                dynamic_shapes=({0: torch.export.Dim(RECORDINGS)},),
                 input_names=[name],
                 output_names=list(outputs),
                 opset_version=OPSET,
@@ -139,17 +137,10 @@ def as_onnx(
     _forget_origins(graph)
     graph.metadata_props.update(metadata)
     graph.producer_name = "ecgfounder-ft"
-    content = io.BytesIO()
     import onnx_ir
 
-    content.write(onnx_ir.to_proto(graph).SerializeToString(deterministic=True))
-    return content.getvalue()
-
-
-def _argument_of(module: nn.Module) -> str:
-    import inspect
-
-    return next(iter(inspect.signature(module.forward).parameters))
+    content: bytes = onnx_ir.to_proto(graph).SerializeToString(deterministic=True)
+    return content
 
 
 def _forget_origins(graph: Any) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,7 +11,6 @@ from numpy.typing import NDArray
 from ecgfounder_ft.errors import first_line
 from ecgfounder_ft.inference.exported_model import ONNX, ExportedModel, ExportedModelError
 from ecgfounder_ft.inference.predictor import Outputs, Predictor
-from ecgfounder_ft.model.card import ModelCard
 from ecgfounder_ft.untrusted.onnx_graph import require_plain_graph
 
 if TYPE_CHECKING:
@@ -22,20 +20,23 @@ SIGNALS, LOGITS, PROBABILITIES, EMBEDDING = "signals", "logits", "probabilities"
 """Names of the input and of the outputs of ``model.onnx``."""
 
 
-@dataclass(frozen=True)
 class OnnxModel(Predictor):
     """``model.onnx`` of an exported model, on the processor.
 
     ONNX Runtime's builds for GPUs are another package, and torch is there for them.
+
+    Args:
+        exported: the folder.
+        session: of its ``model.onnx``.
     """
 
-    card: ModelCard
-    session: onnxruntime.InferenceSession
-    digest: str
-    """Digest of ``config.json``, which holds those of all other files."""
-    where: str
-    """Path of the file, for messages."""
     backend = "onnxruntime"
+
+    def __init__(self, exported: ExportedModel, session: onnxruntime.InferenceSession) -> None:
+        self.card = exported.card
+        self.session = session
+        self.where = str(exported.folder / ONNX)
+        self.digest = str(exported.content["sha256"])  # of config.json, which holds those of all other files
 
     def outputs(self, signals: NDArray[np.float32]) -> Outputs:
         """Preprocessed signals (n, leads, samples) to what the network gives, NaN where it overflows.
@@ -88,7 +89,7 @@ def load_onnx_model(exported: ExportedModel, threads: int | None = None) -> Onnx
             raise ExportedModelError(f"{where}: {name} is a {found[name].type}, expected a tensor(float); export again")
     if len(session.get_inputs()) > 1:
         raise ExportedModelError(f"{where}: asks for more than {SIGNALS}; export again")
-    return OnnxModel(card, session, str(exported.content["sha256"]), where)
+    return OnnxModel(exported, session)
 
 
 def session_of(content: bytes, where: str, threads: int | None = None) -> Any:

@@ -70,10 +70,8 @@ class Predictor(ABC):
     backend: str
     """Library that computes: ``torch`` or ``onnxruntime``."""
 
-    @property
-    @abstractmethod
-    def digest(self) -> str:
-        """Digest of weights and record, by which an interrupted prediction knows its model again."""
+    digest: str
+    """Digest of weights and record, by which an interrupted prediction knows its model again."""
 
     @abstractmethod
     def outputs(self, signals: NDArray[np.float32]) -> Outputs:

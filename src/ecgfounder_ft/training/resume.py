@@ -115,7 +115,7 @@ def resumed_settings(
             raise ResumeError(f"{override}: scheduler=one_cycle ends where it was told to when the run was started")
         changes.append(override)
     try:
-        settings = changed_settings(settings, [*changes, f"resume='{folder}'"], trusted)
+        settings = changed_settings(settings, [*changes, f"resume={_as_typed(str(folder))}"], trusted)
     except ConfigurationError as error:
         raise ResumeError(str(error)) from error
     typed = {*typed, *(override.partition("=")[2] for override in overrides)}
