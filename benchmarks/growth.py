@@ -71,16 +71,16 @@ def _table(folder: Path) -> Any:
 
 
 def _store(folder: Path, workers: int = 1) -> Any:
-    from ecgfounder_ft.data.store.reading import build_store
+    from ecgfounder_ft.data.store.signal_store import build_store
 
     return build_store(_table(folder), Preprocessing(), folder / "store", workers, progress=False)
 
 
 def store(folder: Path) -> Measured:
     """Of the process that directs the two that preprocess."""
-    import ecgfounder_ft.data.store.reading
+    import ecgfounder_ft.data.store.signal_store
 
-    assert ecgfounder_ft.data.store.reading
+    assert ecgfounder_ft.data.store.signal_store
     return measured(lambda: _store(folder, workers=2))
 
 
@@ -88,7 +88,7 @@ def _prepared(folder: Path) -> Any:
     """The recordings divided; a twentieth for validation, another for test."""
     from ecgfounder_ft.data.catalog import targets
     from ecgfounder_ft.data.gather_and_split import PreparedData
-    from ecgfounder_ft.data.splits import leakage_report
+    from ecgfounder_ft.data.leakage import leakage_report
 
     label_map = load_label_map("six_conditions")
     table, signals = _table(folder), _store(folder)

@@ -126,7 +126,7 @@ def plain_probe(reference: Path | None, table: pd.DataFrame, epochs: int) -> tup
 
 def our_probe(table: pd.DataFrame, folder: Path, epochs: int, bf16: bool) -> tuple[float, float, float, float]:
     """Seconds of building the store, of the embeddings, and of training on them for the first and a second time."""
-    from ecgfounder_ft.data.store.reading import build_store
+    from ecgfounder_ft.data.store.signal_store import build_store
 
     net = our_net()
     y = random_batch(len(table))[1]

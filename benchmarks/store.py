@@ -27,7 +27,7 @@ import numpy as np
 import pandas as pd
 
 from ecgfounder_ft.data.store.index import Entry, checksum_of, signature, write_index, write_shard_header
-from ecgfounder_ft.data.store.reading import StoredSignals, build_store, store_name
+from ecgfounder_ft.data.store.signal_store import StoredSignals, build_store, store_name
 from ecgfounder_ft.ecg.formats.wfdb import write_recording
 from ecgfounder_ft.ecg.preprocessing import Preprocessing
 

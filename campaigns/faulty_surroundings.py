@@ -198,12 +198,12 @@ def _quiet(work: Callable[..., Any], *arguments: Any) -> None:
 
 
 def _predict_and_kill(run: Path, data: Path, number: int) -> None:
-    from ecgfounder_ft.ecg.formats import recordings_in
+    from ecgfounder_ft.ecg.formats import find_recordings
     from ecgfounder_ft.inference.finished_model import load_model
     from ecgfounder_ft.inference.inputs import Reading
     from ecgfounder_ft.inference.predict import predict
 
-    paths = recordings_in(data)
+    paths = find_recordings(data)
     model = load_model(run)
     answered = model.outputs
 

@@ -191,7 +191,7 @@ def label_map(rng: random.Random, keys: list[str], folder: Path) -> Case:
 def table(rng: random.Random, keys: list[str], folder: Path) -> Case:
     """The user's own table, as far as its columns are looked at before the recordings."""
     from ecgfounder_ft.data.sources.source import read_catalog
-    from ecgfounder_ft.data.sources.table.reading import require_columns
+    from ecgfounder_ft.data.sources.table.rows import require_columns
 
     map_ = load_label_map("six_conditions")
     columns = ["path", *map_.codes, "patient", "age", "sex", "fold"]

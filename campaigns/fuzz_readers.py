@@ -36,7 +36,7 @@ import numpy as np
 
 from benchmarks import machine
 from campaigns.recording_mutants import LEADS, MOST_BYTES, Mutant, mutant, write_originals
-from ecgfounder_ft.data.wfdb_headers import read_facts
+from ecgfounder_ft.data.recording_facts import read_facts
 from ecgfounder_ft.ecg.formats import other_files, read_recording
 from ecgfounder_ft.ecg.formats.wfdb import read_header
 from ecgfounder_ft.ecg.preprocessing import Preprocessing

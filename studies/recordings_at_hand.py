@@ -16,8 +16,8 @@ from rich.console import Console
 from rich.progress import track
 
 from ecgfounder_ft.data.catalog import Catalog, build_table, skipped_table, targets
+from ecgfounder_ft.data.recording_facts import facts_of, find_headers, signal_digest
 from ecgfounder_ft.data.sources.physionet2021 import DiagnosisReader, read_physionet2021
-from ecgfounder_ft.data.wfdb_headers import find_headers, read_headers, signal_digest
 from ecgfounder_ft.ecg.formats import read_recording
 from ecgfounder_ft.ecg.formats.wfdb import read_header
 from ecgfounder_ft.ecg.preprocessing import Preprocessing
@@ -41,7 +41,7 @@ class PtbxlLabels:
     @classmethod
     def below(cls, folder: Path, database: Path | None) -> "PtbxlLabels":
         """Headers in a folder and those in it."""
-        return cls({path.stem: path for path in find_headers(folder)}, database)
+        return cls({path.stem: path for path in find_headers(folder)[0]}, database)
 
     def header_of(self, recording: Path) -> Path | None:
         """The header that states a recording's diagnoses; None where there is none."""
@@ -146,7 +146,7 @@ def _read_ptbxl(folder: Path, labels: PtbxlLabels, label_map: LabelMap) -> Catal
     if labels.database is not None:
         patients = pd.read_csv(labels.database, usecols=["ecg_id", "patient_id"]).set_index("ecg_id")["patient_id"]
     reader = DiagnosisReader(label_map)
-    reading = read_headers([path for path in find_headers(folder) if labels.header_of(path) is not None])
+    reading = facts_of([path for path in find_headers(folder)[0] if labels.header_of(path) is not None])
     rows: list[dict[str, object]] = []
     for facts in reading.facts:
         path = Path(facts.path)

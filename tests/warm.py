@@ -8,7 +8,7 @@ from tests.small_run import SMALL, composed
 
 for name in (
     "ecgfounder_ft.cli",
-    "ecgfounder_ft.data.wfdb_headers",
+    "ecgfounder_ft.data.recording_facts",
     "ecgfounder_ft.ecg.formats.wfdb.writing",
     "ecgfounder_ft.ecg.simulator",
     "ecgfounder_ft.model.plain",

@@ -14,8 +14,8 @@ import pandas as pd
 from ecgfounder_ft.config.compose import compose_settings, load_label_map
 from ecgfounder_ft.data.catalog import build_table
 from ecgfounder_ft.data.gather_and_split import gather_recordings
+from ecgfounder_ft.data.leakage import LeakageError, leakage_report
 from ecgfounder_ft.data.near_copies import find_copies, fingerprint, groups_of, name_groups
-from ecgfounder_ft.data.splits import LeakageError, leakage_report
 from ecgfounder_ft.ecg.formats import read_recording
 from ecgfounder_ft.ecg.formats.wfdb import write_recording
 from ecgfounder_ft.ecg.formats.wfdb.mat import HEADER_BYTES
@@ -176,7 +176,7 @@ def _copies_on_two_sides() -> str:
     alone = np.arange(len(recordings))
     found = find_copies(prints, signals, PREPROCESSING.sampling_rate, alone)
     table = _catalog([f"hospital/{name}" for name in "ABC"])
-    signal = name_groups(groups_of(alone, found.pairs), table["recording"])
+    signal = name_groups(groups_of(alone, pairs=found.pairs), table["recording"])
     return _refused(LeakageError, leakage_report(table, pd.Series(["train", "test", "train"]), signal).require_none)
 
 

@@ -20,7 +20,7 @@ from rich.progress import track
 from benchmarks import machine
 from benchmarks.results_between import write_between
 from ecgfounder_ft.config.compose import compose_settings, load_label_map
-from ecgfounder_ft.data.catalog import sample_patients
+from ecgfounder_ft.data.caps import sample_patients
 from ecgfounder_ft.data.split_settings import TEST, TRAIN
 from ecgfounder_ft.data.splits import split_recordings
 from ecgfounder_ft.ecg.formats import read_recording

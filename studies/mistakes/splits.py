@@ -15,7 +15,8 @@ from rich.progress import track
 
 from benchmarks.strategies import Cases
 from ecgfounder_ft.config.compose import compose_settings
-from ecgfounder_ft.data.catalog import build_table, select_max_samples
+from ecgfounder_ft.data.caps import select_max_samples
+from ecgfounder_ft.data.catalog import build_table
 from ecgfounder_ft.data.datamodule import ECGDataModule
 from ecgfounder_ft.data.split_settings import EXCLUDED, TEST, TRAIN, VALIDATION
 from ecgfounder_ft.data.splits import split_recordings

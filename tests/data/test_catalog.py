@@ -2,17 +2,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from ecgfounder_ft.data.caps import draw_by_condition, sample_patients, select_max_samples
 from ecgfounder_ft.data.catalog import (
     Catalog,
     CatalogError,
     build_table,
     catalog_columns,
     count_conditions,
-    draw_by_condition,
     label_patterns,
     merge_catalogs,
-    sample_patients,
-    select_max_samples,
     skipped_table,
     state_column,
     targets,

@@ -11,7 +11,7 @@ import pytest
 from ecgfounder_ft.data.catalog import Catalog, CatalogError, build_table, catalog_columns, skipped_table, targets
 from ecgfounder_ft.data.catalog_files import load_catalog, save_catalog
 from ecgfounder_ft.data.sources.physionet2021 import read_physionet2021
-from ecgfounder_ft.data.sources.table.reading import read_table
+from ecgfounder_ft.data.sources.table.rows import read_table
 from ecgfounder_ft.ecg.formats.wfdb import write_recording
 from ecgfounder_ft.ecg.leads import STANDARD_LEADS
 from ecgfounder_ft.ecg.recording import UnreadableRecordingError

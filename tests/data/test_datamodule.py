@@ -9,7 +9,7 @@ import torch
 from ecgfounder_ft.data.batches import BatchOrder
 from ecgfounder_ft.data.datamodule import ECGDataModule, balanced_weights
 from ecgfounder_ft.data.store.index import checksum_of
-from ecgfounder_ft.data.store.reading import StoredSignals
+from ecgfounder_ft.data.store.signal_store import StoredSignals
 from ecgfounder_ft.labels import ABSENT, PRESENT, UNKNOWN
 from ecgfounder_ft.task import MULTI_LABEL, SINGLE_LABEL, task_named
 
@@ -118,18 +118,6 @@ def test_the_balanced_sampler_draws_conditions_equally_on_the_training_side_alon
 def test_balanced_weights_count_none_as_a_condition():
     targets = np.array([[1, 0], [1, 0], [1, 1], [0, 0], [0, -1], [0, 0], [0, 0]], dtype=np.int8)
     np.testing.assert_allclose(balanced_weights(targets), [1 / 3, 1 / 3, 4 / 3, 1 / 4, 1 / 4, 1 / 4, 1 / 4])
-
-
-def test_loss_weights_come_from_the_training_side(stored, split, targets):
-    targets[70:] = [PRESENT, ABSENT, ABSENT]
-    targets[0, 1:] = UNKNOWN
-    module = ECGDataModule(stored, split, targets, CODES, MULTI_LABEL, imbalance="pos_weight")
-    train = targets[:70]
-    expected = (train == ABSENT).sum(axis=0) / (train == PRESENT).sum(axis=0)
-    np.testing.assert_allclose(module.loss_weights, expected, rtol=1e-6)
-    assert ECGDataModule(stored, split, targets, CODES, MULTI_LABEL).loss_weights is None
-    single = np.array([[1, 0, 0]] * 6 + [[0, 1, 0]] * 3, dtype=np.int8)
-    np.testing.assert_allclose(SINGLE_LABEL.loss_weights(single), [0.5, 1.0, 1.0])
 
 
 def test_contradictions_are_refused(stored, split, targets):

@@ -18,8 +18,9 @@ from ecgfounder_ft.data.gather_and_split import (
     divide_recordings,
     gather_recordings,
 )
+from ecgfounder_ft.data.leakage import LeakageError
 from ecgfounder_ft.data.sources.source import DataSource, NoDataError
-from ecgfounder_ft.data.splits import LeakageError, TooFewRecordingsError
+from ecgfounder_ft.data.splits import TooFewRecordingsError
 from ecgfounder_ft.ecg.formats.wfdb import write_recording
 from ecgfounder_ft.ecg.leads import STANDARD_LEADS
 from ecgfounder_ft.ecg.limb_leads import LIMB_LEADS_OF_I_AND_II
@@ -173,7 +174,7 @@ def test_recordings_are_divided_and_tabulated(tmp_path: Path, label_map: LabelMa
     assert (data.targets[:, 0] == (table[label_map.codes[0]] == "present").astype(int)).all()
     again = divide_recordings(found, label_map, split_settings(seed=1))
     other = divide_recordings(found, label_map, split_settings(seed=2))
-    assert data.fingerprint == again.fingerprint != other.fingerprint
+    assert data.digest == again.digest != other.digest
 
 
 def test_a_side_without_a_condition_is_refused_after_the_split_could_be_written_down(

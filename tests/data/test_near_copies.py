@@ -147,11 +147,11 @@ def test_correlation_follows_a_lag_up_to_the_largest(people: list[Recording]) ->
 
 def test_groups_join_identical_and_near_copies() -> None:
     already = np.array([0, 1, 1, 2, 3])
-    groups = groups_of(already, np.array([[0, 1], [2, 4]]))
+    groups = groups_of(already, pairs=np.array([[0, 1], [2, 4]]))
     assert groups.tolist() == [0, 0, 0, 1, 0]
     hashes = pd.Series(["c", "b", "b", "d", "a"])
     assert name_groups(groups, hashes).tolist() == ["a", "a", "a", "d", "a"]
-    assert groups_of(already, np.empty((0, 2), dtype=np.int64)).tolist() == [0, 1, 1, 2, 3]
+    assert groups_of(already, pairs=np.empty((0, 2), dtype=np.int64)).tolist() == [0, 1, 1, 2, 3]
 
 
 def test_what_one_copy_states_holds_for_one_that_states_nothing_and_contradictions_are_unknown() -> None:

@@ -6,16 +6,15 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from ecgfounder_ft.data.leakage import LeakageError, leakage_report
 from ecgfounder_ft.data.splits import (
     EXCLUDED,
     SIDES,
     TEST,
     TRAIN,
     VALIDATION,
-    LeakageError,
     TooFewRecordingsError,
     exclude_copies,
-    leakage_report,
     require_enough,
     split_recordings,
 )

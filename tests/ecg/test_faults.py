@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ecgfounder_ft.data.wfdb_headers import find_headers
+from ecgfounder_ft.data.recording_facts import find_headers
 from ecgfounder_ft.ecg import quality
 from ecgfounder_ft.ecg.description import LEAD_OFF, NAMES_AS_STATED, RATE_ASSUMED, SignalDescription
 from ecgfounder_ft.ecg.formats import find_recordings, read_recording
@@ -71,7 +71,7 @@ def test_a_name_that_is_no_lead_leaves_the_word_to_the_user(shared: Path, part: 
 
 def test_upper_case_headers_are_recordings_too(shared: Path) -> None:
     (folder,) = (shared / "faults").glob("12-*")
-    assert [path.name for path in find_headers(folder)] == ["E00001.hea", "E00002.HEA"]
+    assert [path.name for path in find_headers(folder)[0]] == ["E00001.hea", "E00002.HEA"]
 
 
 def test_a_file_that_its_library_reads_for_ever_is_skipped(shared: Path, monkeypatch: pytest.MonkeyPatch) -> None:

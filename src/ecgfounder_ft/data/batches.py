@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
 from ecgfounder_ft.data.store.frozen_output_views import StoredViews
 from ecgfounder_ft.data.store.frozen_outputs import StoredActivations
-from ecgfounder_ft.data.store.reading import StoredSignals
+from ecgfounder_ft.data.store.signal_store import StoredSignals
 from ecgfounder_ft.errors import worker_deaths_explained
 from ecgfounder_ft.interruption import children_left_alone, heed_parent
 

@@ -11,7 +11,7 @@ from ecgfounder_ft.data.batches import BatchLoader, BatchOrder, RecordingBatches
 from ecgfounder_ft.data.splits import EXCLUDED, SIDES, TEST, TRAIN, VALIDATION
 from ecgfounder_ft.data.store.frozen_output_views import StoredViews
 from ecgfounder_ft.data.store.frozen_outputs import StoredActivations
-from ecgfounder_ft.data.store.reading import StoredSignals
+from ecgfounder_ft.data.store.signal_store import StoredSignals
 from ecgfounder_ft.labels import PRESENT
 from ecgfounder_ft.task import Task
 
@@ -85,13 +85,6 @@ class ECGDataModule(pl.LightningDataModule):
                 f"no recording to train on: {int((sides == TRAIN).sum())} on the train side, "
                 f"{self.unusable[TRAIN]} of them of no use: {task.unusable}"
             )
-
-    @property
-    def loss_weights(self) -> NDArray[np.float32] | None:
-        """Weights for the loss (conditions,) with ``imbalance=pos_weight``, of the training side; else None."""
-        if self.imbalance != "pos_weight":
-            return None
-        return self.task.loss_weights(self.targets[self.positions[TRAIN]])
 
     def train_dataloader(self) -> BatchLoader:
         """Shuffled by the seed and the epoch, or drawn with balance."""

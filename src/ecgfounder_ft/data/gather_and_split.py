@@ -2,7 +2,7 @@
 
 Where a source has a natural prevalence (:attr:`DataSource.natural_prevalence`), the split comes first, on all of its
 recordings. What is too much is then left out side by side: on the training side by condition
-(:func:`~ecgfounder_ft.data.catalog.draw_by_condition`), on validation and test by patients drawn at random, so that
+(:func:`~ecgfounder_ft.data.caps.draw_by_condition`), on validation and test by patients drawn at random, so that
 these keep the prevalence. Only what is chosen is preprocessed and stored. That is also when signals become known, so
 copies of one signal on two sides are found then, among the chosen recordings, and excluded from the side that matters
 less: a recording that is not used cannot leak.
@@ -28,30 +28,22 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from ecgfounder_ft.data.caps import draw_by_condition, exclude_beyond, sample_patients, select_max_samples
 from ecgfounder_ft.data.catalog import (
     Catalog,
     count_conditions,
-    draw_by_condition,
     label_patterns,
-    sample_patients,
-    select_max_samples,
     source_of,
     state_column,
     targets,
+    unknown_patients,
 )
+from ecgfounder_ft.data.leakage import LeakageReport, leakage_report
 from ecgfounder_ft.data.near_copies import find_copies, groups_of, labels_of_copies, name_groups
 from ecgfounder_ft.data.sources.source import DataSource, NoDataError, read_catalog
 from ecgfounder_ft.data.split_settings import EXCLUDED, ONE_SIDE, SIDES, TEST, TRAIN, SplitSettings
-from ecgfounder_ft.data.splits import (
-    LeakageReport,
-    exclude_copies,
-    leakage_report,
-    require_enough,
-    split_recordings,
-    unknown_patients,
-)
-from ecgfounder_ft.data.store.reading import StoredSignals, build_store
-from ecgfounder_ft.data.training_subset import exclude_beyond
+from ecgfounder_ft.data.splits import exclude_copies, require_enough, split_recordings
+from ecgfounder_ft.data.store.signal_store import StoredSignals, build_store
 from ecgfounder_ft.ecg.preprocessing import Preprocessing
 from ecgfounder_ft.labels import LabelMap
 from ecgfounder_ft.task import Task
@@ -141,7 +133,7 @@ class PreparedData:
     """How the recordings were divided."""
 
     @property
-    def fingerprint(self) -> str:
+    def digest(self) -> str:
         """Digest of the recordings' content, labels and sides."""
         parts = zip(self.signals.rows["signal_hash"], self.targets.tolist(), self.table["split"], strict=True)
         lines = sorted(f"{signal} {labels} {side}" for signal, labels, side in parts)
@@ -180,7 +172,7 @@ def gather_recordings(
         task: which recordings can be used.
         preprocessing: what is done to each recording.
         seed: of the choice, and of the split where that comes first.
-        executor: as for :func:`~ecgfounder_ft.data.store.reading.build_store`.
+        executor: as for :func:`~ecgfounder_ft.data.store.signal_store.build_store`.
         jobs: likewise.
         split: how recordings will be divided, which decides what is chosen where the source has a natural prevalence.
             None: all of them are to be evaluated, and ``max_samples`` caps only a selection.
@@ -188,7 +180,7 @@ def gather_recordings(
     Raises:
         NoDataError: if the source has no recording at all.
         ValueError: if the split names a source or a fold that the recordings do not have.
-        StoreFullError, StoreBuildError: as :func:`~ecgfounder_ft.data.store.reading.build_store`.
+        StoreFullError, StoreBuildError: as :func:`~ecgfounder_ft.data.store.signal_store.build_store`.
     """
     catalog = read_catalog(source, label_map)
     counts: dict[str, Any] = {"catalog": len(catalog)}
@@ -349,7 +341,7 @@ def _with_copies(
     """The table with ``signal``, ``exclusion``, and the labels that copies of one signal agree on."""
     identical, _ = pd.factorize(table["signal_hash"])
     found = find_copies(signals.fingerprints, signals, preprocessing.sampling_rate, identical)
-    group = groups_of(identical, found.pairs)
+    group = groups_of(identical, pairs=found.pairs)
     stated, filled, contradicted = labels_of_copies(targets(table, label_map), group)
     columns: dict[str, Any] = {"signal": name_groups(group, table["signal_hash"]), "exclusion": ""}
     changed = filled | (contradicted & (targets(table, label_map) != stated))

@@ -161,22 +161,25 @@ def correlation(first: NDArray[np.floating], second: NDArray[np.floating], shift
     return float(np.divide(products[starts], sizes, out=np.zeros(len(starts)), where=sizes > 0).max())
 
 
-def groups_of(already: NDArray[np.integer], pairs: NDArray[np.integer]) -> NDArray[np.int64]:
-    """Numbers (recordings,) that are the same for recordings of one signal, directly or through others.
+def groups_of(*keys: NDArray[np.integer], pairs: NDArray[np.integer] | None = None) -> NDArray[np.int64]:
+    """Numbers (recordings,) that are the same for recordings that are linked, directly or through others.
 
     Args:
-        already: (recordings,): the same number, the same signal.
-        pairs: (pairs, 2) of positions.
+        keys: (recordings,) each, from 0; the same number in one of them links two recordings.
+        pairs: (pairs, 2) of positions that are linked as well.
     """
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
-    n = len(already)
-    numbers = np.unique(already, return_inverse=True)[1]
-    starts = np.concatenate([np.arange(n), pairs[:, 0]])
-    ends = np.concatenate([n + numbers, pairs[:, 1]])
-    size = 2 * n
-    graph = coo_array((np.ones(len(starts), dtype=np.int8), (starts, ends)), shape=(size, size))
+    n = size = len(keys[0])
+    starts = [] if pairs is None else [pairs[:, 0]]
+    ends = [] if pairs is None else [pairs[:, 1]]
+    for key in keys:
+        starts.append(np.arange(n))
+        ends.append(size + key)
+        size += int(key.max(initial=-1)) + 1
+    edges = np.concatenate(starts), np.concatenate(ends)
+    graph = coo_array((np.ones(len(edges[0]), dtype=np.int8), edges), shape=(size, size))
     return np.unique(connected_components(graph, directed=False)[1][:n], return_inverse=True)[1]
 
 

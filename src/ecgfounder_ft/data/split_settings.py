@@ -46,7 +46,7 @@ class SplitSettings:
     whole_sides: list[str]
     """Sides of which ``data.max_evaluation_recordings`` leaves nothing out."""
     training_recordings: int | None
-    """Recordings to train on at most, in whole patients; None: all. See :mod:`ecgfounder_ft.data.training_subset`."""
+    """Recordings to train on at most, in whole patients; None: all. See :mod:`ecgfounder_ft.data.caps`."""
     seed: int
     """Of the division and of the choice of recordings; another gives another."""
     minimum: int

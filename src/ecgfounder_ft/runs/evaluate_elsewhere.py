@@ -15,7 +15,7 @@ from ecgfounder_ft.data.gather_and_split import SPLIT_COLUMNS, gather_recordings
 from ecgfounder_ft.data.near_copies import find_copies
 from ecgfounder_ft.data.sources.source import NoDataError
 from ecgfounder_ft.data.splits import EXCLUDED, TEST, TRAIN, VALIDATION
-from ecgfounder_ft.data.store.reading import StoredSignals, build_store, is_store
+from ecgfounder_ft.data.store.signal_store import StoredSignals, build_store, is_store
 from ecgfounder_ft.ecg.description import SignalDescription
 from ecgfounder_ft.errors import ExplainedError
 from ecgfounder_ft.evaluation.predictions import predictions_table

@@ -66,7 +66,7 @@ def build_model(settings: Settings, data: PreparedData) -> Model:
         pretrained=None if path is None else {"name": path.name, "sha256": sha256_of(path)},
         head="random" if path is None else model.head,
         versions=versions(),
-        data_fingerprint=data.fingerprint,
+        data_fingerprint=data.digest,
         seed=settings.seed,
         shifts=list(model.shifts),
     )

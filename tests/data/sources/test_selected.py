@@ -68,7 +68,9 @@ def test_one_recording_in_two_folders_has_two_conditions(tmp_path, label_map):
     write(tmp_path / "Right bundle branch block", "1")
     catalog = read_selected_folders(tmp_path, None, label_map)
     assert conditions(catalog, label_map) == {"mimic_iv_ecg/1": {"AFIB", "RBBB"}}
-    assert catalog.notes == ("mimic_iv_ecg: 1 recording(s) lie in folders of several conditions and have each",)
+    assert catalog.notes == (
+        "mimic_iv_ecg: 1 recording(s) lie in the folders of several conditions and have all of these",
+    )
 
 
 def test_namesakes_with_other_signals_stay_apart(tmp_path, label_map):

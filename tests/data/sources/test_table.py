@@ -4,8 +4,8 @@ import pytest
 
 from ecgfounder_ft.config.compose import compose_settings
 from ecgfounder_ft.data.catalog import CatalogError, catalog_columns, targets
-from ecgfounder_ft.data.sources.table.reading import read_table
-from ecgfounder_ft.data.store.reading import build_store
+from ecgfounder_ft.data.sources.table.rows import read_table
+from ecgfounder_ft.data.store.signal_store import build_store
 from ecgfounder_ft.ecg.description import SignalDescription
 from ecgfounder_ft.ecg.formats.wfdb import write_recording
 from ecgfounder_ft.ecg.leads import STANDARD_LEADS

@@ -17,8 +17,8 @@ from ecgfounder_ft.data.near_copies import fingerprint
 from ecgfounder_ft.data.store import shard
 from ecgfounder_ft.data.store.building import StoreBuildError
 from ecgfounder_ft.data.store.index import read_index, temporary_file
-from ecgfounder_ft.data.store.reading import build_store, store_name
 from ecgfounder_ft.data.store.shard import StoreFullError
+from ecgfounder_ft.data.store.signal_store import build_store, store_name
 from ecgfounder_ft.ecg.formats.wfdb import read_recording, write_recording
 from ecgfounder_ft.ecg.leads import STANDARD_LEADS
 from ecgfounder_ft.ecg.preprocessing import Preprocessing
@@ -29,7 +29,7 @@ import sys, time
 from pathlib import Path
 import pandas as pd
 from ecgfounder_ft.data.store import shard
-from ecgfounder_ft.data.store.reading import build_store
+from ecgfounder_ft.data.store.signal_store import build_store
 from ecgfounder_ft.ecg.preprocessing import Preprocessing
 from ecgfounder_ft.ecg.preprocessing_settings import Window
 

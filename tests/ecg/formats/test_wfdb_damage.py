@@ -15,7 +15,7 @@ from scipy.io import savemat
 
 from campaigns.fuzz_readers import campaign
 from campaigns.recording_mutants import mutant, write_originals
-from ecgfounder_ft.data.wfdb_headers import find_headers, read_headers
+from ecgfounder_ft.data.recording_facts import facts_of, find_headers
 from ecgfounder_ft.ecg.formats import find_recordings, read_recording
 from ecgfounder_ft.ecg.formats.wfdb import read_header, write_recording
 from ecgfounder_ft.ecg.formats.wfdb.header import _signal_line
@@ -53,7 +53,7 @@ def test_mat_v5_is_read_as_what_it_holds(tmp_path: Path, compressed: bool, kind:
     header = written(tmp_path)
     savemat(tmp_path / "rec.mat", {"val": DIGITAL.astype(kind)}, do_compression=compressed)
     np.testing.assert_allclose(read_recording(header).signal, SIGNAL, atol=1e-9)
-    assert [entry.samples for entry in read_headers([header]).facts] == [700]
+    assert [entry.samples for entry in facts_of([header]).facts] == [700]
     edit(header, "rec 3 500 700", "rec 3 500")
     assert read_recording(header).signal.shape == (3, 700)
 
@@ -188,7 +188,7 @@ def test_a_header_that_nobody_would_write_is_refused(tmp_path: Path, pattern: st
 def test_a_count_of_frames_per_sample_without_length_is_refused(tmp_path: Path) -> None:
     header = edit(edit(written(tmp_path, "dat"), "500 700", "500"), r"\.dat 16", ".dat 16x0")
     refused(header, "not a WFDB header")
-    assert read_headers([header]).errors[0].reason == "not a WFDB header"
+    assert facts_of([header]).errors[0].reason == "not a WFDB header"
 
 
 def test_a_name_of_300_letters_is_a_name(tmp_path: Path) -> None:
@@ -204,7 +204,7 @@ def test_more_than_memory_is_refused_before_it_is_reserved(tmp_path: Path) -> No
     refused(header, "signal file is too large")
     os.truncate(header, 20 << 30)
     refused(header, "header is too large")
-    assert read_headers([header]).errors[0].reason == "header is too large"
+    assert facts_of([header]).errors[0].reason == "header is too large"
 
 
 def test_signal_files_of_different_length_are_refused(tmp_path: Path) -> None:
@@ -222,7 +222,7 @@ def test_a_pipe_is_no_recording_and_nobody_waits_for_it(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "rec.dat")
     refused(header, "signal file is missing")
     refused(tmp_path / "pipe.hea", "header cannot be read")
-    errors = read_headers(list(find_headers(tmp_path))).errors
+    errors = facts_of(find_headers(tmp_path)[0]).errors
     assert [error.reason for error in errors] == ["header cannot be read", "signal file is missing"]
     assert list(find_recordings(tmp_path)) == [header]
 
@@ -236,7 +236,7 @@ def test_a_name_that_is_not_utf_8_is_skipped_and_told_in_escapes(tmp_path: Path,
     error = refused(header, "name is not UTF-8")
     error.path.encode()  # type: ignore[union-attr]
     assert "\\udc" in str(error)
-    found = read_headers(list(find_headers(tmp_path)))
+    found = facts_of(find_headers(tmp_path)[0])
     assert [entry.name for entry in found.facts] == ["rec"]
     assert [error.reason for error in found.errors] == ["name is not UTF-8"]
     for path in find_recordings(tmp_path):

@@ -12,6 +12,7 @@ from __future__ import annotations
 import logging
 import re
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from ecgfounder_ft.data.catalog import Catalog
-    from ecgfounder_ft.data.wfdb_headers import HeaderFacts
+    from ecgfounder_ft.data.recording_facts import RecordingFacts
 
 logger = logging.getLogger(__name__)
 
@@ -109,66 +110,23 @@ def read_physionet2021(
         label_map: the conditions, their codes and words, and what is not to be taken from which constituent.
         ptbxl_database: PTB-XL's ``ptbxl_database.csv`` (https://physionet.org/content/ptb-xl/), from which
             the patients and folds of its recordings are joined; without it each of them is its own patient.
-        header_cache: where to remember headers; see :func:`ecgfounder_ft.data.wfdb_headers.read_headers`.
+        header_cache: where to remember headers; see :func:`ecgfounder_ft.data.recording_facts.facts_of`.
 
     Raises:
         FolderNotFoundError: if ``root`` does not exist.
         CatalogError: if ``ptbxl_database`` has not the columns that it should.
     """
-    from ecgfounder_ft.data.catalog import Catalog, build_table, existing_folder, skipped_table
-    from ecgfounder_ft.data.wfdb_headers import copies_by_name, find_headers, read_headers, unique_name
+    from ecgfounder_ft.data.catalog import Catalog, existing_folder, skipped_table
+    from ecgfounder_ft.data.recording_facts import facts_of, find_headers
 
     folder = existing_folder(
         root,
         "PhysioNet/CinC 2021 recordings",
         "Set data.physionet2021.root to the folder with the Challenge's headers (.hea)",
     )
-    reading = read_headers(list(find_headers(folder)), header_cache)
-    reader = DiagnosisReader(label_map)
-    rows = []
-    copies = namesakes = unstated = unusable = 0
-    unwritten: Counter[str] = Counter()
-    contradicted: Counter[str] = Counter()
-    unreadable: Counter[str] = Counter()
-    for name, recordings in copies_by_name(reading.facts).items():
-        namesakes += len(recordings) - 1
-        for number, (facts, *others) in enumerate(recordings):
-            copies += len(others)
-            constituent = constituent_of(name, Path(facts.path).relative_to(folder).parts[:-1])
-            said = reader.read(facts.diagnoses, constituent)
-            unreadable.update(said.strange)
-            unwritten.update(said.unwritten)
-            contradicted.update(said.contradicted)
-            unusable += said.unusable
-            unstated += not facts.diagnoses.strip(" ,")
-            recording = f"{PHYSIONET_2021}/{unique_name(name, number, facts)}"
-            rows.append(_row(recording, constituent, facts, said.evidence) | said.states)
-    table = build_table(rows, label_map)
-    notes = [
-        note
-        for count, note in (
-            (copies, "are copies of another, of the same name and signal, and left out"),
-            (namesakes, "share a name with one of another signal; both are kept, under two names"),
-            (unstated, "have an empty Dx line; each condition is unknown"),
-            (unusable, "are paced or have leads reversed; each condition is unknown"),
-            *(
-                (count, f"are of constituents that do not write {code} beside another diagnosis; there it is unknown")
-                for code, count in unwritten.items()
-            ),
-            *(
-                (count, f"state {code} beside what it cannot be with; there it is unknown")
-                for code, count in contradicted.items()
-            ),
-        )
-        if count
-        for note in [f"{PHYSIONET_2021}: {count} recording(s) {note}"]
-    ]
-    if unreadable:
-        notes.append(
-            f"{PHYSIONET_2021}: {unreadable.total()} diagnos(es) are neither SNOMED codes nor known words "
-            f"({', '.join(word for word, _ in unreadable.most_common(5))}); what these recordings do not name "
-            "is unknown"
-        )
+    headers, left_out = find_headers(folder)
+    reading = facts_of(headers, header_cache)
+    table, notes = _labelled(reading.facts, folder, label_map)
     if ptbxl_database is not None:
         table, note = _join_ptbxl(table, Path(ptbxl_database))
         notes.append(note)
@@ -179,7 +137,40 @@ def read_physionet2021(
         )
     for note in notes:
         logger.warning(note)
-    return Catalog(table, skipped_table(reading.errors), tuple(notes))
+    return Catalog(table, skipped_table([*reading.errors, *left_out]), tuple(notes))
+
+
+def _labelled(facts: Iterable[RecordingFacts], folder: Path, label_map: LabelMap) -> tuple[pd.DataFrame, list[str]]:
+    """Return the catalog table of the Challenge's recordings, and what a reader of it has to know, with counts."""
+    from ecgfounder_ft.data.catalog import build_table
+    from ecgfounder_ft.data.recording_facts import copies_by_name, unique_name
+
+    reader = DiagnosisReader(label_map)
+    rows = []
+    told: Counter[str] = Counter()
+    strange: Counter[str] = Counter()
+    for name, recordings in copies_by_name(facts).items():
+        told["share a name with one of another signal; both are kept, under two names"] += len(recordings) - 1
+        for number, (first, *others) in enumerate(recordings):
+            constituent = constituent_of(name, Path(first.path).relative_to(folder).parts[:-1])
+            said = reader.read(first.diagnoses, constituent)
+            strange.update(said.strange)
+            told["are copies of another, of the same name and signal, and left out"] += len(others)
+            told["have an empty Dx line; each condition is unknown"] += not first.diagnoses.strip(" ,")
+            told["are paced or have leads reversed; each condition is unknown"] += said.unusable
+            for code in said.unwritten:
+                told[f"are of constituents that do not write {code} beside another diagnosis; there it is unknown"] += 1
+            for code in said.contradicted:
+                told[f"state {code} beside what it cannot be with; there it is unknown"] += 1
+            recording = f"{PHYSIONET_2021}/{unique_name(name, number, first)}"
+            rows.append(_row(recording, constituent, first, said.evidence) | said.states)
+    notes = [f"{PHYSIONET_2021}: {count} recording(s) {note}" for note, count in told.items() if count]
+    if strange:
+        notes.append(
+            f"{PHYSIONET_2021}: {strange.total()} diagnos(es) are neither SNOMED codes nor known words "
+            f"({', '.join(word for word, _ in strange.most_common(5))}); what these recordings do not name is unknown"
+        )
+    return build_table(rows, label_map), notes
 
 
 @dataclass(frozen=True)
@@ -266,7 +257,7 @@ class DiagnosisReader:
         return Diagnoses(states, "; ".join(said), strange, contradicted=tuple(contradicted), unwritten=tuple(unwritten))
 
 
-def _row(recording: str, constituent: str, facts: HeaderFacts, evidence: str) -> dict[str, object]:
+def _row(recording: str, constituent: str, facts: RecordingFacts, evidence: str) -> dict[str, object]:
     return {
         "recording": recording,
         "dataset": PHYSIONET_2021,

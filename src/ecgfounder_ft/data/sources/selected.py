@@ -20,7 +20,7 @@ from ecgfounder_ft.labels import ABSENT, PRESENT, UNKNOWN, LabelMap, folder_key
 
 if TYPE_CHECKING:
     from ecgfounder_ft.data.catalog import Catalog
-    from ecgfounder_ft.data.wfdb_headers import HeaderFacts
+    from ecgfounder_ft.data.recording_facts import RecordingFacts
 
 logger = logging.getLogger(__name__)
 
@@ -70,10 +70,7 @@ class Selected(DataSource):
 
 
 def read_selected_folders(
-    mimic_path: Path | str | None,
-    physionet_path: Path | str | None,
-    label_map: LabelMap,
-    header_cache: Path | None = None,
+    mimic_path: Path | str | None, physionet_path: Path | str | None, label_map: LabelMap
 ) -> Catalog:
     """Catalog of hand-sorted recordings of one or both datasets.
 
@@ -85,8 +82,6 @@ def read_selected_folders(
         mimic_path: folder of the MIMIC-IV-ECG recordings, or None to do without.
         physionet_path: folder of the PhysioNet/CinC 2021 recordings, or None to do without.
         label_map: the conditions and the names of their folders.
-        header_cache: where to remember headers, one file per dataset; see
-            :func:`ecgfounder_ft.data.wfdb_headers.read_headers`.
 
     Raises:
         FolderNotFoundError: if a folder that was given does not exist.
@@ -94,11 +89,8 @@ def read_selected_folders(
     """
     from ecgfounder_ft.data.catalog import merge_catalogs
 
-    catalogs = []
-    for dataset, root in selected_folders(mimic_path, physionet_path).items():
-        cache = None if header_cache is None else header_cache.with_suffix(f".{dataset}.parquet")
-        catalogs.append(_read_dataset(dataset, root, label_map, cache))
-    return merge_catalogs(catalogs, label_map)
+    folders = selected_folders(mimic_path, physionet_path)
+    return merge_catalogs([_read_dataset(name, root, label_map) for name, root in folders.items()], label_map)
 
 
 def selected_folders(mimic_path: Path | str | None, physionet_path: Path | str | None) -> dict[str, Path]:
@@ -126,22 +118,23 @@ def selected_folders(mimic_path: Path | str | None, physionet_path: Path | str |
     return found
 
 
-def _read_dataset(dataset: str, root: Path, label_map: LabelMap, header_cache: Path | None) -> Catalog:
+def _read_dataset(dataset: str, root: Path, label_map: LabelMap) -> Catalog:
     from ecgfounder_ft.console import displayable
     from ecgfounder_ft.data.catalog import Catalog, build_table, skipped_table
-    from ecgfounder_ft.data.wfdb_headers import copies_by_name, find_headers, read_headers, unique_name
+    from ecgfounder_ft.data.recording_facts import copies_by_name, facts_of, find_headers, unique_name
 
     code_of_folder = label_map.code_of_folder()
     unclaimed: Counter[str] = Counter()
     folder_of: dict[str, str] = {}
-    for path in find_headers(root):
+    headers, left_out = find_headers(root)
+    for path in headers:
         folders = path.relative_to(root).parts[:-1]
         folder = next((name for name in reversed(folders) if folder_key(name) in code_of_folder), None)
         if folder is None:
             unclaimed[folders[0] if folders else "."] += 1
         else:
             folder_of[str(path)] = folder
-    reading = read_headers([Path(path) for path in folder_of], header_cache)
+    reading = facts_of([Path(path) for path in folder_of])
 
     rows: list[dict[str, object]] = []
     in_several = namesakes = 0
@@ -160,7 +153,9 @@ def _read_dataset(dataset: str, root: Path, label_map: LabelMap, header_cache: P
         for folder, count in sorted(unclaimed.items())
     ]
     if in_several:
-        notes.append(f"{dataset}: {in_several} recording(s) lie in folders of several conditions and have each")
+        notes.append(
+            f"{dataset}: {in_several} recording(s) lie in the folders of several conditions and have all of these"
+        )
     if namesakes:
         notes.append(
             f"{dataset}: {namesakes} recording(s) share a name with one of another signal; "
@@ -168,11 +163,11 @@ def _read_dataset(dataset: str, root: Path, label_map: LabelMap, header_cache: P
         )
     for note in notes:
         logger.warning(note)
-    return Catalog(build_table(rows, label_map), skipped_table(reading.errors), tuple(notes))
+    return Catalog(build_table(rows, label_map), skipped_table([*reading.errors, *left_out]), tuple(notes))
 
 
 def _row(
-    dataset: str, recording: str, facts: HeaderFacts, folder_of: dict[str, str], label_map: LabelMap
+    dataset: str, recording: str, facts: RecordingFacts, folder_of: dict[str, str], label_map: LabelMap
 ) -> dict[str, object]:
     constituent = constituent_of(facts.name) if dataset == PHYSIONET_2021 else ""
     return {

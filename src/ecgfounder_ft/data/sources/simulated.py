@@ -159,7 +159,7 @@ def write_selected_folders(
         "recordings_per_condition": recordings_per_condition,
         "seed": seed,
         "label_map": label_map.to_dict(),
-        "simulator": _fingerprint(),
+        "simulator": _simulator_digest(),
     }
     root.mkdir(parents=True, exist_ok=True)
     with file_lock(root / f".{MARKER}.lock"):
@@ -181,7 +181,7 @@ def write_selected_folders(
     return folders
 
 
-def _fingerprint() -> str:
+def _simulator_digest() -> str:
     """Changes whenever the simulator does."""
     from ecgfounder_ft.ecg import simulator
 

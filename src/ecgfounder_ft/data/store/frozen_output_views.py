@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ecgfounder_ft.data.augmentation import Augmentation
 from ecgfounder_ft.data.store.frozen_outputs import StoredActivations, store_activations
-from ecgfounder_ft.data.store.reading import StoredSignals
+from ecgfounder_ft.data.store.signal_store import StoredSignals
 
 
 class ChangedSignals:

@@ -35,7 +35,7 @@ class Signals(Protocol):
 
 
 class StoredActivations:
-    """One array per recording, on disk, read as :class:`~ecgfounder_ft.data.store.reading.StoredSignals` are.
+    """One array per recording, on disk, read as :class:`~ecgfounder_ft.data.store.signal_store.StoredSignals` are.
 
     A recording's array that is read for the first time is held against its checksum; those stand behind the arrays,
     where what reads the file as a ``.npy`` does not look.

@@ -124,35 +124,46 @@ def other_files(path: Path) -> tuple[str, ...]:
 
 
 def find_recordings(folder: Path) -> Iterator[Path]:
-    """The recordings of every known format below a folder, by path.
+    """The recordings of every known format below a folder, as :func:`walk_files` lists them.
 
-    Neither hidden files count nor those of which a format says that they are something else
-    (:class:`NumbersFormat`). Links to folders are followed, unless in a circle. One folder's names at a time are in
-    memory.
+    Files of which a format says that they are something else (:class:`NumbersFormat`) do not count.
 
     Raises:
         UnreadableRecordingError: if a folder cannot be listed.
     """
-    yield from _find_recordings(folder, (os.path.realpath(folder),))
-
-
-def _find_recordings(folder: Path, above: tuple[str, ...]) -> Iterator[Path]:
     known = formats()
+    for path in walk_files(folder):
+        if (reader := known.get(path.suffix.casefold())) and path.is_file():
+            judge = getattr(reader, "may_be_recording", None)
+            if judge is None or judge(path):
+                yield path
+
+
+def walk_files(folder: Path) -> Iterator[Path]:
+    """Every file below a folder that is not hidden, by path; pipes and broken links too, for the caller to refuse.
+
+    Links to folders are followed, unless in a circle. One folder's names at a time are in memory.
+
+    Raises:
+        UnreadableRecordingError: if a folder cannot be listed.
+    """
+    yield from _walk_files(folder, (os.path.realpath(folder),))
+
+
+def _walk_files(folder: Path, above: tuple[str, ...]) -> Iterator[Path]:
     try:
         with os.scandir(folder) as listing:
-            entries = sorted((entry.name, entry.is_dir(), entry.is_symlink(), entry.is_file()) for entry in listing)
+            entries = sorted((entry.name, entry.is_dir(), entry.is_symlink()) for entry in listing)
     except OSError as error:
         raise UnreadableRecordingError("folder cannot be listed", str(error.strerror or error), folder) from error
-    for name, is_folder, is_link, is_file in entries:
+    for name, is_folder, is_link in entries:
         path = folder / name
         if is_folder:
             real = os.path.realpath(path) if is_link else os.path.join(above[-1], name)  # noqa: PTH118
             if real not in above:
-                yield from _find_recordings(path, (*above, real))
-        elif is_file and not name.startswith(".") and path.suffix.casefold() in known:
-            judge = getattr(known[path.suffix.casefold()], "may_be_recording", None)
-            if judge is None or judge(path):
-                yield path
+                yield from _walk_files(path, (*above, real))
+        elif not name.startswith("."):
+            yield path
 
 
 def _format_of(path: Path) -> Format | NumbersFormat:

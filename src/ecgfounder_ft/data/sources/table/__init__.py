@@ -47,12 +47,12 @@ class Table(DataSource):
         Raises:
             CatalogError: if the file cannot be read, or its columns cannot be meant.
         """
-        from ecgfounder_ft.data.sources.table.reading import require_columns
+        from ecgfounder_ft.data.sources.table.rows import require_columns
 
         require_columns(self.path, label_map, minimum)
 
     def read(self, label_map: LabelMap) -> Catalog:
         """Read the table and what the files that it names say of themselves."""
-        from ecgfounder_ft.data.sources.table.reading import read_table
+        from ecgfounder_ft.data.sources.table.rows import read_table
 
         return read_table(self.path, label_map, root=self.root, stated=self.stated)

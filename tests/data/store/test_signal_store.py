@@ -12,10 +12,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ecgfounder_ft.data.store import reading, shard
+from ecgfounder_ft.data.store import shard, signal_store
 from ecgfounder_ft.data.store.index import DamagedStoreError
-from ecgfounder_ft.data.store.reading import StoredSignals, build_store, store_name
 from ecgfounder_ft.data.store.shard import StoreFullError, signal_hash
+from ecgfounder_ft.data.store.signal_store import StoredSignals, build_store, store_name
 from ecgfounder_ft.ecg.formats.wfdb import read_recording, write_recording
 from ecgfounder_ft.ecg.leads import STANDARD_LEADS
 from ecgfounder_ft.ecg.preprocessing import Preprocessing
@@ -250,7 +250,7 @@ def test_reads_check_their_arguments(tmp_path, preprocessing):
 
 
 def test_more_shards_than_open_files(tmp_path, preprocessing, monkeypatch):
-    monkeypatch.setattr(reading, "_OPEN_SHARDS", 2)
+    monkeypatch.setattr(signal_store, "_OPEN_SHARDS", 2)
     table = make_recordings(tmp_path / "data", 5)
     for n in range(1, 6):
         stored = build(table.iloc[:n], preprocessing, tmp_path / "store")

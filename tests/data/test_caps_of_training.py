@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ecgfounder_ft.data.caps import BEYOND, exclude_beyond, first_patients
 from ecgfounder_ft.data.splits import EXCLUDED, TRAIN, TooFewRecordingsError
-from ecgfounder_ft.data.training_subset import BEYOND, exclude_beyond, first_patients
 
 CODES = ("NORM", "AFIB", "LBBB")
 

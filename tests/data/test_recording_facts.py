@@ -9,8 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from ecgfounder_ft.data import wfdb_headers
-from ecgfounder_ft.data.wfdb_headers import read_headers
+from ecgfounder_ft.data import recording_facts
+from ecgfounder_ft.data.recording_facts import facts_of, find_headers
 from ecgfounder_ft.ecg.formats.wfdb import write_recording
 from ecgfounder_ft.ecg.leads import STANDARD_LEADS
 
@@ -31,30 +31,30 @@ def cache(tmp_path: Path) -> Path:
 
 
 def test_headers_are_read_once(paths: list[Path], cache: Path) -> None:
-    first = read_headers(paths, cache)
+    first = facts_of(paths, cache)
     assert first.read == 3
     written = cache.stat().st_mtime_ns
-    again = read_headers(paths, cache)
+    again = facts_of(paths, cache)
     assert again.read == 0
-    assert again.facts == first.facts == read_headers(paths).facts
+    assert again.facts == first.facts == facts_of(paths).facts
     assert [entry.age for entry in again.facts] == [40, 41, 42]
     assert cache.stat().st_mtime_ns == written  # nothing changed, so nothing is written
 
 
 def test_a_changed_header_or_signal_file_is_read_again(paths: list[Path], cache: Path) -> None:
-    read_headers(paths, cache)
+    facts_of(paths, cache)
     write(paths[0].parent, "r0", Age="77", Sex="Male")
     signal = paths[1].with_suffix(".dat")
     os.utime(signal, ns=(1, 1))
-    found = read_headers(paths, cache)
+    found = facts_of(paths, cache)
     assert found.read == 2
     assert found.facts[0].age == 77
-    assert read_headers(paths, cache).read == 0
+    assert facts_of(paths, cache).read == 0
 
 
 def test_a_recording_that_is_gone_is_forgotten(paths: list[Path], cache: Path) -> None:
-    read_headers(paths, cache)
-    read_headers(paths[:1], cache)
+    facts_of(paths, cache)
+    facts_of(paths[:1], cache)
     assert pq.read_table(cache)["path"].to_pylist() == [str(paths[0])]
 
 
@@ -62,16 +62,16 @@ def test_what_cannot_be_read_is_never_remembered(paths: list[Path], cache: Path)
     signal = paths[2].with_suffix(".dat")
     whole = signal.read_bytes()
     signal.write_bytes(whole[:50])
-    found = read_headers(paths, cache)
+    found = facts_of(paths, cache)
     assert [error.reason for error in found.errors] == ["signal file is truncated"]
     assert len(found.facts) == 2
     signal.write_bytes(whole)
-    assert len(read_headers(paths, cache).facts) == 3
+    assert len(facts_of(paths, cache).facts) == 3
 
 
 @pytest.mark.parametrize("damage", ["cut short", "not parquet", "a column is missing", "another version"])
 def test_a_memory_that_cannot_be_used_is_made_anew(paths: list[Path], cache: Path, damage: str) -> None:
-    before = read_headers(paths, cache)
+    before = facts_of(paths, cache)
     if damage == "cut short":
         cache.write_bytes(cache.read_bytes()[:100])
     elif damage == "not parquet":
@@ -80,25 +80,25 @@ def test_a_memory_that_cannot_be_used_is_made_anew(paths: list[Path], cache: Pat
         pq.write_table(pq.read_table(cache).drop_columns(["sex"]), cache)
     else:
         pq.write_table(pq.read_table(cache).replace_schema_metadata({b"version": b"0"}), cache)
-    found = read_headers(paths, cache)
+    found = facts_of(paths, cache)
     assert found.read == 3
     assert found.facts == before.facts
-    assert read_headers(paths, cache).read == 0
+    assert facts_of(paths, cache).read == 0
 
 
 def test_a_memory_that_cannot_be_written_leaves_the_old_one(
     paths: list[Path], cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    read_headers(paths, cache)
+    facts_of(paths, cache)
     before = cache.read_bytes()
 
     def fails(table: pa.Table, file: Path) -> None:
         file.write_bytes(b"half")
         raise OSError("disk full")
 
-    monkeypatch.setattr(wfdb_headers.pq, "write_table", fails)
+    monkeypatch.setattr(recording_facts.pq, "write_table", fails)
     with pytest.raises(OSError, match="disk full"):
-        read_headers(paths[:2], cache)
+        facts_of(paths[:2], cache)
     assert cache.read_bytes() == before
     assert list(cache.parent.iterdir()) == [cache]
 
@@ -107,12 +107,24 @@ def test_files_outside_the_usual_suffixes_are_always_read_again(tmp_path: Path, 
     header = write(tmp_path / "data", "r0")
     header.with_suffix(".dat").rename(tmp_path / "data" / "signal.bin")
     header.write_text(header.read_text().replace("r0.dat", "signal.bin"))
-    assert read_headers([header], cache).facts[0].fingerprint == ""
-    assert read_headers([header], cache).read == 1
+    assert facts_of([header], cache).facts[0].signature == ""
+    assert facts_of([header], cache).read == 1
 
 
 def test_facts_differ_in_what_the_header_says(paths: list[Path]) -> None:
-    first, second, _ = read_headers(paths).facts
-    assert replace(first, path=second.path, name=second.name, age=second.age, fingerprint="") == replace(
-        second, fingerprint=""
+    first, second, _ = facts_of(paths).facts
+    assert replace(first, path=second.path, name=second.name, age=second.age, signature="") == replace(
+        second, signature=""
     )
+
+
+def test_a_signal_file_without_a_header_is_listed(tmp_path: Path) -> None:
+    for number in range(10):
+        (tmp_path / f"E{number:05d}.mat").write_bytes(b"signal")
+    (tmp_path / "deeper").mkdir()
+    for name in ("E10000.hea", "E10000.mat", "E10001.HEA", "E10001.MAT"):
+        (tmp_path / "deeper" / name).write_bytes(b"")
+    headers, left_out = find_headers(tmp_path)
+    assert [path.name for path in headers] == ["E10000.hea", "E10001.HEA"]
+    assert len(left_out) == 10
+    assert {error.reason for error in left_out} == {"signal file without a header"}

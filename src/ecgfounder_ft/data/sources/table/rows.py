@@ -25,8 +25,7 @@ from ecgfounder_ft.data.catalog import (
     build_table,
     skipped_table,
 )
-from ecgfounder_ft.data.recording_facts import read_facts_of
-from ecgfounder_ft.data.wfdb_headers import HeaderFacts, parse_age, parse_sex
+from ecgfounder_ft.data.recording_facts import RecordingFacts, facts_of, parse_age, parse_sex
 from ecgfounder_ft.ecg.description import NOTHING_STATED, SignalDescription
 from ecgfounder_ft.ecg.formats import formats
 from ecgfounder_ft.ecg.recording import UnreadableRecordingError
@@ -59,7 +58,6 @@ def read_table(
     path: Path | str,
     label_map: LabelMap,
     root: Path | str | None = None,
-    header_cache: Path | None = None,
     stated: SignalDescription = NOTHING_STATED,
 ) -> Catalog:
     """Catalog of a user's own table.
@@ -74,7 +72,6 @@ def read_table(
         label_map: the conditions that its columns may name; one without a column is unknown throughout.
         root: the folder that relative paths start from and that no path may leave. Without it, they start
             from the table's own folder, and absolute paths may lie anywhere.
-        header_cache: where to remember headers; see :func:`ecgfounder_ft.data.wfdb_headers.read_headers`.
         stated: rate, unit and leads for files that do not say them.
 
     Raises:
@@ -106,7 +103,7 @@ def read_table(
     ]
     rows = rows[~repeated]
 
-    reading = read_facts_of([Path(file) for file in rows["path"]], header_cache, stated)
+    reading = facts_of([Path(file) for file in rows["path"]], stated=stated)
     facts = {entry.path: entry for entry in reading.facts}
     rows = rows[rows["path"].isin(facts.keys())]
     headers = [facts[header] for header in rows["path"]]
@@ -333,7 +330,7 @@ def _patients_known(given: pd.DataFrame) -> pd.Series:
 
 
 def _person(
-    given: pd.DataFrame, headers: list[HeaderFacts], notes: list[str]
+    given: pd.DataFrame, headers: list[RecordingFacts], notes: list[str]
 ) -> tuple[pd.Series, pd.Series, pd.Series]:
     """Age, sex and fold from the table, age and sex from the headers where it has no such column."""
     index = given.index
