@@ -117,7 +117,7 @@ def interruptible() -> Iterator[None]:
 def kept_apart() -> Iterator[None]:
     """Raise :class:`Interrupted` in place of an error inside, once a signal has come.
 
-    Some libraries turn it into another error on its way (omegaconf, whose clean-up fails in the middle of a build).
+    Some libraries turn it into an error of their own (omegaconf, whose clean-up fails in the middle of a build).
     """
     try:
         yield

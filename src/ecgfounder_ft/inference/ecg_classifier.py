@@ -124,12 +124,7 @@ class ECGClassifier:
     ) -> ECGClassifier:
         """Load a model. No code from its files is run.
 
-        Args:
-            source: as for :func:`~ecgfounder_ft.inference.loading.load_predictor`, and so are the others.
-            revision: branch, tag or commit of a repository on the Hub.
-            device: ``cpu``, ``cuda`` or ``auto``.
-            backend: ``onnxruntime``, ``torch`` or ``auto``; the answers are the same.
-            trusted: dotted names of networks of your own.
+        The arguments are those of :func:`~ecgfounder_ft.inference.loading.load_predictor`.
 
         Raises:
             ExplainedError: if it cannot be loaded.
@@ -161,10 +156,11 @@ class ECGClassifier:
         Args:
             recordings: a file, a folder, an array (leads, samples) with NaN where a sample is missing, a list of
                 these, or an array (recordings, leads, samples).
-            sampling_rate: Hz, of arrays, and of files that do not say it.
-            leads: names in the order of an array's rows. Leads are picked by name, so any order will do.
+            sampling_rate: Hz of arrays, and of files that do not say it.
+
+            leads: names of an array's rows, in any order.
             unit: mV, uV, V or nV; an array without one is in millivolts.
-            windows: ``one``, ``mean``, ``max`` or ``each``, as :class:`~ecgfounder_ft.inference.inputs.Reading` has it.
+            windows: a rule of :class:`~ecgfounder_ft.inference.inputs.Reading`.
             batch_size: windows at a time.
 
         Returns:

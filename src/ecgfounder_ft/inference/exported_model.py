@@ -1,15 +1,13 @@
 """A model as it is passed on: a folder that is read without running code, and without torch.
 
-========================  ==========================================================================================
-``config.json``           the record of the model, which output of which file is what, and a digest of every file
-``model.safetensors``     the weights
-``model.onnx``            network, softmax or sigmoid, and calibration; for any program that runs ONNX
-``model.pth``             the weights in the form of the published checkpoints, for programs that load those
-``README.md``             the model card
-========================  ==========================================================================================
+* ``config.json`` holds the record of the model, the meaning of each output, and a digest of every file.
+* ``model.safetensors`` holds the weights.
+* ``model.onnx`` holds network, softmax or sigmoid, and calibration, for any program that runs ONNX.
+* ``model.pth`` holds the weights in the form of the published checkpoints.
+* ``README.md`` is the model card.
 
 A digest tells a file that was damaged, edited or mixed up. It is no signature: whoever changes a file can change the
-digest with it. What protects against that is that nothing in the folder is run as code, and a revision of the Hub.
+digest with it. Therefore nothing in the folder is run as code; a revision of the Hub pins all of it.
 """
 
 from __future__ import annotations
@@ -158,9 +156,9 @@ def config_of(
 
     Args:
         card: record of the model.
-        files: name to content of every file that is written beside it; the model card, for people, is left out.
+        files: name to content of every file beside it, without the model card.
         onnx: ONNX file to opset, inputs and outputs.
-        versions: package name to version that wrote the files.
+        versions: package name to version.
     """
     content: dict[str, Any] = without_nan(
         {

@@ -36,13 +36,17 @@ def load_predictor(
 ) -> Predictor:
     """Load a model. No code from any of its files is run.
 
+    ``auto`` is CUDA where there is one. As a backend it is torch on a GPU and for a run, else ONNX Runtime.
+
     Args:
-        source: the folder of a run, a file of it (``model.pth``, a checkpoint), the folder of an exported model, or the
-            name of a repository on the Hub, as ``group/name``. What lies on the disk under that name comes first.
-        device: ``cpu``, ``cuda``, or ``auto``, which is CUDA where there is one.
-        backend: ``onnxruntime``, ``torch``, or ``auto``, which is torch on a GPU and for what is not exported.
+        source: the folder of a run or of an exported model, a ``model.pth`` or checkpoint, or the name of a repository
+            on the Hub (``group/name``). A path that exists comes first.
+
+        device: ``cpu``, ``cuda`` or ``auto``.
+        backend: ``onnxruntime``, ``torch`` or ``auto``.
         bf16: compute in bfloat16, with torch.
-        trusted: dotted names of networks beside this package's own that torch may build.
+
+        trusted: dotted names of networks of the user's own that torch may build.
         revision: branch, tag or commit of a repository on the Hub.
 
     Raises:

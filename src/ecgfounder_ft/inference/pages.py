@@ -34,13 +34,8 @@ def write_page(
 ) -> Path | None:
     """Draw one recording with its answer, or with the reason why it has none.
 
-    Args:
-        folder: of the pictures; made if absent.
-        number: of the recording, which begins the file's name: names alone repeat between folders.
-        predictions: of the recording; of several windows, the highest probability of each condition is shown.
-        codes: the model's conditions.
-        stated: rate, unit and leads for files that do not say them.
-        position: of the model's window, ``centre`` or ``start``.
+    The number begins the file's name, since names alone repeat between folders. Of several windows, the highest
+    probability of each condition is shown. The position of the model's window is ``centre`` or ``start``.
 
     Returns:
         The picture; None where the recording cannot be read, or drawn, which the log tells.

@@ -50,12 +50,12 @@ def predict(
     A list has one prediction, or one for each window where ``reading.windows`` is ``each``.
 
     Args:
-        model: from :func:`~ecgfounder_ft.inference.loading.load_predictor`.
-        recordings: paths, of any format that is read (``ecg/formats``), or recordings.
+        model: that answers.
+        recordings: their paths, or the recordings.
         reading: how they are read and cut.
         batch_size: windows at a time.
-        workers: processes that read and preprocess ahead of the network; 0: this one does it in between.
-        embeddings: also give what the last layer reads.
+        workers: processes that read ahead of the network.
+        embeddings: give them, too.
     """
     waiting: list[Input] = []
     windows = 0

@@ -2,8 +2,8 @@
 
 While it is written, ``<output>.partial/`` stands beside it::
 
-    settings.json         the model and the options, by which the same command is known again
-    rows.csv              a line is appended for each row as it is answered
+    settings.json         the model and the options of the command
+    rows.csv              a line for each row that is answered
     embeddings.float32    likewise, where embeddings were asked for
 
 The same command goes on after the last recording that was answered in full. When all are, the rows become the output,
@@ -68,8 +68,7 @@ class PredictionsFile:
         output: the table, ``.csv`` or ``.parquet``.
         codes: the model's conditions.
         settings: what the predictions depend on, in plain containers.
-        embeddings: a ``.npy`` file for them, (rows of the table, width), NaN where a recording was skipped. A
-            ``.npy.json`` beside it says of which table and model it is.
+        embeddings: a ``.npy`` file for them, (rows of the table, width).
         width: numbers of an embedding.
         restart: throw away what an earlier start left.
 

@@ -108,8 +108,8 @@ def read_json(
     Args:
         folder: that the file must lie in.
         file: the file.
-        build: makes the record from what stands there.
-        kinds: name to type of entries, which need not be there, as for :func:`~ecgfounder_ft.records.check_record`.
+        build: makes the record.
+        kinds: name to type of entries that may be there.
 
     Raises:
         RunFolderError: if it cannot be read, or an entry is not what belongs there.
@@ -134,7 +134,7 @@ def read_table(folder: Path, file: Path, columns: Sequence[str] = (), texts: Seq
         folder: that the file must lie in.
         file: the file.
         columns: that it must have.
-        texts: columns that are read as they stand, so that the patient 007 is not the patient 7.
+        texts: columns that stay as they stand: the patient 007 is not the patient 7.
 
     Raises:
         RunFolderError: if it is absent, cannot be read, or lacks a column.

@@ -1,12 +1,10 @@
-"""One checkpoint file, written or read: by ``torch.save``, of anybody, and never trusted.
+"""Checkpoint files of ``torch.save``: written with a digest, and read as files that anybody may have made.
 
-What a file claims is held against its true size before anything is built, nothing in it is run, and what was damaged
-since it was written is refused. Three things tell the last:
+A file's claims are held against its true size before anything is built, and nothing in it is run. Damage is refused:
 
-* every record of the archive has a CRC-32, which is compared (``torch.load`` itself does not);
-* a file of :func:`write_checkpoint` ends, as the archive's comment, in a SHA-256 of every byte before it: weights, the
-  record of what the model is, and the archive's own tables;
-* such a file also says inside that it has that end, so that an end which is lost is missed.
+* Every record of the archive has a CRC-32, which is compared (``torch.load`` itself does not).
+* A file of :func:`write_checkpoint` ends, as the archive's comment, in a SHA-256 of every byte before it.
+* Such a file also says inside that it ends so. A file that lost its end is refused.
 """
 
 import hashlib
