@@ -9,7 +9,8 @@ from pytorch_lightning.callbacks import EMAWeightAveraging, ModelCheckpoint
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from ecgfounder_ft.labels import LabelMap
-from ecgfounder_ft.training.classifier import NonFiniteLossError
+from ecgfounder_ft.training.callbacks import FiniteEpochs, History
+from ecgfounder_ft.training.classifier import NonFiniteEpochError, NonFiniteLossError
 from tests.settings import strategy
 from tests.small_training import small_classifier, small_data, small_trainer
 
@@ -136,3 +137,38 @@ def test_training_in_half_precision_ends_near_float32(label_map: LabelMap, accel
         losses.append(float(classifier.metrics["train"]["train/loss"]))
     assert losses[0] < 1.5  # of 1.79 for a guess: something was learnt
     assert losses[1] == pytest.approx(losses[0], abs=0.1)
+
+
+class Spoils(pl.Callback):
+    """Makes a weight NaN after the last batch of an epoch."""
+
+    def __init__(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
+        if trainer.current_epoch == self.epoch and trainer.is_last_batch:
+            with torch.no_grad():
+                next(pl_module.parameters()).fill_(math.nan)
+
+
+def test_weights_that_are_not_finite_end_training_with_the_epochs_before(
+    label_map: LabelMap, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    history = History()
+    best = ModelCheckpoint(tmp_path, "best", monitor="validation/macro_auroc", mode="max")
+    callbacks = [Spoils(2), history, FiniteEpochs(history), best]
+    trainer = small_trainer(strategy("full"), 5, callbacks, enable_checkpointing=True)
+    trainer.fit(small_classifier(label_map), datamodule=small_data(label_map.codes))
+    assert [row["epoch"] for row in history.epochs] == [0, 1, 2]
+    assert math.isnan(history.epochs[-1]["validation/macro_auroc"])
+    assert math.isnan(history.epochs[-1]["validation/auroc/NORM"])
+    assert "after epoch 2: training diverged" in caplog.text
+    weights = torch.load(best.best_model_path, weights_only=True)["state_dict"]
+    assert all(value.isfinite().all() for value in weights.values())
+
+
+def test_weights_that_are_not_finite_fail_without_an_epoch_before(label_map: LabelMap) -> None:
+    history = History()
+    trainer = small_trainer(strategy("full"), 5, [Spoils(0), history, FiniteEpochs(history)])
+    with pytest.raises(NonFiniteEpochError, match="after epoch 0, and no earlier epoch can be used"):
+        trainer.fit(small_classifier(label_map), datamodule=small_data(label_map.codes))

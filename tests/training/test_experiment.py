@@ -213,3 +213,10 @@ def test_a_gpu_too_small_for_the_smallest_batch_ends_in_words(train: Train, monk
 def test_a_training_that_diverges_names_recordings(train: Train) -> None:
     with pytest.raises(TrainingStoppedError, match=r"NaN or infinite in epoch 0 for .*(mimic_iv_ecg|physionet2021)/"):
         train("wild", "optimizer=sgd", "optimizer.lr=1e30", "trainer.gradient_clip_val=null")
+
+
+def test_a_last_epoch_that_leaves_no_usable_model_is_a_failed_run(train: Train) -> None:
+    """All recordings are one batch, so its loss is finite, and nothing but the end of the epoch can tell."""
+    diverging = ("optimizer=sgd", "optimizer.lr=1e8", "trainer.gradient_clip_val=null")
+    with pytest.raises(TrainingStoppedError, match=r"NaN or infinite after epoch 0.*Lower optimizer\.lr"):
+        train("one-batch", *diverging, "trainer.max_epochs=1", "data.batch_size=4096", "finetune=full")

@@ -16,7 +16,7 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from ecgfounder_ft import interruption
 from ecgfounder_ft.finetune.strategy import Strategy
-from ecgfounder_ft.training.classifier import Classifier
+from ecgfounder_ft.training.classifier import Classifier, NonFiniteEpochError
 from ecgfounder_ft.training.random_state import random_state, set_random_state
 
 log = logging.getLogger(__name__)
@@ -142,6 +142,44 @@ class History(pl.Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """From the checkpoint."""
         self.epochs = state_dict["epochs"]
+
+
+class FiniteEpochs(pl.Callback):
+    """Ends training where an epoch leaves weights or validation losses that are NaN or infinite.
+
+    The best of the earlier epochs is then the model; without one the run fails. The batches of the next epoch would
+    show it too, but not after the last epoch.
+
+    Args:
+        history: the epochs before this one.
+    """
+
+    def __init__(self, history: History) -> None:
+        self.history = history
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Look at the epoch that ends.
+
+        Raises:
+            NonFiniteEpochError: if it cannot be used, and no earlier one can.
+        """
+        if trainer.state.fn != TrainerFn.FITTING:
+            return
+        assert isinstance(pl_module, Classifier)
+        found = pl_module.not_finite()
+        if not found:
+            return
+        earlier = [row for row in self.history.epochs if row["epoch"] < trainer.current_epoch]
+        if not earlier:
+            raise NonFiniteEpochError(trainer.current_epoch, found)
+        log.warning(
+            "%s NaN or infinite after epoch %d: training diverged and ends here; the best of the %d epochs before is "
+            "kept. A lower optimizer.lr may help",
+            found,
+            trainer.current_epoch,
+            len(earlier),
+        )
+        trainer.should_stop = True
 
 
 class LastCheckpoint(Checkpoint):

@@ -52,6 +52,19 @@ class NonFiniteLossError(Exception):
         super().__init__(f"loss is NaN or infinite in epoch {epoch} for {len(recordings)} recording(s)")
 
 
+class NonFiniteEpochError(Exception):
+    """An epoch left a model that cannot be used, and there is no earlier epoch to fall back on.
+
+    Args:
+        epoch: the epoch, counted from 0.
+        what: what is NaN or infinite after it.
+    """
+
+    def __init__(self, epoch: int, what: str) -> None:
+        self.epoch = epoch
+        super().__init__(f"{what} NaN or infinite after epoch {epoch}, and no earlier epoch can be used")
+
+
 @dataclass(frozen=True)
 class Training:
     """What a classifier needs to train, beside what it is."""
@@ -109,6 +122,15 @@ class Classifier(pl.LightningModule):
     def losses(self, logits: Tensor, target: Tensor) -> Tensor:
         """Logits (N, k) and states (N, k) to losses (N,)."""
         return self.training_settings.loss(logits, target, self.balance)
+
+    def not_finite(self) -> str:
+        """What is NaN or infinite after the last pass over the validation data, with its verb; empty: nothing is."""
+        names = [name for name, value in self.net.state_dict().items() if not value.isfinite().all()]
+        if names:
+            return f"{len(names)} of the network's tensors ({names[0]} first) are"
+        losses = self.collected["validation"]["loss"]
+        broken = int((~losses.isfinite()).sum())
+        return f"the losses of {broken} of {len(losses)} validation recordings are" if broken else ""
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """Two groups per part of the network: its weights, and its biases, which do not decay."""

@@ -67,7 +67,8 @@ class EpochPredictions(Metric):
         """``loss``, ``accuracy``, ``macro_f1``, ``macro_auroc`` and ``auroc/<code>``; NaN where undefined.
 
         Accuracy is the share of right decisions: of recordings (single-label) or of known labels (multi-label, at
-        0.5). Macro metrics are means over the conditions for which the metric is defined.
+        0.5). Macro metrics are means over the conditions for which the metric is defined. Where a logit is NaN or
+        infinite, only the loss is defined: the order of such scores is that of the rows.
         """
         collected = self.collected()
         target, probability = collected["target"], self.probabilities(collected["logits"])
@@ -78,14 +79,17 @@ class EpochPredictions(Metric):
             accuracy = (decision & present).any(dim=1).float().mean()
         else:
             accuracy = (decision == present)[known].float().mean()
+        undefined = probability.new_tensor(float("nan"))
+        finite = bool(collected["logits"].isfinite().all())
+        accuracy = accuracy if finite else undefined
         auroc, f1 = [], []
         for column in range(len(self.codes)):
             mask = known[:, column]
             truth = present[mask, column].int()
-            both = bool(truth.any()) and not bool(truth.all())
-            undefined = probability.new_tensor(float("nan"))
+            some = finite and bool(truth.any())
+            both = some and not bool(truth.all())
             auroc.append(binary_auroc(probability[mask, column], truth) if both else undefined)
-            f1.append(binary_f1_score(decision[mask, column].int(), truth) if truth.any() else undefined)
+            f1.append(binary_f1_score(decision[mask, column].int(), truth) if some else undefined)
         metrics = {
             "loss": collected["loss"].mean(),
             "accuracy": accuracy,

@@ -21,9 +21,9 @@ from ecgfounder_ft.data.gather_and_split import PreparedData
 from ecgfounder_ft.errors import ExplainedError
 from ecgfounder_ft.interruption import deferred
 from ecgfounder_ft.training.build import Model, build_classifier, build_data_module
-from ecgfounder_ft.training.callbacks import FollowStrategy, History, LastCheckpoint
+from ecgfounder_ft.training.callbacks import FiniteEpochs, FollowStrategy, History, LastCheckpoint
 from ecgfounder_ft.training.checkpoint_io import WholeCheckpoints
-from ecgfounder_ft.training.classifier import Classifier, NonFiniteLossError
+from ecgfounder_ft.training.classifier import Classifier, NonFiniteEpochError, NonFiniteLossError
 from ecgfounder_ft.training.epoch_log import EpochLog
 from ecgfounder_ft.training.results import Pass
 from ecgfounder_ft.training.settle import OutOfMemoryError, Settled, explain_out_of_memory
@@ -31,6 +31,10 @@ from ecgfounder_ft.training.wise_ft import Interpolation, State, choose_interpol
 from ecgfounder_ft.untrusted.weights import read_checkpoint
 
 log = logging.getLogger(__name__)
+
+_WHERE_TRAINING_DIVERGES = (
+    "Lower optimizer.lr, limit gradients (trainer.gradient_clip_val=1.0), or set trainer.precision=32-true"
+)
 
 
 class TrainingStoppedError(ExplainedError):
@@ -78,7 +82,8 @@ def fit(
         loggers: where the epochs are shown.
 
     Raises:
-        TrainingStoppedError: if a loss is not finite.
+        TrainingStoppedError: if the loss of a training batch is not finite, or if the model cannot be used after an
+            epoch and there is no earlier one.
         OutOfMemoryError: if the GPU's memory is too small.
     """
     settings = settled.settings
@@ -87,7 +92,7 @@ def fit(
     history = History()
     follow = FollowStrategy(model.strategy, settings.monitor.name, settings.monitor.mode)
     epoch_log = EpochLog(history, settings.monitor.name, settings.monitor.mode)
-    trainer = build_trainer(settled, [*callbacks, follow, history], loggers, after=[epoch_log])
+    trainer = build_trainer(settled, [*callbacks, follow, history, FiniteEpochs(history)], loggers, after=[epoch_log])
     try:
         start = quiet_pass(trainer, classifier, datamodule)
         begun = time.monotonic()
@@ -97,6 +102,8 @@ def fit(
         seconds = time.monotonic() - begun
     except NonFiniteLossError as error:
         raise TrainingStoppedError(_explain_not_finite(error, data.table)) from error
+    except NonFiniteEpochError as error:
+        raise TrainingStoppedError(f"{error}: training diverged. {_WHERE_TRAINING_DIVERGES}") from error
     except torch.OutOfMemoryError as error:
         raise OutOfMemoryError(explain_out_of_memory(settings, error)) from error
     if not last_checkpoint.is_file():  # no epoch ended, as with trainer.max_epochs=0: the start is the model
@@ -115,6 +122,8 @@ def fit(
             lambda: quiet_pass(trainer, classifier, datamodule, sides=("validation",)).metrics["validation"],
         )
     end = quiet_pass(trainer, classifier, datamodule)
+    if found := classifier.not_finite():  # where no callback keeps the best epoch
+        raise TrainingStoppedError(f"{found} NaN or infinite after training. {_WHERE_TRAINING_DIVERGES}")
     return Trained(trainer, start, end, history.epochs, interpolation, seconds)
 
 
@@ -182,5 +191,5 @@ def _explain_not_finite(error: NonFiniteLossError, table: pd.DataFrame) -> str:
     shown = ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
     return (
         f"{error}: {shown}. If these are few, look at them (`ecgfounder-ft draw`) or leave them out; if they are a "
-        "whole batch, training diverged: lower optimizer.lr, or set trainer.precision=32-true"
+        f"whole batch, training diverged. {_WHERE_TRAINING_DIVERGES}"
     )
