@@ -433,3 +433,35 @@ def test_exit_codes(model: FinishedModel, folder: Path, tmp_path: Path) -> None:
     refused = console("predict", str(tmp_path / "model.pth"), str(folder), *output, "--unit", "furlong")
     assert refused.exit_code == 2
     assert "unit 'furlong': expected mV, uV, V or nV" in refused.stderr
+
+
+def test_the_lock_outlives_the_folder_that_is_removed(tmp_path: Path) -> None:
+    """Between the last row's move and the release nobody else begins, so that no rows are lost."""
+    with PredictionsFile(tmp_path / "p.csv", ["A"], {}) as file:
+        assert list(file.remaining([])) == []
+        file.finish()
+        assert not (tmp_path / "p.csv.partial").exists()
+        with pytest.raises(PredictionError, match="another process is writing"):
+            PredictionsFile(tmp_path / "p.csv", ["A"], {})
+    with PredictionsFile(tmp_path / "p.csv", ["A"], {}):
+        assert (tmp_path / "p.csv.partial").is_dir()
+    assert not (tmp_path / ".p.csv.lock").exists()
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_a_name_that_looks_like_a_formula_is_none_in_a_spreadsheet(
+    model: FinishedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
+) -> None:
+    signal = np.random.default_rng(0).normal(scale=0.3, size=(12, 2 * RATE))
+    for name in ("=cmd", "@sum"):
+        write_recording(tmp_path, name, signal, STANDARD_LEADS, RATE, storage="dat")
+    monkeypatch.chdir(tmp_path)
+    files = wanted(Path(f"p.{suffix}"))
+    stopped_after(1, model, Path(), Reading(model.card.preprocessing), files, monkeypatch)
+    found = predict_into_file(model, [Path()], Reading(model.card.preprocessing), files)
+    assert (found.rows, found.resumed) == (2, 0)
+    if suffix == "csv":
+        cells = [line.split(",")[0] for line in Path("p.csv").read_text().splitlines()[1:]]
+        assert cells == ["'=cmd.hea", "'@sum.hea"]
+    else:
+        assert pd.read_parquet("p.parquet")["path"].tolist() == ["=cmd.hea", "@sum.hea"]
