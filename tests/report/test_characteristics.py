@@ -23,8 +23,8 @@ STATES = np.array([[1, 1, 0], [1, 0, -1], [0, 0, -1], [1, 1, 1], [0, 0, 0], [0, 
 
 def test_each_side_is_described_and_excluded_recordings_are_not() -> None:
     train, test = characteristics(TABLE, STATES, CODES, ("train", "validation", "test"))
-    assert (train.side, train.recordings, train.patients, train.patient_unknown) == ("train", 5, 4, 1)
-    assert (test.side, test.recordings, test.patient_unknown) == ("test", 1, 1)
+    assert (train.name, train.recordings, train.patients, train.patient_unknown) == ("train", 5, 4, 1)
+    assert (test.name, test.recordings, test.patient_unknown) == ("test", 1, 1)
     assert train.age is not None
     assert (train.age.median, train.age.low, train.age.high, train.age_missing) == (50.0, 35.0, 65.0, 1)
     assert train.seconds is not None

@@ -6,8 +6,7 @@ from typing import Any
 import pytest
 
 from ecgfounder_ft.report.checklist import ITEMS, Answer, answers, count_states
-from ecgfounder_ft.report.facts import SideFacts
-from tests.report.facts import run_facts
+from tests.report.facts import run_facts, side_of
 
 SECTIONS = {
     "summary", "flow", "characteristics", "results", "decisions", "calibration", "subgroups", "history", "cases",
@@ -69,9 +68,9 @@ def test_states_are_counted() -> None:
         ("11", {}, "answered", "missing samples become 0"),
         ("11", {"missing_samples": "interpolate"}, "answered", "missing samples are interpolated"),
         ("11", {"unlisted": "absent"}, "answered", "whose folder a recording does not lie in was taken as absent"),
-        ("11", {"sides": {"test": SideFacts(9, 9, {"AFIB": 1}, {"AFIB": 4})}}, "answered", "unknown labels (test 4)"),
-        ("12a", {"sides": {"test": SideFacts(9, 9, {"AFIB": 1}, {}, 5)}}, "answered",
-         "test: 9 recordings of 9 patients, those of 5 recordings unknown"),
+        ("11", {"sides": {"test": side_of("test", 9, 9, {"AFIB": 1}, AFIB=4)}}, "answered", "unknown labels (test 4)"),
+        ("12a", {"sides": {"test": side_of("test", 9, 9, {"AFIB": 1}, 5)}}, "answered",
+         "test: 9 recordings of 9 patients (5 without a known patient"),
         ("20a–c", {"age_missing": 4, "sex_missing": 5}, "answered", "4 without age and 5 without sex"),
         ("16", {}, "answered", "this is no external validation"),
         ("16", {"external": "georgia not trained on"}, "answered", "georgia not trained on"),

@@ -3,7 +3,7 @@
 import functools
 import html.parser
 import re
-from dataclasses import replace
+from dataclasses import fields, replace
 from unittest import mock
 
 import numpy as np
@@ -12,29 +12,29 @@ import pytest
 
 from ecgfounder_ft.ecg.leads import STANDARD_LEADS
 from ecgfounder_ft.ecg.recording import Recording
-from ecgfounder_ft.evaluation.calibration import fit_calibration
+from ecgfounder_ft.evaluation.calibration import Calibration, fit_calibration
 from ecgfounder_ft.evaluation.calibration_check import check_calibration
 from ecgfounder_ft.evaluation.comparison import compare
 from ecgfounder_ft.evaluation.evaluate import evaluate_input
 from ecgfounder_ft.evaluation.inputs import EvaluationInput, prepare
+from ecgfounder_ft.evaluation.predictions import Predictions
 from ecgfounder_ft.evaluation.recordings_to_inspect import choose_cases
+from ecgfounder_ft.evaluation.run_evaluation import RunEvaluation
 from ecgfounder_ft.evaluation.subgroups import by_value, evaluate_subgroups
 from ecgfounder_ft.evaluation.thresholds import choose_thresholds
-from ecgfounder_ft.report.characteristics import characteristics
-from ecgfounder_ft.report.facts import SideFacts
+from ecgfounder_ft.report.characteristics import characteristics, flow_of
+from ecgfounder_ft.report.comparison_page import comparison_lines, render_comparison
 from ecgfounder_ft.report.page import (
     AttributionNote,
     CaseDrawing,
     ReportContent,
     content_of,
-    flow_rows,
-    render_comparison,
     render_report,
 )
 from ecgfounder_ft.report.words import baseline_verdict
 from ecgfounder_ft.runs.compare import compare_runs
 from ecgfounder_ft.task import MULTI_LABEL, SINGLE_LABEL
-from tests.report.facts import run_facts
+from tests.report.facts import run_facts, side_of
 from tests.run_folders import evaluate, write_run
 from tests.settings import evaluation_settings
 
@@ -68,7 +68,7 @@ class _Page(html.parser.HTMLParser):
         assert self.open.pop() == tag
 
     def handle_data(self, data):
-        if not {"style", "title"} & set(self.open):
+        if not {"script", "style", "title"} & set(self.open):
             self.words.append(data)
 
     @property
@@ -77,7 +77,14 @@ class _Page(html.parser.HTMLParser):
 
 
 def _content(task=MULTI_LABEL, n=60, **changes) -> ReportContent:
-    return replace(_evaluated(task, n), **changes)
+    return _changed(_evaluated(task, n), **changes)
+
+
+def _changed(content: ReportContent, **changes) -> ReportContent:
+    """The content with other fields, of its evaluation or its own."""
+    names = {field.name for field in fields(RunEvaluation)}
+    run = replace(content.run, **{name: value for name, value in changes.items() if name in names})
+    return replace(content, run=run, **{name: value for name, value in changes.items() if name not in names})
 
 
 @functools.cache
@@ -89,35 +96,50 @@ def _evaluated(task, n) -> ReportContent:
         targets = (generator.random((n, 2)) < 0.4).astype(np.int8)
     probabilities = np.clip(0.4 * targets + 0.6 * generator.random((n, 2)), 0, 1)
     data = prepare(targets, probabilities, np.arange(n) // 2, CODES, task=task)
-    return ReportContent(
-        title="A <test> & report",
-        created="today",
-        evaluation=evaluate_input(data, resamples=50),
+    table = pd.DataFrame()
+    run = RunEvaluation(
+        predictions=Predictions("run", table, CODES, task),
+        settings=evaluation_settings(),
+        calibration=Calibration("none", task.name, list(CODES)),
+        thresholds=None,
+        side="test",
+        rows=table,
         data=data,
-        condition_names=NAMES,
+        uncalibrated=data.probabilities,
+        evaluation=evaluate_input(data, resamples=50),
+        validation=None,
     )
+    return ReportContent(title="A <test> & report", created="today", run=run, condition_names=NAMES)
 
 
 @pytest.fixture(scope="module")
 def full():
     content = _content()
-    data = content.data
+    data = content.run.data
     thresholds = choose_thresholds(data.targets, data.probabilities, CODES, method="youden")
     signal = np.random.default_rng(0).normal(0, 0.1, (12, 5000)).astype(np.float32)
     recording = Recording("R1", STANDARD_LEADS, signal, 500.0)
     cases = choose_cases(data, errors_per_condition=1, least_certain=1)
     drawings = [
-        CaseDrawing(cases[0], "a/R1", {"source": "a"}, recording, np.gradient(signal, axis=1)),
+        CaseDrawing(cases[0], "a/R1", "/ecg/R1.hea", {"source": "a"}, recording, np.gradient(signal, axis=1)),
         CaseDrawing(cases[1], "a/R2", missing="signal file is truncated"),
         CaseDrawing(cases[2], "a/R3"),
     ]
-    return replace(
-        content,
-        flow=flow_rows(["train"] * 20 + ["test"] * 40, ["x", "y"] * 30, range(60), data.targets, CODES),
+    table = pd.DataFrame(
+        {"split": ["train"] * 20 + ["test"] * 40, "dataset": ["x", "y"] * 30, "patient": np.arange(60)}
+    )
+    facts = run_facts(
         label_origin="SNOMED codes.",
         skipped={"signal file is truncated": 1234},
         left_out={"not exactly one condition": 3333},
         left_out_labels={"PTB-XL": {"NORM + RBBB": 2222, "none present": 1111}},
+        provenance={"Seed": "0"},
+        configuration="a: <b>",
+    )
+    return _changed(
+        content,
+        facts=facts,
+        flow=flow_of(table, data.targets, CODES, ("train", "test")),
         thresholds=thresholds,
         calibration=fit_calibration(data.targets, data.probabilities, CODES, task=MULTI_LABEL, method="platt"),
         uncalibrated=data.probabilities**2,
@@ -126,12 +148,10 @@ def full():
             "after": check_calibration(data.targets, data.probabilities, data.groups, CODES),
         },
         subgroups=evaluate_subgroups(data, by_value("sex", ["female", "male", ""] * 20), resamples=20),
-        baselines={"random start": content.evaluation},
+        baselines={"random start": content.run.evaluation},
         history=[{"epoch": 0, "train/loss": 1.0}, {"epoch": 1, "train/loss": 0.5}],
         cases=drawings,
         attribution=AttributionNote("integrated gradients", 0.1, True),
-        provenance={"Seed": "0"},
-        configuration="a: <b>",
     )
 
 
@@ -146,18 +166,18 @@ def test_the_whole_report_asks_no_network_and_every_link_has_its_end(text):
         assert address.startswith(("data:", "#")), address[:80]
         assert not address.startswith("#") or address[1:] in page.anchors
     assert "http" not in re.sub(r"data:[^\"]+", "", text).replace("https://www.w3.org", "")
-    assert "<script" not in text
+    assert not re.search(r"<script [^>]*src|fetch\(|XMLHttpRequest|import\(", text)
     assert all(image.get("alt") for image in page.images)
     assert len(page.images) == 9  # bars, ROC, PR, confusion, co-occurrence, reliability, forest, history, one ECG
 
 
 def test_the_report_says_what_the_numbers_say(full, text):
     page = _Page(text)
-    auroc = full.evaluation.conditions["AFIB"].metrics["auroc"]
+    auroc = full.run.evaluation.conditions["AFIB"].metrics["auroc"]
     assert f"{auroc.value:.3f}" in page.text
     assert f"{auroc.low:.3f} to {auroc.high:.3f}" in page.text
     for side in ("before", "after"):
-        slope = full.calibration_check[side]["AFIB"]["slope"]
+        slope = full.run.calibration_check[side]["AFIB"]["slope"]
         assert f"{slope.low:.3f} to {slope.high:.3f}" in page.text
     assert "1,234: signal file is truncated" in page.text
     assert "3,333: not exactly one condition" in page.text
@@ -178,7 +198,7 @@ def test_text_from_outside_is_escaped(text):
 
 
 def test_an_attribution_that_fails_its_check_is_called_so(full):
-    text = _text(replace(full, attribution=AttributionNote("integrated gradients", 0.9, False)))
+    text = _text(_changed(full, attribution=AttributionNote("integrated gradients", 0.9, False)))
     assert "must not be read as an explanation" in text
 
 
@@ -212,20 +232,22 @@ def test_an_absent_condition_one_patient_and_nan_are_explained():
 
 def test_flow_counts_by_side_and_source():
     targets = np.array([[1, 0], [0, -1], [1, 1]], dtype=np.int8)
-    rows = flow_rows(["train", "train", "test"], ["x", "x", "x"], ["p", "p", "q"], targets, CODES)
-    assert [(row.side, row.recordings, row.patients) for row in rows] == [("train", 2, 1), ("test", 1, 1)]
-    assert rows[0].positives == {"NORM": 1, "AFIB": 0}
-    assert rows[0].unknown == {"NORM": 0, "AFIB": 1}
+    table = pd.DataFrame({"split": ["train", "train", "test"], "dataset": "x", "patient": ["p", "p", "q"]})
+    flow = flow_of(table, targets, CODES, ("train", "validation", "test"))
+    sizes = {side: [(of.name, of.recordings, of.patients) for of in sources] for side, sources in flow.items()}
+    assert sizes == {"train": [("x", 2, 1), ("all", 2, 1)], "test": [("x", 1, 1), ("all", 1, 1)]}
+    assert flow["train"][0].present == {"NORM": 1, "AFIB": 0}
+    assert flow["train"][0].unknown == {"NORM": 0, "AFIB": 1}
 
 
 def test_caps_and_what_is_to_be_known_of_the_recordings_stand_in_the_flow(full):
     row = {"side": "train", "source": "georgia", "cap": "data.max_samples", "recordings": 1234}
     capped = [row | {"conditions": {"NORM": 1200, "AFIB": 30}}]
     notes = ["Patient unknown: 7 recordings of georgia"]
-    text = _text(replace(full, capped=capped, data_notes=notes))
+    text = _text(replace(full, facts=run_facts(caps=capped), notes=notes))
     assert re.search(r"Left out by a cap.* train georgia data.max_samples 1,234 1,200 30", text)
     assert "Patient unknown: 7 recordings of georgia." in text
-    assert "Left out by a cap" not in _text(replace(full, capped=[], data_notes=[]))
+    assert "Left out by a cap" not in _text(replace(full, facts=run_facts(), notes=[]))
 
 
 def test_a_run_folder_and_a_comparison_become_pages(tmp_path):
@@ -259,6 +281,11 @@ def test_a_run_folder_and_a_comparison_become_pages(tmp_path):
     assert all(address.startswith(("data:", "#")) for address in page.addresses)
     assert "second minus first, 80 recordings of 40 patients" in page.text
     assert page.text.index("second") < page.text.index("first")
+    lines = comparison_lines(comparison)
+    assert lines[0] == "Macro AUROC, best first by validation; nothing is ranked by test."
+    assert re.fullmatch(r"second: validation 0\.\d{3}, test 0\.\d{3} \(.*\); difference [+-]0\.\d{3} \(.*\)", lines[1])
+    assert lines[2].endswith("the others are compared with it")
+    assert not re.search(r"None|nan|_value", " ".join(lines) + page.text)
 
 
 def _text(content: ReportContent) -> str:
@@ -273,12 +300,12 @@ def _with(data: EvaluationInput, probabilities: np.ndarray) -> EvaluationInput:
 
 
 def _worse(content: ReportContent) -> EvaluationInput:
-    return _with(content.data, 1 - content.data.probabilities)
+    return _with(content.run.data, 1 - content.run.data.probabilities)
 
 
 def test_title_and_summary_say_which_model_was_trained_how_and_on_what():
     facts = run_facts()
-    text = _text(_content(facts=facts, title=facts.title, provenance={"run": "12-30-00"}))
+    text = _text(_content(facts=facts, title=facts.title))
     assert text.strip().startswith(
         "Skip to the report Net1D (2 leads, from demo), fine-tuned (lora) on merged recordings of a"
     )
@@ -290,18 +317,18 @@ def test_title_and_summary_say_which_model_was_trained_how_and_on_what():
 
 
 def test_the_summary_does_not_pass_unknown_patients_off_as_patients():
-    side = SideFacts(60, 60, {}, {}, 40)
-    assert "(those of 40 recordings unknown and counted as one each)" in _text(
-        _content(facts=run_facts(sides={"test": side}))
+    side = side_of("test", 60, 60, {"NORM": 30, "AFIB": 20}, 40)
+    assert "60 recordings of 60 patients (40 without a known patient, counted as one patient each); 2 conditions" in (
+        _text(_content(facts=run_facts(sides={"test": side})))
     )
-    assert "counted as one each" not in _text(_content(facts=run_facts()))
+    assert "counted as one patient each" not in _text(_content(facts=run_facts()))
 
 
 def test_what_makes_a_number_mean_little_stands_before_it():
     assert "To know before reading on" not in _text(_content(facts=run_facts()))
     text = _text(_content(facts=run_facts(natural_prevalence=False)))
     assert "The recordings are a selection: AUPRC, F1, PPV, NPV and calibration describe it" in text
-    data = _content().data
+    data = _content().run.data
     targets = data.targets.copy()
     targets[:, 1] = 0
     targets[:3, 1] = 1  # of two patients
@@ -324,7 +351,8 @@ def test_table_1_stands_in_the_report_with_what_is_not_known():
         }
     )
     states = np.array([[1, 1], [1, -1], [0, 0], [0, 1]], dtype=np.int8)
-    text = _text(_content(characteristics=characteristics(table, states, CODES, ("train", "test"))))
+    described = characteristics(table, states, CODES, ("train", "test"))
+    text = _text(_content(facts=run_facts(sides={side.name: side for side in described})))
     assert "Table 1: the recordings by side" in text
     assert "55.0 (52.5 to 57.5) 1 (33.3%) not stated" in text
     assert "Patient unknown counted as one patient each 1 33.3%" in text
@@ -342,15 +370,13 @@ def test_subgroups_carry_a_word_on_their_number(text):
 def test_each_baseline_stands_beside_with_the_paired_difference_and_what_it_is():
     content = _content()
     worse = _worse(content)
-    pair = compare(worse, content.data, resamples=50)
-    told = replace(
+    pair = compare(worse, content.run.data, resamples=50)
+    names = ("untrained start", "linear probe on a random encoder")
+    told = _changed(
         content,
-        facts=run_facts(),
-        baselines=dict.fromkeys(
-            ("untrained start", "linear probe on a random encoder"), evaluate_input(worse, resamples=50)
-        ),
-        differences=dict.fromkeys(("untrained start", "linear probe on a random encoder"), pair),
-        baseline_notes={"linear probe on a random encoder": "random weights"},
+        facts=run_facts(baselines={names[1]: "random weights"}),
+        baselines=dict.fromkeys(names, evaluate_input(worse, resamples=50)),
+        differences=dict.fromkeys(names, pair),
     )
     text = _text(told)
     difference = pair.macro["auroc"]
@@ -359,21 +385,26 @@ def test_each_baseline_stands_beside_with_the_paired_difference_and_what_it_is()
     assert "Macro AUROC of this model is higher: +" in text
     assert "AUROC by condition, this model minus the baseline" in text
     summary = text[: text.index("AUROC by condition")]
-    start = told.baselines["untrained start"].macro["auroc"].value
-    assert f"Against its untrained start , whose macro AUROC is {start:.3f}: macro AUROC of this model is" in summary
+    start = told.run.baselines["untrained start"].macro["auroc"].value
+    said = f"Against its untrained start. The macro AUROC of the start is {start:.3f}; macro AUROC of this model is"
+    assert said in summary
     untrained = _text(replace(told, facts=run_facts(epochs=0)))
     assert "Against its untrained start" not in untrained
+    noise = _text(replace(told, facts=run_facts(head="random")))
+    assert "The last layer started from random weights, so the start has no skill to compare with" in noise
+    assert "a difference from it compares with noise" in noise
+    assert f"The macro AUROC of the start is {start:.3f}" not in noise
 
 
 def test_a_verdict_goes_no_further_than_its_interval():
     content = _content()
-    same = compare(content.data, _content(n=60).data, resamples=50)
+    same = compare(content.run.data, _content(n=60).run.data, resamples=50)
     assert "shows nothing by itself" in baseline_verdict(same)  # no difference in any resample
-    lower = compare(content.data, _worse(content), resamples=50)
+    lower = compare(content.run.data, _worse(content), resamples=50)
     assert baseline_verdict(lower).startswith("macro AUROC of this model is lower: -")
-    noise = np.random.default_rng(1).normal(0, 0.05, content.data.probabilities.shape)
-    shaken = _with(content.data, np.clip(content.data.probabilities + noise, 0, 1))
-    assert "cannot tell this model from it" in baseline_verdict(compare(shaken, content.data, resamples=200))
+    noise = np.random.default_rng(1).normal(0, 0.05, content.run.data.probabilities.shape)
+    shaken = _with(content.run.data, np.clip(content.run.data.probabilities + noise, 0, 1))
+    assert "cannot tell this model from it" in baseline_verdict(compare(shaken, content.run.data, resamples=200))
 
 
 def test_the_checklist_says_what_was_done_in_this_run():
@@ -384,9 +415,7 @@ def test_the_checklist_says_what_was_done_in_this_run():
 
 
 def test_notes_of_the_data_keep_the_names_of_datasets_as_they_are():
-    assert "mimic_iv_ecg: 3 lie in two folders" in _text(
-        _content(label_origin="x.", data_notes=["mimic_iv_ecg: 3 lie in two folders"])
-    )
+    assert "mimic_iv_ecg: 3 lie in two folders" in _text(_content(notes=["mimic_iv_ecg: 3 lie in two folders"]))
 
 
 def test_the_training_figure_says_which_epoch_is_evaluated():

@@ -11,12 +11,12 @@ import pytest
 import yaml
 
 from ecgfounder_ft.evaluation.evaluate import evaluate
+from ecgfounder_ft.evaluation.recordings_to_inspect import CONFIDENT_ERROR, Case
 from ecgfounder_ft.evaluation.run_evaluation import RunEvaluation, evaluate_predictions
 from ecgfounder_ft.evaluation.subgroups import SubgroupEvaluation
 from ecgfounder_ft.inference.finished_model import FinishedModel, load_model
-from ecgfounder_ft.report.characteristics import characteristics
-from ecgfounder_ft.report.facts import RunFacts
-from ecgfounder_ft.runs.facts import best_epoch, compared, facts_of, states_of, with_those_learnt_from
+from ecgfounder_ft.report.run_facts import RunFacts
+from ecgfounder_ft.runs.facts import Evaluated, best_epoch, compared, evaluation_facts, facts_of
 from ecgfounder_ft.runs.folder import RunFolder
 from ecgfounder_ft.runs.report import settings_of
 from ecgfounder_ft.task import MULTI_LABEL
@@ -50,33 +50,35 @@ def facts(finished_run: Path, tmp_path: Path, evaluated: tuple[RunEvaluation, Fi
             content[group] |= values
         (folder / "config.yaml").write_text(yaml.safe_dump(content))
         table = change(run.read_splits())
-        result, model = evaluated
+        _, model = evaluated
         given = run.read_data_counts() | (counts or {})
-        label_map = model.card.label_map
-        described = characteristics(
-            table, states_of(table, label_map), label_map.codes, ("train", "validation", result.side)
-        )
-        return facts_of(run, result, model, table, described, given, source, {"flat": 2}, elsewhere=elsewhere, cases=3)
+        skipped = pd.DataFrame({"reason": ["flat", "flat"]})
+        return facts_of(run, model, Evaluated(table, given, skipped, source, elsewhere=elsewhere))
 
     return build
 
 
 def test_the_record_of_a_run_is_what_it_did(facts: Facts, evaluated: tuple[RunEvaluation, FinishedModel]) -> None:
     found = facts()
-    assert (found.network, found.weights, found.strategy, found.seed) == ("Net1D", "", "full", 42)
+    model, data, training = found.model, found.data, found.training
+    assert (model.network, model.weights, training.strategy, training.seed) == ("Net1D", "", "full", 42)
     assert found.title.startswith("Net1D (12 leads, from a random start), trained (full) on simulated")
     assert found.title.endswith("seed 42")
-    assert (found.epochs, found.best_epoch, found.monitor) == (1, 1, "validation/loss")
-    assert found.loss == "cross entropy"
-    assert (found.exclusive, found.thresholds, found.calibration) == (True, "", evaluated[0].calibration.method)
-    assert found.sides["train"].recordings > found.sides["test"].recordings > 0
-    assert found.calibrated_on == found.sides["validation"].recordings
-    assert found.split.startswith("patients were dealt to the sides at random, stratified over conditions and sources")
-    assert "70% / 15% / 15%; a known patient stands on one side" in found.split
-    assert (found.external, found.elsewhere, found.natural_prevalence) == ("", False, False)
-    assert (found.skipped, found.cases, found.capped) == ({"flat": 2}, 3, {})
-    assert "z-scored" in found.preprocessing
-    assert facts(source="physionet2021").natural_prevalence
+    assert (training.epochs, training.best_epoch, training.monitor) == (1, 1, "validation/loss")
+    assert training.loss == "cross entropy"
+    assert model.exclusive
+    assert data.sides["train"].recordings > data.sides["test"].recordings > 0
+    assert found.calibrated_on == data.sides["validation"].recordings
+    assert data.split.startswith("patients were dealt to the sides at random, stratified over conditions and sources")
+    assert "70% / 15% / 15%; a known patient stands on one side" in data.split
+    assert (data.external, data.elsewhere, data.natural_prevalence) == ("", False, False)
+    assert (data.skipped, data.capped) == ({"flat": 2}, {})
+    assert data.flow["test"][-1].recordings == data.sides["test"].recordings
+    assert "z-scored" in model.preprocessing
+    assert facts(source="physionet2021").data.natural_prevalence
+    counted = evaluation_facts(evaluated[0], [Case(0, CONFIDENT_ERROR, "NORM", "")] * 3)
+    assert (counted.thresholds, counted.calibration) == ("", evaluated[0].calibration.method)
+    assert (counted.errors, counted.uncertain) == (3, 0)
 
 
 def test_caps_are_summed_by_side_and_imbalance_comes_from_the_configuration(facts: Facts) -> None:
@@ -86,9 +88,9 @@ def test_caps_are_summed_by_side_and_imbalance_comes_from_the_configuration(fact
         {"side": "test", "source": "ptb", "cap": "data.max_evaluation_recordings", "recordings": 5, "conditions": {}},
     ]
     found = facts({"data": {"imbalance": "pos_weight"}}, {"left out by a cap": rows, "left out": {"paced": 4}})
-    assert found.capped == {"train": 320, "test": 5}
-    assert (found.imbalance, found.left_out) == ("pos_weight", {"paced": 4})
-    assert facts(counts={"left out by a cap": rows}, elsewhere=True).capped == {
+    assert found.data.capped == {"train": 320, "test": 5}
+    assert (found.training.imbalance, found.data.left_out) == ("pos_weight", {"paced": 4})
+    assert facts(counts={"left out by a cap": rows}, elsewhere=True).data.capped == {
         "train elsewhere": 320,
         "test elsewhere": 5,
     }
@@ -98,8 +100,8 @@ def test_a_source_that_chance_left_out_of_training_is_no_external_validation(fac
     def moved(table: pd.DataFrame) -> pd.DataFrame:
         return table.assign(dataset=np.where(table["split"] == "test", "far", "near"), constituent="")
 
-    assert facts(change=moved).external == ""
-    assert facts({"split": {"kind": "leave_one_source_out", "held_out": "far"}}, change=moved).external == (
+    assert facts(change=moved).data.external == ""
+    assert facts({"split": {"kind": "leave_one_source_out", "held_out": "far"}}, change=moved).data.external == (
         "far not trained on"
     )
 
@@ -111,19 +113,19 @@ def test_unknown_patients_and_exclusions_are_counted(facts: Facts) -> None:
         return table
 
     found = facts(change=spoilt)
-    assert found.patient_unknown == found.sides["test"].recordings
-    assert found.sides["train"].patient_unknown == 0
-    assert found.excluded == {"signal on another side": 2}
+    assert found.data.patient_unknown == found.data.sides["test"].recordings
+    assert found.data.sides["train"].patient_unknown == 0
+    assert found.data.excluded == {"signal on another side": 2}
 
 
-def test_another_set_stands_beside_what_the_run_learnt_from(finished_run: Path) -> None:
-    run = RunFolder(finished_run)
-    own = run.read_splits()
-    assert with_those_learnt_from(own, run) is own
-    other = own[own["split"] == "test"].assign(dataset="elsewhere")
-    both = with_those_learnt_from(other, run)
-    assert (both["split"] == "train").sum() == (own["split"] == "train").sum()
-    assert set(both.loc[both["split"] == "test", "dataset"]) == {"elsewhere"}
+def test_another_set_stands_beside_what_the_run_learnt_from(facts: Facts) -> None:
+    def other(table: pd.DataFrame) -> pd.DataFrame:
+        return table[table["split"] == "test"].assign(dataset="elsewhere", constituent="")
+
+    own, both = facts().data, facts(change=other, elsewhere=True).data
+    assert both.sides["train"].recordings == own.sides["train"].recordings
+    assert both.evaluated_datasets == ("elsewhere",)
+    assert list(both.flow) == ["test"]
 
 
 def test_a_run_from_before_a_setting_can_still_be_evaluated(finished_run: Path, tmp_path: Path) -> None:

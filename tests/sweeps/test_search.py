@@ -11,7 +11,8 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from pytorch_lightning.trainer.states import TrainerFn
 
 from ecgfounder_ft.designs.design import DesignError
-from ecgfounder_ft.runs.folder import PrunedError, RunFolder
+from ecgfounder_ft.runs.folder import RunFolder
+from ecgfounder_ft.runs.status import PrunedError
 from ecgfounder_ft.sweeps.folder import SweepFolder
 from ecgfounder_ft.sweeps.layout import parse
 from ecgfounder_ft.sweeps.pruning import PruneByValidation

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ecgfounder_ft.commands.options import Run, Trust, path_option
+from ecgfounder_ft.commands.options import AcceptEdited, Run, Trust, path_option
 from ecgfounder_ft.console import say
 from ecgfounder_ft.errors import run_or_explain
 from ecgfounder_ft.memory import keep_freed_memory
@@ -38,6 +38,7 @@ class _Wanted:
     device: str
     bf16: bool
     trusted: Sequence[str]
+    accept_edited: bool
 
 
 def evaluate(
@@ -58,6 +59,7 @@ def evaluate(
     device: Annotated[str, typer.Option(help="For other recordings: auto, cpu or cuda.")] = "auto",
     bf16: Annotated[bool, typer.Option("--bf16", help="For other recordings: compute in bfloat16.")] = False,
     trust: Trust = None,
+    accept_edited: AcceptEdited = False,
 ) -> None:
     """Evaluate a finished run again, by its own settings where no other are given; the first evaluation stays."""
     given = {
@@ -69,7 +71,9 @@ def evaluate(
         "attribution": attribution,
     }
     settings = {name: value for name, value in given.items() if value is not None}
-    wanted = _Wanted(run_folder, overrides or (), settings, challenge_2021, output, device, bf16, trust or ())
+    wanted = _Wanted(
+        run_folder, overrides or (), settings, challenge_2021, output, device, bf16, trust or (), accept_edited
+    )
 
     def run() -> None:
         evaluated, target = _evaluate(wanted)
@@ -82,11 +86,13 @@ def evaluate(
 
 def _evaluate(wanted: _Wanted) -> tuple[RunEvaluation, EvaluationFolder]:
     from ecgfounder_ft.inference.finished_model import load_model
+    from ecgfounder_ft.runs.digests import require_unedited
     from ecgfounder_ft.runs.evaluate_elsewhere import evaluate_elsewhere
     from ecgfounder_ft.runs.folder import RunFolder
     from ecgfounder_ft.runs.report import report_again, settings_of, write_scorer_files
 
     folder, trusted = RunFolder(wanted.run_folder), wanted.trusted
+    require_unedited(folder, accept=wanted.accept_edited)
     chosen = [entry for entry in wanted.overrides if entry.startswith("evaluation.")]
     recordings = [entry for entry in wanted.overrides if entry not in chosen]
     settings, own = settings_of(folder, wanted.settings, chosen, trusted), settings_of(folder, trusted=trusted)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from ecgfounder_ft.commands.options import Run, Trust, path_option
+from ecgfounder_ft.commands.options import AcceptEdited, Run, Trust, path_option
 from ecgfounder_ft.console import say
 from ecgfounder_ft.errors import run_or_explain
 
@@ -23,6 +23,7 @@ def export(
         ),
     ] = None,
     trust: Trust = None,
+    accept_edited: AcceptEdited = False,
 ) -> None:
     """Write the model of a run as safetensors, ONNX and config.json, with a model card. No medical device."""
 
@@ -31,7 +32,14 @@ def export(
         from ecgfounder_ft.runs.export import export_run
         from ecgfounder_ft.runs.folder import RunFolder
 
-        exported = export_run(RunFolder(run_folder), to, onnx=onnx, licence=licence, trusted=trust or ())
+        exported = export_run(
+            RunFolder(run_folder),
+            to,
+            onnx=onnx,
+            licence=licence,
+            trusted=trust or (),
+            accept_edited=accept_edited,
+        )
         for name in sorted(path.name for path in exported.folder.iterdir()):
             say(f"{exported.folder / name}  {(exported.folder / name).stat().st_size:,} bytes")
         say(f"{NO_MEDICAL_DEVICE.capitalize()}.")

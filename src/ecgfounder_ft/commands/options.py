@@ -42,6 +42,9 @@ def path_option(text: str, *names: str) -> Any:
 Run = Annotated[Path, path_argument("The folder of a finished run.", "RUN")]
 Labels = Annotated[str, typer.Option(help="Label map: a file of configs/labels, by its name.")]
 Bf16 = Annotated[bool, typer.Option("--bf16", help="Compute in bfloat16: faster, less exact.")]
+AcceptEdited = Annotated[
+    bool, typer.Option("--accept-edited", help="Go on although files of the run were edited, and name them.")
+]
 Trust = Annotated[
     list[str] | None,
     typer.Option(help="Dotted name of a network of your own that the model may be of; may be given several times."),

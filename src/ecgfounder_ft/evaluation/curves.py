@@ -8,6 +8,9 @@ from sklearn.metrics import precision_recall_curve, roc_curve
 
 from ecgfounder_ft.evaluation.metrics import ECE_BINS, calibration_bin
 
+BAND_RESAMPLES = 200
+"""Resamples of patients behind a band."""
+
 
 @dataclass(frozen=True)
 class Curve:
@@ -15,6 +18,15 @@ class Curve:
 
     x: NDArray[np.float64]
     y: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Band:
+    """Limits around a curve, (m,) each."""
+
+    x: NDArray[np.float64]
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -36,6 +48,32 @@ def roc(labels: NDArray[np.integer], probabilities: NDArray[np.floating]) -> Cur
         return None
     false_rate, true_rate, _ = roc_curve(labels, probabilities)
     return Curve(false_rate, true_rate)
+
+
+def roc_band(
+    labels: NDArray[np.integer], probabilities: NDArray[np.floating], patients: NDArray[np.integer], seed: int = 0
+) -> Band:
+    """Find where 95% of the sensitivities lie at each false-positive rate, over resamples of the patients.
+
+    Args:
+        labels: (n,) 1 or 0, of both kinds.
+        probabilities: (n,).
+        patients: (n,).
+        seed: of the resamples.
+    """
+    order = np.argsort(-probabilities, kind="stable")
+    ends = np.append(np.flatnonzero(np.diff(probabilities[order])), len(order) - 1)  # of recordings with equal scores
+    positive = (labels[order] == 1).astype(np.float64)
+    _, group = np.unique(patients, return_inverse=True)
+    x, found, generator = np.linspace(0, 1, 101), [], np.random.default_rng(seed)
+    for _ in range(BAND_RESAMPLES):
+        drawn = np.bincount(generator.integers(0, group.max() + 1, group.max() + 1), minlength=group.max() + 1)
+        weights = drawn[group][order]
+        hits, alarms = np.cumsum(weights * positive)[ends], np.cumsum(weights * (1 - positive))[ends]
+        if hits[-1] and alarms[-1]:
+            found.append(np.interp(x, np.append(0, alarms / alarms[-1]), np.append(0, hits / hits[-1])))
+    low, high = np.percentile(found, (2.5, 97.5), axis=0) if found else (np.full(101, np.nan),) * 2
+    return Band(x, low, high)
 
 
 def precision_recall(labels: NDArray[np.integer], probabilities: NDArray[np.floating]) -> Curve | None:

@@ -13,7 +13,7 @@ from ecgfounder_ft.evaluation.run_evaluation import RunEvaluation
 
 @dataclass(frozen=True)
 class RunComparison:
-    """Runs on the same recordings, best first."""
+    """Runs on the same recordings, best first by validation."""
 
     sorted_by: str
     names: list[str]
@@ -33,7 +33,7 @@ def compare_evaluations(
         runs: name to evaluation, at least two, each with its recordings in the same order.
         resamples: of the patients.
         seed: of the resamples.
-        sort_by: the macro metric that orders the table, one of :data:`~ecgfounder_ft.evaluation.metrics.METRICS`.
+        sort_by: the metric that is compared, and orders the runs by validation; of :data:`~ecgfounder_ft.evaluation.metrics.METRICS`.
 
     Raises:
         NotComparableError: if the runs' recordings, labels, conditions or tasks differ, or the metric is unknown.
@@ -62,12 +62,15 @@ def require_metric(name: str) -> str:
 
 
 def comparison_table(comparison: RunComparison) -> pd.DataFrame:
-    """One row per run, best first: macro metrics, and the difference of the sorting metric from the reference's."""
+    """List macro metrics of each run, best first by validation, and the difference of one metric from the reference."""
     records = []
     for name in comparison.names:
         evaluation = comparison.runs[name].evaluation
         record: dict[str, Any] = {"run": name, "recordings": evaluation.n, "patients": evaluation.patients}
         record |= {f"macro_{metric}": evaluation.macro[metric].value for metric in METRICS}
+        validation = comparison.runs[name].validation
+        by = comparison.sorted_by
+        record[f"validation_macro_{by}"] = None if validation is None else validation.macro[by].value
         record["accuracy_overall"] = evaluation.overall["accuracy"].value
         pair = comparison.differences.get(name)
         difference = None if pair is None else pair.macro[comparison.sorted_by]
@@ -92,7 +95,8 @@ def _refuse_other_recordings(reference: RunEvaluation, other: RunEvaluation) -> 
 
 def _best_first(runs: Mapping[str, RunEvaluation], metric: str) -> list[str]:
     def key(name: str) -> tuple[bool, float]:
-        value = runs[name].evaluation.macro[metric].value
+        validation = runs[name].validation
+        value = None if validation is None else validation.macro[metric].value
         if value is None:
             return (True, 0.0)
         return (False, value if METRICS[metric].lower_is_better else -value)

@@ -64,6 +64,16 @@ class SubgroupEvaluation:
         content["evaluation"] = None if self.evaluation is None else self.evaluation.to_dict()
         return content
 
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> "SubgroupEvaluation":
+        """Inverse of :meth:`to_dict`.
+
+        Raises:
+            ValueError: if the content is of another schema.
+        """
+        evaluation = content["evaluation"]
+        return cls(**{**content, "evaluation": None if evaluation is None else Evaluation.from_dict(evaluation)})
+
 
 @dataclass(frozen=True)
 class Multiplicity:

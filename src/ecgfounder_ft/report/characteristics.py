@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from ecgfounder_ft.evaluation.metrics import count_patients, count_recordings
 from ecgfounder_ft.evaluation.subgroups import NOT_STATED
 from ecgfounder_ft.labels import PRESENT, UNKNOWN
 
@@ -24,9 +25,10 @@ class Quartiles:
 
 @dataclass(frozen=True)
 class Characteristics:
-    """The recordings of one side."""
+    """The recordings of one side of the split, or of one source on it."""
 
-    side: str
+    name: str
+    """Name of the side or of the source."""
     recordings: int
     patients: int
     patient_unknown: int
@@ -52,8 +54,26 @@ class Characteristics:
     together: NDArray[np.int64]
     """(k, k) recordings that have the row's and the column's condition."""
 
+    @property
+    def unknown(self) -> dict[str, int]:
+        """Condition code to recordings of which it is unknown."""
+        return {code: self.recordings - known for code, known in self.known.items()}
+
+    @property
+    def size(self) -> str:
+        """Recordings and patients, in words."""
+        words = f"{count_recordings(self.recordings)} of {count_patients(self.patients)}"
+        if self.patient_unknown:
+            words += f" ({self.patient_unknown:,} without a known patient, counted as one patient each)"
+        return words
+
+    @property
+    def fewest(self) -> tuple[str, int] | None:
+        """The condition with the fewest recordings, and their number; None where there is no condition."""
+        return min(self.present.items(), key=lambda entry: entry[1]) if self.present else None
+
     def percent(self, number: int) -> str:
-        """Of the side's recordings, as printed."""
+        """Print a number of recordings as a share of all."""
         return f"{100 * number / self.recordings:.1f}%" if self.recordings else "–"
 
 
@@ -73,8 +93,29 @@ def characteristics(
     for side in sides:
         rows = (recordings["split"] == side).to_numpy()
         if rows.any():
-            found.append(_of_side(side, recordings[rows], states[rows], codes))
+            found.append(_describe(side, recordings[rows], states[rows], codes))
     return found
+
+
+def flow_of(
+    recordings: pd.DataFrame, states: NDArray[np.integer], codes: Sequence[str], sides: Sequence[str]
+) -> dict[str, list[Characteristics]]:
+    """Describe each source on each side that has recordings, and last the whole side, named ``all``.
+
+    Args:
+        recordings: as for :func:`characteristics`, as are the others.
+        states: (n, k).
+        codes: (k,).
+        sides: names, in the order wanted.
+    """
+    sources = dataset_and_constituent(recordings)
+    flow = {}
+    for side in sides:
+        rows = (recordings["split"] == side).to_numpy()
+        if rows.any():
+            parts = {str(name): rows & (sources == name).to_numpy() for name in sources[rows].unique()} | {"all": rows}
+            flow[side] = [_describe(name, recordings[part], states[part], codes) for name, part in parts.items()]
+    return flow
 
 
 def dataset_and_constituent(recordings: pd.DataFrame) -> pd.Series:
@@ -83,7 +124,7 @@ def dataset_and_constituent(recordings: pd.DataFrame) -> pd.Series:
     return source.where(part == "", source + ": " + part)
 
 
-def _of_side(side: str, table: pd.DataFrame, states: NDArray[np.integer], codes: Sequence[str]) -> Characteristics:
+def _describe(name: str, table: pd.DataFrame, states: NDArray[np.integer], codes: Sequence[str]) -> Characteristics:
     age, age_missing = _quartiles(table, "age")
     seconds, seconds_missing = _quartiles(table, "seconds")
     sex = _texts(table, "sex").replace("", NOT_STATED).value_counts()
@@ -91,7 +132,7 @@ def _of_side(side: str, table: pd.DataFrame, states: NDArray[np.integer], codes:
     present = states == PRESENT
     number = present.sum(axis=1)
     return Characteristics(
-        side=side,
+        name=name,
         recordings=len(table),
         patients=table["patient"].nunique(),
         patient_unknown=int((~table["patient_known"].astype(bool)).sum()) if "patient_known" in table else 0,

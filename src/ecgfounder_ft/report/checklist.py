@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 
 from ecgfounder_ft.evaluation.metrics import count_recordings
-from ecgfounder_ft.report.facts import RunFacts
+from ecgfounder_ft.report.run_facts import RunFacts
 from ecgfounder_ft.report.words import ordinal
 
 ANSWERED, IN_PART, NOT_DONE, NOT_KNOWN, AUTHORS = (
@@ -68,97 +68,114 @@ def _title(facts: RunFacts) -> Said:
 
 
 def _objectives(facts: RunFacts) -> Said:
-    what = "fine-tuning" if facts.weights else "training"
-    where = f"on {facts.evaluated_data}" if facts.elsewhere else f"on the {facts.side} side of the same data"
-    return Said(f"{what} of a {facts.network} from {facts.start}, and its evaluation {where}")
+    what = "fine-tuning" if facts.model.weights else "training"
+    where = (
+        f"on {facts.data.evaluated_on}" if facts.data.elsewhere else f"on the {facts.data.side} side of the same data"
+    )
+    return Said(f"{what} of a {facts.model.network} from {facts.model.start}, and its evaluation {where}")
 
 
 def _data(facts: RunFacts) -> Said:
-    kind = "with the prevalence of the source" if facts.natural_prevalence else "a selection without natural prevalence"
-    return Said(f"{facts.evaluated_data}, {kind}")
+    kind = (
+        "with the prevalence of the source"
+        if facts.data.natural_prevalence
+        else "a selection without natural prevalence"
+    )
+    return Said(f"{facts.data.evaluated_on}, {kind}")
 
 
 def _eligibility(facts: RunFacts) -> Said:
     rules = [
-        *(f"{count_recordings(n)} left out: {reason}" for reason, n in facts.left_out.items()),
-        *(f"{count_recordings(n)} left out by a cap ({side})" for side, n in facts.capped.items()),
-        *(f"{count_recordings(n)} excluded: {reason}" for reason, n in facts.excluded.items()),
+        *(f"{count_recordings(n)} left out: {reason}" for reason, n in facts.data.left_out.items()),
+        *(f"{count_recordings(n)} left out by a cap ({side})" for side, n in facts.data.capped.items()),
+        *(f"{count_recordings(n)} excluded: {reason}" for reason, n in facts.data.excluded.items()),
     ]
-    if skipped := sum(facts.skipped.values()):
+    if skipped := sum(facts.data.skipped.values()):
         rules.append(f"{count_recordings(skipped)} unusable")
     return Said("; ".join(rules) or "every recording found was used")
 
 
 def _preparation(facts: RunFacts) -> Said:
-    repaired = "; ".join(f"{what} ({n:,})" for what, n in facts.repairs.items()) or "nothing"
-    return Said(f"{facts.preprocessing}, alike for all recordings; repaired: {repaired}")
+    repaired = "; ".join(f"{what} ({n:,})" for what, n in facts.data.repairs.items()) or "nothing"
+    return Said(f"{facts.model.preprocessing}, alike for all recordings; repaired: {repaired}")
 
 
 def _outcome(facts: RunFacts) -> Said:
-    return Said(facts.label_origin.rstrip(".") or "no word on where the labels come from", bool(facts.label_origin))
+    return Said(
+        facts.data.label_origin.rstrip(".") or "no word on where the labels come from", bool(facts.data.label_origin)
+    )
 
 
 def _predictors(facts: RunFacts) -> Said:
-    return Said(f"leads {' '.join(facts.leads)}; age and sex are not given to the model")
+    return Said(f"leads {' '.join(facts.model.leads)}; age and sex are not given to the model")
 
 
 def _handling(facts: RunFacts) -> Said:
-    return Said(facts.preprocessing)
+    return Said(facts.model.preprocessing)
 
 
 def _size(facts: RunFacts) -> Said:
     parts = []
-    for side, of_side in facts.sides.items():
+    for side, of_side in facts.data.sides.items():
         fewest = of_side.fewest
         rarest = f", fewest {fewest[0]} with {fewest[1]:,}" if fewest else ""
         parts.append(f"{side} {of_side.recordings:,}{rarest}")
-    capped = f"; capped: {_capped(facts)}" if facts.capped else ""
+    capped = f"; capped: {_capped(facts)}" if facts.data.capped else ""
     return Said(f"no sample size was calculated; recordings: {'; '.join(parts)}{capped}", done=False)
 
 
 def _missing(facts: RunFacts) -> Said:
-    unknown = {side: sum(of_side.unknown.values()) for side, of_side in facts.sides.items()}
+    unknown = {side: sum(of_side.unknown.values()) for side, of_side in facts.data.sides.items()}
     listed = ", ".join(f"{side} {n:,}" for side, n in unknown.items())
     labels = "no label is unknown"
     if any(unknown.values()):
         labels = f"unknown labels ({listed}) are left out of loss and metrics one by one"
-    if facts.exclusive:
+    if facts.model.exclusive:
         labels = "the conditions that a recording is not labelled with count as absent"
-    elif facts.unlisted == "absent":
+    elif facts.data.unlisted == "absent":
         labels += "; a condition whose folder a recording does not lie in was taken as absent"
     samples = {"zero": "missing samples become 0", "interpolate": "missing samples are interpolated"}
-    skipped = f"; {count_recordings(sum(facts.skipped.values()))} skipped" if facts.skipped else ""
-    return Said(f"{labels}; {samples.get(facts.missing_samples, facts.missing_samples)}{skipped}")
+    skipped = f"; {count_recordings(sum(facts.data.skipped.values()))} skipped" if facts.data.skipped else ""
+    return Said(f"{labels}; {samples.get(facts.model.missing_samples, facts.model.missing_samples)}{skipped}")
 
 
 def _division(facts: RunFacts) -> Said:
-    return Said("; ".join([facts.split, *(f"{side}: {of_side.size}" for side, of_side in facts.sides.items())]))
+    return Said(
+        "; ".join([facts.data.split, *(f"{side}: {of_side.size}" for side, of_side in facts.data.sides.items())])
+    )
 
 
 def _building(facts: RunFacts) -> Said:
-    if not facts.epochs:
-        return Said(f"no epoch was trained: this is {facts.start} as it is", done=False)
-    found = [f"{name} by {how}" for name, how in facts.found.items()]
+    if not facts.training.epochs:
+        return Said(f"no epoch was trained: this is {facts.model.start} as it is", done=False)
+    found = [f"{name} by {how}" for name, how in facts.training.found.items()]
     searched = f"; found: {', '.join(found)}" if found else "; no setting was searched for in this run"
     mixed = (
-        f"; weights between start and end (share {facts.interpolation:g})" if facts.interpolation is not None else ""
+        f"; weights between start and end (share {facts.training.interpolation:g})"
+        if facts.training.interpolation is not None
+        else ""
     )
-    best = f", the {ordinal(facts.best_epoch)} chosen by {facts.monitor}" if facts.best_epoch else ""
+    best = (
+        f", the {ordinal(facts.training.best_epoch)} chosen by {facts.training.monitor}"
+        if facts.training.best_epoch
+        else ""
+    )
     return Said(
-        f"{facts.network} from {facts.start} (last layer: {facts.head}), strategy {facts.strategy}, {facts.loss}, "
-        f"{facts.epochs} epoch{'s' if facts.epochs != 1 else ''}{best}{mixed}{searched}; one split and one seed"
+        f"{facts.model.network} from {facts.model.start} (last layer: {facts.model.head}), strategy "
+        f"{facts.training.strategy}, {facts.training.loss}, {facts.training.epochs} "
+        f"epoch{'s' if facts.training.epochs != 1 else ''}{best}{mixed}{searched}; one split and one seed"
     )
 
 
 def _heterogeneity(facts: RunFacts) -> Said:
-    places = {name: n for name, n in facts.subgroups.items() if name in ("source", "constituent")}
+    places = {name: n for name, n in facts.evaluation.subgroups.items() if name in ("source", "constituent")}
     if not places:
         return Said("no two sources of the evaluated recordings are large enough to be compared", done=False)
     return Said(f"AUROC by {' and '.join(places)} ({sum(places.values())} groups); no test between them")
 
 
 def _measures(facts: RunFacts) -> Said:
-    chosen = f"; the epoch was chosen by {facts.monitor}, as configured" if facts.best_epoch else ""
+    chosen = f"; the epoch was chosen by {facts.training.monitor}, as configured" if facts.training.best_epoch else ""
     return Said(
         "AUROC and AUPRC because they need no threshold, sensitivity, specificity, PPV, NPV and F1 because decisions "
         f"are made, Brier score and ECE because probabilities are given; no decision-analytic measure{chosen}"
@@ -167,17 +184,25 @@ def _measures(facts: RunFacts) -> Said:
 
 def _recalibration(facts: RunFacts) -> Said:
     if not facts.calibrated:
-        asked = f": {facts.calibration} calibration changed no condition" if facts.calibration != "none" else ""
+        asked = (
+            f": {facts.evaluation.calibration} calibration changed no condition"
+            if facts.evaluation.calibration != "none"
+            else ""
+        )
         return Said(f"the probabilities were not recalibrated{asked}", done=False)
     kept = (
-        f"; {facts.calibration_notes} of {facts.conditions} conditions have a note" if facts.calibration_notes else ""
+        f"; {facts.evaluation.calibration_notes} of {len(facts.model.conditions)} conditions have a note"
+        if facts.evaluation.calibration_notes
+        else ""
     )
-    return Said(f"{facts.calibration} calibration, fitted on {facts.calibrated_on:,} validation recordings{kept}")
+    return Said(
+        f"{facts.evaluation.calibration} calibration, fitted on {facts.calibrated_on:,} validation recordings{kept}"
+    )
 
 
 def _predictions(facts: RunFacts) -> Said:
-    link = "softmax over the conditions" if facts.exclusive else "a sigmoid for each"
-    calibrated = f", then {facts.calibration} calibration" if facts.calibrated else ""
+    link = "softmax over the conditions" if facts.model.exclusive else "a sigmoid for each"
+    calibrated = f", then {facts.evaluation.calibration} calibration" if facts.calibrated else ""
     return Said(f"one logit for each condition, {link}{calibrated}")
 
 
@@ -187,8 +212,8 @@ def _imbalance(facts: RunFacts) -> Said:
         "balanced_sampler": "rare conditions were drawn more often in training",
         "pos_weight": "the loss weighed rare conditions more",
     }
-    done = [text for text in (how.get(facts.imbalance, facts.imbalance),) if text]
-    if facts.capped:
+    done = [text for text in (how.get(facts.training.imbalance, facts.training.imbalance),) if text]
+    if facts.data.capped:
         done.append(f"a cap left recordings out: {_capped(facts)}")
     if not done:
         return Said("neither sampling, nor weights, nor a cap was used against it", done=False)
@@ -196,64 +221,79 @@ def _imbalance(facts: RunFacts) -> Said:
 
 
 def _fairness(facts: RunFacts) -> Said:
-    groups = [name for name in ("sex", "age") if facts.subgroups.get(name)]
+    groups = [name for name in ("sex", "age") if facts.evaluation.subgroups.get(name)]
     if not groups:
         return Said("no two groups by sex or age are large enough to be compared", done=False)
     return Said(f"AUROC by {' and '.join(groups)}; ethnicity is not known; nothing was done in training to even them")
 
 
 def _output(facts: RunFacts) -> Said:
-    if facts.exclusive:
+    if facts.model.exclusive:
         return Said("probabilities, and the most probable condition")
-    few = f"; with a note on few recordings: {facts.threshold_notes}" if facts.threshold_notes else ""
-    rule = "0.5 for all" if facts.thresholds in ("", "fixed") else f"chosen on validation by {facts.thresholds}"
+    few = (
+        f"; with a note on few recordings: {facts.evaluation.threshold_notes}"
+        if facts.evaluation.threshold_notes
+        else ""
+    )
+    rule = (
+        "0.5 for all"
+        if facts.evaluation.thresholds in ("", "fixed")
+        else f"chosen on validation by {facts.evaluation.thresholds}"
+    )
     return Said(f"probabilities, and decisions by thresholds, {rule}{few}")
 
 
 def _differences(facts: RunFacts) -> Said:
-    if facts.elsewhere:
-        return Said(f"trained on {facts.data}, evaluated on {facts.evaluated_data}; by side in Table 1")
-    other = facts.external or "both were divided from the same sources, so this is no external validation"
+    if facts.data.elsewhere:
+        return Said(f"trained on {facts.data.trained_on}, evaluated on {facts.data.evaluated_on}; by side in Table 1")
+    other = facts.data.external or "both were divided from the same sources, so this is no external validation"
     return Said(f"{other}; by side in Table 1")
 
 
 def _sharing(facts: RunFacts) -> Said:
-    weights = "checksum of the pretrained weights, " if facts.weights else ""
+    weights = "checksum of the pretrained weights, " if facts.model.weights else ""
     return Said(f"versions, {weights}fingerprint of the data and the whole configuration are stated")
 
 
 def _participants(facts: RunFacts) -> Said:
-    missing = f"of the {facts.side} recordings, {facts.age_missing:,} without age and {facts.sex_missing:,} without sex"
-    unknown = f"; {count_recordings(facts.patient_unknown)} of unknown patients" if facts.patient_unknown else ""
+    found = facts.evaluation
+    missing = (
+        f"of the {facts.data.side} recordings, {found.age_missing:,} without age and {found.sex_missing:,} without sex"
+    )
+    unknown = (
+        f"; {count_recordings(facts.data.patient_unknown)} of unknown patients" if facts.data.patient_unknown else ""
+    )
     return Said(f"Table 1 by side: age, sex, source, length, conditions; {missing}{unknown}")
 
 
 def _numbers(facts: RunFacts) -> Said:
-    of_side = facts.sides.get(facts.side)
+    of_side = facts.data.sides.get(facts.data.side)
     fewest = of_side.fewest if of_side else None
     rarest = f"; fewest events: {fewest[0]} with {count_recordings(fewest[1])}" if fewest else ""
     return Said(f"recordings, positives and patients beside every metric{rarest}")
 
 
 def _specification(facts: RunFacts) -> Said:
-    return Said(f"{facts.parameters:,} parameters, in the run's folder with the whole configuration")
+    return Said(f"{facts.model.parameters:,} parameters, in the run's folder with the whole configuration")
 
 
 def _performance(facts: RunFacts) -> Said:
-    if not facts.resamples:
+    if not facts.evaluation.resamples:
         return Said("metrics without intervals: none were asked for", whole=False)
     return Said(
-        f"{facts.resamples:,} resamples of patients; AUROC has an interval for {facts.with_interval} of "
-        f"{facts.conditions} conditions",
-        whole=facts.with_interval == facts.conditions,
+        f"{facts.evaluation.resamples:,} resamples of patients; AUROC has an interval for "
+        f"{facts.evaluation.with_interval} of {len(facts.model.conditions)} conditions",
+        whole=facts.evaluation.with_interval == len(facts.model.conditions),
     )
 
 
 def _subgroup_results(facts: RunFacts) -> Said:
-    if not facts.subgroups:
+    if not facts.evaluation.subgroups:
         return Said("no two groups by anything are large enough to be compared, or none were asked for", done=False)
-    listed = ", ".join(f"{name} ({n})" for name, n in facts.subgroups.items())
-    small = f"; groups too small or alone: {facts.small_subgroups}" if facts.small_subgroups else ""
+    listed = ", ".join(f"{name} ({n})" for name, n in facts.evaluation.subgroups.items())
+    small = (
+        f"; groups too small or alone: {facts.evaluation.small_subgroups}" if facts.evaluation.small_subgroups else ""
+    )
     return Said(f"AUROC of groups by {listed}{small}; not corrected for the number of comparisons")
 
 
@@ -265,26 +305,30 @@ def _updated(facts: RunFacts) -> Said:
 
 def _limitations(facts: RunFacts) -> Said:
     limits = ["one split and one seed, so their chance is in no interval"]
-    if not facts.natural_prevalence:
+    if not facts.data.natural_prevalence:
         limits.append("a selection, so PPV, NPV, AUPRC and calibration describe no population")
-    if facts.patient_unknown:
-        limits.append(f"{count_recordings(facts.patient_unknown)} whose patient is unknown")
-    if not (facts.elsewhere or facts.external):
+    if facts.data.patient_unknown:
+        limits.append(f"{count_recordings(facts.data.patient_unknown)} whose patient is unknown")
+    if not (facts.data.elsewhere or facts.data.external):
         limits.append("no external data")
-    if facts.with_interval < facts.conditions:
-        limits.append(f"{facts.conditions - facts.with_interval} conditions without an interval of AUROC")
-    if facts.cases:
-        limits.append(f"{count_recordings(facts.cases)} that it got wrong or was unsure of are listed")
+    if facts.evaluation.with_interval < len(facts.model.conditions):
+        limits.append(
+            f"{len(facts.model.conditions) - facts.evaluation.with_interval} conditions without an interval of AUROC"
+        )
+    if facts.evaluation.errors:
+        limits.append(f"{count_recordings(facts.evaluation.errors)} that it got wrong with confidence are listed")
+    if facts.evaluation.uncertain:
+        limits.append(f"{count_recordings(facts.evaluation.uncertain)} that it was unsure of are listed")
     return Said("; ".join(limits))
 
 
 def _poor_input(facts: RunFacts) -> Said:
-    skipped = "; ".join(f"{n:,} {reason}" for reason, n in facts.skipped.items())
+    skipped = "; ".join(f"{n:,} {reason}" for reason, n in facts.data.skipped.items())
     return Said(f"unusable recordings are refused with a reason; here: {skipped or 'none'}")
 
 
 def _capped(facts: RunFacts) -> str:
-    return ", ".join(f"{side} {n:,}" for side, n in facts.capped.items())
+    return ", ".join(f"{side} {n:,}" for side, n in facts.data.capped.items())
 
 
 # --- The items ------------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -153,6 +154,12 @@ def _known(
     return targets[known, column], probabilities[known, column]
 
 
+def _line(column: int, curves_drawn: int) -> dict[str, Any]:
+    """Style a curve so that it shows beneath others that coincide with it: the first is the widest and solid."""
+    width = 1.2 + 2.4 * (curves_drawn - 1 - column) / max(1, curves_drawn - 1)
+    return {"color": colour_of(column), "linestyle": dash_of(column), "linewidth": width, "alpha": 0.9}
+
+
 def _value(estimate: Estimate | None) -> str:
     return "undefined" if estimate is None or estimate.value is None else f"{estimate.value:.3f}"
 
@@ -163,9 +170,19 @@ def roc_figure(
     codes: Sequence[str],
     *,
     evaluation: Evaluation | None = None,
+    patients: NDArray[np.integer] | None = None,
     title: str = "Receiver operating characteristic",
 ) -> Figure:
-    """A ROC curve for each condition, with its area where the evaluation is given."""
+    """Draw a ROC curve for each condition, with its area where the evaluation is given.
+
+    Args:
+        targets: (n, k) 1, 0 or -1 (unknown).
+        probabilities: (n, k).
+        codes: (k,) condition codes.
+        evaluation: of these recordings.
+        patients: (n,) of the recordings; where given, a band shows 95% of the sensitivities over their resamples.
+        title: above the picture.
+    """
     figure = new_figure(5.4, 6.3)
     axes = figure.add_subplot()
     axes.plot([0, 1], [0, 1], color="#aaaaaa", linewidth=1, linestyle="--")
@@ -173,7 +190,12 @@ def roc_figure(
         curve = curves.roc(*_known(targets, probabilities, column))
         area = "" if evaluation is None else f"  {_value(evaluation.conditions[code].metrics['auroc'])}"
         x, y = (np.empty(0), np.empty(0)) if curve is None else (curve.x, curve.y)
-        axes.plot(x, y, color=colour_of(column), linestyle=dash_of(column), label=f"{code}{area}", linewidth=1.6)
+        axes.plot(x, y, **_line(column, len(codes)), label=f"{code}{area}")
+        told = evaluation is not None and evaluation.conditions[code].metrics["auroc"].low is not None
+        if patients is not None and told:
+            known = (targets[:, column] != UNKNOWN) & ~np.isnan(probabilities[:, column])
+            band = curves.roc_band(targets[known, column], probabilities[known, column], patients[known])
+            axes.fill_between(band.x, band.low, band.high, color=colour_of(column), alpha=0.12, linewidth=0)
     axes.set_xlabel("1 - specificity")
     axes.set_ylabel("sensitivity")
     _unit_square(axes, title, "AUROC" if evaluation is not None else "")
@@ -196,15 +218,7 @@ def precision_recall_figure(
         curve = curves.precision_recall(labels, scores)
         area = "" if evaluation is None else f"  {_value(evaluation.conditions[code].metrics['auprc'])}"
         x, y = (np.empty(0), np.empty(0)) if curve is None else (curve.x, curve.y)
-        axes.step(
-            x,
-            y,
-            where="pre",
-            color=colour_of(column),
-            linestyle=dash_of(column),
-            label=f"{code}{area}",
-            linewidth=1.6,
-        )
+        axes.step(x, y, where="pre", **_line(column, len(codes)), label=f"{code}{area}")
         if len(labels):
             axes.hlines(labels.mean(), 1.0, 1.02, color=colour_of(column), linewidth=3, clip_on=False)
     axes.set_xlabel("recall (sensitivity)")

@@ -23,6 +23,7 @@ from ecgfounder_ft.evaluation.run_evaluation import RunEvaluation, evaluate_pred
 from ecgfounder_ft.evaluation.settings import EvaluationSettings
 from ecgfounder_ft.inference.finished_model import FinishedModel
 from ecgfounder_ft.runs.evaluation_folder import EvaluationFolder
+from ecgfounder_ft.runs.facts import Evaluated
 from ecgfounder_ft.runs.folder import RunFolder
 from ecgfounder_ft.runs.report import with_fits, write_evaluation
 
@@ -106,7 +107,8 @@ def evaluate_elsewhere(
     if refit:
         model = with_fits(model, evaluated)
         output.write_model(model)
-    write_evaluation(output, run, evaluated, model, table, gathered.counts, source.source, settings)
+    elsewhere = Evaluated(table, gathered.counts, gathered.skipped, source.source, elsewhere=True)
+    write_evaluation(output, run, evaluated, model, elsewhere)
     return evaluated
 
 

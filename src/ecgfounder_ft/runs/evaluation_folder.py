@@ -38,6 +38,7 @@ class EvaluationFolder:
     SKIPPED = "skipped.csv"
     DATA = "data.json"
     MODEL = "model.pth"
+    DIGESTS = "digests.json"
 
     def __init__(self, path: Path) -> None:
         self.path = path

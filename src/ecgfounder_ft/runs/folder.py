@@ -6,21 +6,18 @@ left is ever written over. What an evaluation leaves, the run's own first one to
 
 from __future__ import annotations
 
-import logging
 import os
-import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from ecgfounder_ft.errors import ExplainedError
-from ecgfounder_ft.files import HeldError, file_lock, write_csv, write_json, write_text
-from ecgfounder_ft.interruption import Interrupted
+from ecgfounder_ft.files import write_csv, write_json, write_text
 from ecgfounder_ft.runs.evaluation_folder import EXACT, EvaluationFolder
+from ecgfounder_ft.runs.status import RunStatus
 from ecgfounder_ft.untrusted import run_files
 from ecgfounder_ft.untrusted.run_files import RunFolderError
 
@@ -32,29 +29,12 @@ if TYPE_CHECKING:  # a resume is refused, and a sweep summed up, without pandas 
     from ecgfounder_ft.evaluation.predictions import Predictions
     from ecgfounder_ft.inference.finished_model import FinishedModel
 
-log = logging.getLogger(__name__)
 
-
-class PrunedError(ExplainedError):
-    """A run that a search has given up; not a failure.
-
-    Args:
-        message: why.
-        metric: what it had come to: ``name``, ``mode`` and ``value``, as ``optimized_metric`` of a finished run.
-    """
-
-    def __init__(self, message: str, metric: Mapping[str, Any]) -> None:
-        super().__init__(message)
-        self.metric = dict(metric)
-
-
-class RunFolder(EvaluationFolder):
+class RunFolder(RunStatus):
     """The folder of a run. Its own first evaluation lies in it; later ones lie in ``evaluations/``."""
 
     CONFIGURATION = "config.yaml"
     PLAN = "plan.json"
-    STATUS = "status.json"
-    LOCK = ".lock"
     LOGGER_RUNS = "logger_runs.json"
     LEAKAGE = "leakage.csv"
     START_PREDICTIONS = "start_predictions.csv"
@@ -67,7 +47,6 @@ class RunFolder(EvaluationFolder):
     CHECKPOINTS = "checkpoints"
     LAST_CHECKPOINT = "last.ckpt"
     EVALUATIONS = "evaluations"
-    OVERRIDES = ".hydra/overrides.yaml"
 
     @property
     def name(self) -> str:
@@ -137,13 +116,6 @@ class RunFolder(EvaluationFolder):
         self.require()
         return run_files.read_yaml(self.path, self.path / self.CONFIGURATION)
 
-    def overrides(self) -> list[str]:
-        """What was typed behind ``train.py`` for this run."""
-        import yaml
-
-        file = self.path / self.OVERRIDES
-        return list(yaml.safe_load(file.read_text(encoding="utf-8")) or []) if file.is_file() else []
-
     def write_plan(self, plan: Mapping[str, Any]) -> None:
         """Write what was settled before training."""
         write_json(self.path / self.PLAN, plan)
@@ -151,83 +123,6 @@ class RunFolder(EvaluationFolder):
     def read_plan(self) -> dict[str, Any] | None:
         """As :meth:`write_plan` wrote it; None where nothing was settled yet."""
         return run_files.read_json(self.path, self.path / self.PLAN, dict, run_files.PLAN)
-
-    # -------------------------------------------------------------------------------------- status
-
-    @contextmanager
-    def only_run(self, hold: bool = True) -> Iterator[None]:
-        """Hold the folder's lock, so that no second run writes into it. The system lets go of it with the process.
-
-        Args:
-            hold: False in all but one process of a run on several devices.
-
-        Raises:
-            RunFolderError: if another process holds it.
-        """
-        with ExitStack() as stack:
-            if hold:
-                try:
-                    stack.enter_context(file_lock(self.path / self.LOCK, wait=0))
-                except HeldError as error:
-                    raise RunFolderError(
-                        f"{self.path}: another process is training there; wait for it, end it, or choose another folder"
-                    ) from error
-            yield
-
-    @contextmanager
-    def recorded_status(self, write: bool = True) -> Iterator[dict[str, Any]]:
-        """Keep ``status.json``: running, finished, pruned, interrupted or failed, so that no log need be read for it.
-
-        Args:
-            write: False in all but one process of a run on several devices.
-
-        Yields:
-            The status, to which more can be added.
-        """
-        status: dict[str, Any] = {"state": "running", "started": time.strftime("%Y-%m-%dT%H:%M:%S%z")}
-        begun = time.monotonic()
-
-        def save() -> None:
-            if write:
-                write_json(self.path / self.STATUS, status)
-
-        save()
-        try:
-            yield status
-        except (Interrupted, KeyboardInterrupt) as error:
-            status |= {"state": "interrupted", "error": str(error) or "KeyboardInterrupt"}
-            raise
-        except PrunedError as error:
-            status |= {"state": "pruned", "error": str(error), "optimized_metric": error.metric}
-            raise
-        except BaseException as error:
-            status |= {"state": "failed", "error": f"{type(error).__name__}: {error}"}
-            raise
-        else:
-            status["state"] = "finished"
-        finally:
-            status["seconds"] = round(time.monotonic() - begun, 1)
-            save()
-
-    def write_lost(self, reason: str, overrides: Sequence[str]) -> None:
-        """Write that the run came to an end that it could not write down itself; it may never have begun.
-
-        Args:
-            reason: what is known of it.
-            overrides: what was typed for it.
-        """
-        file = self.path / self.OVERRIDES
-        file.parent.mkdir(parents=True, exist_ok=True)
-        if not file.is_file():
-            write_text(file, yaml.safe_dump(list(overrides)))
-        status = {"started": None, "seconds": None, **self.read_status()}
-        # an interrupted run has left a checkpoint; one that still says that it runs was killed
-        state = "interrupted" if status.get("state") == "interrupted" else "failed"
-        write_json(self.path / self.STATUS, {**status, "state": state, "error": reason})
-
-    def read_status(self) -> dict[str, Any]:
-        """The status as last written; empty where there is none."""
-        return run_files.read_json(self.path, self.path / self.STATUS, dict) or {}
 
     # -------------------------------------------------------------------------------------- training
 

@@ -8,7 +8,8 @@ from pytorch_lightning.trainer.states import TrainerFn
 
 from ecgfounder_ft.config.settings import Settings
 from ecgfounder_ft.designs.optuna import OptunaSearch
-from ecgfounder_ft.runs.folder import PrunedError, RunFolder
+from ecgfounder_ft.runs.folder import RunFolder
+from ecgfounder_ft.runs.status import PrunedError
 from ecgfounder_ft.sweeps.folder import SweepFolder, Trial
 from ecgfounder_ft.training.callbacks import History
 from ecgfounder_ft.training.monitor import direction_of

@@ -107,7 +107,7 @@ def write_pooled(
         title=f"Cross-validation: {name}" if name != "all" else "Cross-validation",
         created=time.strftime("%Y-%m-%d %H:%M"),
         condition_names={code: conditions[code]["name"] for code in found.predictions.codes},
-        data_notes=[
+        notes=[
             f"Out-of-fold predictions of {len(folds)} folds (trials {listed} of {folder}): each recording was "
             "predicted by a model that has not seen its patient. What is evaluated is the way of training, not one "
             "model"

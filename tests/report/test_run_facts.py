@@ -1,8 +1,7 @@
 """The title and the sizes, as they are printed."""
 
-from ecgfounder_ft.report.facts import SideFacts
 from ecgfounder_ft.report.words import ordinal
-from tests.report.facts import run_facts
+from tests.report.facts import run_facts, side_of
 
 
 def test_the_title_names_network_leads_start_strategy_data_and_seed() -> None:
@@ -16,11 +15,11 @@ def test_the_title_names_network_leads_start_strategy_data_and_seed() -> None:
 
 
 def test_unknown_patients_are_not_passed_off_as_patients() -> None:
-    assert SideFacts(10, 8, {}, {}).size == "10 recordings of 8 patients"
-    assert SideFacts(10, 8, {}, {}, 5).size == (
-        "10 recordings of 8 patients, those of 5 recordings unknown and counted as one each"
+    assert side_of("test", 10, 8, {}).size == "10 recordings of 8 patients"
+    assert side_of("test", 10, 8, {}, 5).size == (
+        "10 recordings of 8 patients (5 without a known patient, counted as one patient each)"
     )
-    assert SideFacts(10, 8, {}, {}).fewest is None
+    assert side_of("test", 10, 8, {}).fewest is None
 
 
 def test_ordinals() -> None:
