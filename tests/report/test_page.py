@@ -280,7 +280,8 @@ def test_a_run_folder_and_a_comparison_become_pages(tmp_path):
     page = _Page(render_comparison(comparison, title="Two", created="today"))
     assert all(address.startswith(("data:", "#")) for address in page.addresses)
     assert "second minus first, 80 recordings of 40 patients" in page.text
-    assert page.text.index("second") < page.text.index("first")
+    table = page.text[page.text.index("Macro metrics of the test recordings") :]
+    assert table.index("second") < table.index("first")
     lines = comparison_lines(comparison)
     assert lines[0] == "Macro AUROC, best first by validation; nothing is ranked by test."
     assert re.fullmatch(r"second: validation 0\.\d{3}, test 0\.\d{3} \(.*\); difference [+-]0\.\d{3} \(.*\)", lines[1])

@@ -48,13 +48,19 @@ def test_the_run_s_own_settings_hold_where_no_other_are_given(finished_run: Path
     content["evaluation"] |= {"resamples": 20, "seed": 5, "by": ["sex"], "report": False}
     file.write_text(yaml.safe_dump(content, sort_keys=False))
     output = tmp_path / "there"
-    found = console("evaluate", str(run), f"--output={output}")
+    refused = console("evaluate", str(run), f"--output={output}")
+    assert refused.exit_code == 2
+    assert "config.yaml (differs)" in refused.stderr
+    assert "--accept-edited" in refused.stderr
+    found = console("evaluate", str(run), "--accept-edited", f"--output={output}")
     assert found.exit_code == 0, found.stderr
     metrics = json.loads((output / "metrics.json").read_text())
     assert (metrics["test"]["resamples"], metrics["test"]["seed"]) == (20, 5)
     assert {group["attribute"] for group in metrics["subgroups"]} == {"sex"}
     assert not (output / "report.html").exists()
-    found = console("evaluate", str(run), "evaluation.seed=6", "--resamples=30", "--calibration=none")
+    found = console(
+        "evaluate", str(run), "evaluation.seed=6", "--resamples=30", "--calibration=none", "--accept-edited"
+    )
     assert found.exit_code == 0, found.stderr
     other = run / "evaluations" / "own-test"
     metrics = json.loads((other / "metrics.json").read_text())
@@ -63,7 +69,7 @@ def test_the_run_s_own_settings_hold_where_no_other_are_given(finished_run: Path
     chosen = load_model(other).card.calibration
     assert chosen["method"] == "none"  # fitted anew, so that predictions can use it
     assert load_model(run).card.calibration == load_model(finished_run).card.calibration != chosen
-    refused = console("evaluate", str(run), f"--output={output}")
+    refused = console("evaluate", str(run), "--accept-edited", f"--output={output}")
     assert refused.exit_code == 2
     assert "holds an evaluation already" in refused.stderr
 
@@ -134,7 +140,10 @@ def test_two_runs_are_compared_and_the_wrong_ones_refused(run: Path, finished_ru
     predictions[predictions["recording"] != predictions["recording"].iloc[-1]].to_csv(
         run / "predictions.csv", index=False
     )
-    refused = console("compare", str(finished_run), str(run))
+    edited = console("compare", str(finished_run), str(run))
+    assert edited.exit_code == 2
+    assert "predictions.csv (differs)" in edited.stderr
+    refused = console("compare", str(finished_run), str(run), "--accept-edited")
     assert refused.exit_code == 2
     assert "not tested on the same recordings" in refused.stderr
 
@@ -142,9 +151,9 @@ def test_two_runs_are_compared_and_the_wrong_ones_refused(run: Path, finished_ru
 @pytest.mark.parametrize(
     ("damage", "words"),
     [
-        (lambda run: (run / "predictions.csv").unlink(), "no predictions.csv"),
+        (lambda run: (run / "predictions.csv").unlink(), "predictions.csv (was removed)"),
         (lambda run: (run / "config.yaml").unlink(), "no config.yaml"),
-        (lambda run: (run / "model.pth").unlink(), "no such file"),
+        (lambda run: (run / "model.pth").unlink(), "model.pth (was removed)"),
     ],
 )
 def test_a_run_folder_with_a_missing_file_is_explained(run: Path, damage: object, words: str) -> None:

@@ -92,6 +92,7 @@ def _evaluate(wanted: _Wanted) -> tuple[RunEvaluation, EvaluationFolder]:
     from ecgfounder_ft.runs.report import report_again, settings_of, write_scorer_files
 
     folder, trusted = RunFolder(wanted.run_folder), wanted.trusted
+    folder.require()
     require_unedited(folder, accept=wanted.accept_edited)
     chosen = [entry for entry in wanted.overrides if entry.startswith("evaluation.")]
     recordings = [entry for entry in wanted.overrides if entry not in chosen]

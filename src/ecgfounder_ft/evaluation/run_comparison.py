@@ -33,7 +33,7 @@ def compare_evaluations(
         runs: name to evaluation, at least two, each with its recordings in the same order.
         resamples: of the patients.
         seed: of the resamples.
-        sort_by: the metric that is compared, and orders the runs by validation; of :data:`~ecgfounder_ft.evaluation.metrics.METRICS`.
+        sort_by: the metric that is compared, and orders the runs by validation; of ``METRICS``.
 
     Raises:
         NotComparableError: if the runs' recordings, labels, conditions or tasks differ, or the metric is unknown.
