@@ -60,9 +60,9 @@ def test_an_edited_file_is_named_and_needs_a_word(
 
 def test_comparing_and_exporting_refuse_it_too(run: RunFolder, finished_run: Path, tmp_path: Path) -> None:
     _sides_exchanged(run.path / "predictions.csv")
-    with pytest.raises(RunFolderError, match="predictions.csv"):
+    with pytest.raises(RunFolderError, match=r"predictions\.csv"):
         compare_runs([finished_run, run.path], resamples=0)
-    with pytest.raises(RunFolderError, match="predictions.csv"):
+    with pytest.raises(RunFolderError, match=r"predictions\.csv"):
         export_run(run, tmp_path / "exported", onnx=False)
     assert not (tmp_path / "exported").exists()
 
