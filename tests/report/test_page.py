@@ -280,12 +280,14 @@ def test_a_run_folder_and_a_comparison_become_pages(tmp_path):
     page = _Page(render_comparison(comparison, title="Two", created="today"))
     assert all(address.startswith(("data:", "#")) for address in page.addresses)
     assert "second minus first, 80 recordings of 40 patients" in page.text
-    table = page.text[page.text.index("Macro metrics of the test recordings") :]
-    assert table.index("second") < table.index("first")
+    validation = {name: run.validation.macro["auroc"].value for name, run in comparison.runs.items()}
+    assert comparison.names == sorted(validation, key=lambda name: -validation[name])  # not by test
     lines = comparison_lines(comparison)
     assert lines[0] == "Macro AUROC, best first by validation; nothing is ranked by test."
-    assert re.fullmatch(r"second: validation 0\.\d{3}, test 0\.\d{3} \(.*\); difference [+-]0\.\d{3} \(.*\)", lines[1])
-    assert lines[2].endswith("the others are compared with it")
+    (second,), (first,) = ([line for line in lines if line.startswith(name)] for name in ("second", "first"))
+    number = r"0\.\d{3}"
+    assert re.fullmatch(rf"second: validation {number}, test {number} \(.*\); difference [+-]{number} \(.*\)", second)
+    assert first.endswith("the others are compared with it")
     assert not re.search(r"None|nan|_value", " ".join(lines) + page.text)
 
 
