@@ -50,8 +50,8 @@ def predict(
     A list has one prediction, or one for each window where ``reading.windows`` is ``each``.
 
     Args:
-        model: that answers.
-        recordings: their paths, or the recordings.
+        model: any.
+        recordings: or their paths.
         reading: how they are read and cut.
         batch_size: windows at a time.
         workers: processes that read ahead of the network.
