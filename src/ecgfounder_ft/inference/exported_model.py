@@ -1,10 +1,8 @@
 """A model as it is passed on: a folder that is read without running code, and without torch.
 
-* ``config.json`` holds the record of the model, the meaning of each output, and a digest of every file.
-* ``model.safetensors`` holds the weights.
-* ``model.onnx`` holds network, softmax or sigmoid, and calibration, for any program that runs ONNX.
-* ``model.pth`` holds the weights in the form of the published checkpoints.
-* ``README.md`` is the model card.
+The record of the model, the meaning of each output and a digest of every file stand in ``config.json``. Weights are in
+``model.safetensors``. Any program that runs ONNX takes ``model.onnx``, which has network, softmax or sigmoid, and
+calibration. The form of the published checkpoints is ``model.pth``. The model card is ``README.md``.
 
 A digest tells a file that was damaged, edited or mixed up. It is no signature: whoever changes a file can change the
 digest with it. Therefore nothing in the folder is run as code; a revision of the Hub pins all of it.

@@ -50,7 +50,7 @@ def predict(
     A list has one prediction, or one for each window where ``reading.windows`` is ``each``.
 
     Args:
-        model: any.
+        model: a loaded one.
         recordings: or their paths.
         reading: how they are read and cut.
         batch_size: windows at a time.
