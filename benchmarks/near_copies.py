@@ -2,6 +2,10 @@
 
 python -m benchmarks.near_copies --recordings FOLDER --simulated 2000 --growth 90000
 
+An alteration counts as found in a recording where the search tells the pair of both; at least 95% of the recordings are
+wanted for inverted signals, and for one lead that is dead or inverted. No pair of different recordings may be taken for
+copies. A lag is stated in the documentation up to the largest at which 95% are found.
+
 Three tables: altered copies that are found; pairs of different recordings that are taken for copies (of simulated
 recordings every such pair is a false alarm, of real ones each is printed to be looked at); and the time that comparing
 the fingerprints of a whole dataset takes.
@@ -71,6 +75,15 @@ def altered(recording: Recording) -> Iterator[tuple[str, Recording]]:
         ("100 Hz, rounded to 10 µV, times 3, without 2 samples", np.rint(at_100 * 100)[:, 2:] / 100 * 3, 100.0),
     ):
         yield name, replace(recording, signal=changed.astype(np.float32), sampling_rate=new_rate)
+    yield "inverted", replace(recording, signal=-signal)
+    for lead in ("I", "V1", "V3", "V6"):
+        for name, factor in (("dead", 0), ("inverted", -1)):
+            changed = signal.copy()
+            changed[recording.leads.index(lead)] *= factor
+            yield f"lead {lead} {name}", replace(recording, signal=changed)
+    for lag in (0.01, 0.02, 0.03, 0.04, 0.05):  # of the same length, so that all of it is lag
+        late = np.pad(signal, ((0, 0), (round(lag * rate), 0)), mode="edge")[:, : signal.shape[1]]
+        yield f"{round(lag * 1000)} ms late", replace(recording, signal=late)
 
 
 def later(signal: NDArray[np.floating], samples: int) -> NDArray[np.floating]:
