@@ -68,10 +68,6 @@ def altered(recording: Recording) -> Iterator[tuple[str, Recording]]:
         ("without its first 10 samples", signal[:, 10:], rate),
         ("without its last 10 samples", signal[:, :-10], rate),
         ("without its first 20 samples", signal[:, 20:], rate),
-        ("upside down", -signal, rate),
-        *((f"{lag} ms later", later(signal, round(lag / 1000 * rate)), rate) for lag in (10, 20, 30, 40, 50)),
-        *((f"{STANDARD_LEADS[lead]} dead", one_lead(signal, lead, 0.0), rate) for lead in (1, 7)),
-        *((f"{STANDARD_LEADS[lead]} upside down", one_lead(signal, lead, -1.0), rate) for lead in (1, 7)),
         ("100 Hz, rounded to 10 µV, times 3, without 2 samples", np.rint(at_100 * 100)[:, 2:] / 100 * 3, 100.0),
     ):
         yield name, replace(recording, signal=changed.astype(np.float32), sampling_rate=new_rate)
@@ -84,18 +80,6 @@ def altered(recording: Recording) -> Iterator[tuple[str, Recording]]:
     for lag in (0.01, 0.02, 0.03, 0.04, 0.05):  # of the same length, so that all of it is lag
         late = np.pad(signal, ((0, 0), (round(lag * rate), 0)), mode="edge")[:, : signal.shape[1]]
         yield f"{round(lag * 1000)} ms late", replace(recording, signal=late)
-
-
-def later(signal: NDArray[np.floating], samples: int) -> NDArray[np.floating]:
-    """The signal from ``samples`` on, as long as before: its last value is held."""
-    return np.concatenate([signal[:, samples:], np.repeat(signal[:, -1:], samples, axis=1)], axis=1)
-
-
-def one_lead(signal: NDArray[np.floating], lead: int, factor: float) -> NDArray[np.floating]:
-    """The signal with one lead multiplied by a factor."""
-    changed = signal.copy()
-    changed[lead] *= factor
-    return changed
 
 
 def real(folder: Path, preprocessing: Preprocessing) -> list[Recording]:

@@ -85,6 +85,15 @@ def test_an_altered_copy_is_found_among_others(people: list[Recording], name: st
     assert pairs_among([*some, *copies]) == [[number, number + 12] for number in range(12)]
 
 
+@pytest.mark.parametrize("lead", [0, 7, 10])
+@pytest.mark.parametrize("factor", [0, -1])
+def test_a_copy_with_one_lead_dead_or_inverted_is_found(people: list[Recording], lead: int, factor: int) -> None:
+    some = people[:8]
+    factors = np.where(np.arange(12) == lead, factor, 1)[:, None]
+    copies = [replace(one, signal=(one.signal * factors).astype(np.float32)) for one in some]
+    assert pairs_among([*some, *copies]) == [[number, number + 8] for number in range(8)]
+
+
 def test_different_recordings_are_no_copies(people: list[Recording]) -> None:
     assert pairs_among(people) == []
 

@@ -1,17 +1,20 @@
 """Recordings that are the same signal in another form, and what their labels are then worth.
 
 Datasets took recordings from one another, and changed them on the way: resampled (PTB-XL has each one at 100 and at
-500 Hz), in other units, rounded to other steps, turned upside down, or cut by a few samples. A hash of the signal
-misses all of these. So each recording gets a *fingerprint* when it is stored: numbers that say when the signal changes
-how much, and how its leads change together, which none of the above alters by much. All pairs of fingerprints are
-compared. Those that are alike are compared once more, signal by signal, and count as copies where most leads correlate.
-``benchmarks/near_copies.py`` measures what is found, and how often different recordings are taken for copies.
+500 Hz), in other units, upside down, rounded to other steps, or cut by a few samples; one lead may be dead or inverted.
+A hash of the signal misses all of these. So each recording gets a *fingerprint* when it is stored: numbers for how much
+the signal changes at each time, and for how its leads change together, which the above alters little. All pairs of
+fingerprints are compared. Those that are alike are compared once more, signal by signal, and count as copies where
+these correlate. ``benchmarks/near_copies.py``
+measures what is found, and how often different recordings are taken for copies.
 
-Not found: a part cut from a longer recording by more than :data:`LARGEST_SHIFT`, and most copies with leads exchanged.
+Not found: a copy that lags by more than 30 ms (of 40 ms most are found, of 50 ms hardly any), a part of a longer
+recording, and copies with leads exchanged.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
@@ -29,16 +32,16 @@ BINS = 128
 BIN_SECONDS = 0.08
 """Apart in time: the fingerprint is of the middle 10.24 s of a recording, as long as most are."""
 ALIKE_IN_TIME = 0.85
-"""Least cosine of the first parts of two fingerprints whose signals are compared."""
+"""Cosine of the first part of two fingerprints from which on, and"""
 ALIKE_IN_LEADS = 0.92
-"""Least cosine of the second parts of two fingerprints whose signals are compared."""
+"""cosine of their second part, without the lead in which they differ most, from which on the signals are compared."""
 SAME = 0.97
-"""Least correlation, regardless of its sign, of the median lead of two preprocessed signals that are copies."""
+"""Median over the leads of the absolute correlation of two preprocessed signals from which on they are copies."""
 LARGEST_SHIFT = 0.05
-"""Seconds of lag up to which signals are compared; the fingerprints of copies are less alike from 40 ms on."""
+"""Seconds by which one of two copies may lag behind the other: 25 samples at 500 Hz, 5 at 100 Hz."""
 
 _STEPS_PER_BIN = 4
-_SMOOTHING_SECONDS = 0.08
+_SMOOTHING_SECONDS = 0.06
 _COSINES = 100_000_000  # computed at once: 0.4 GB
 
 
@@ -65,9 +68,9 @@ def fingerprint(signal: NDArray[np.floating], sampling_rate: float) -> NDArray[n
     """When a signal changes how much, and how its leads change together.
 
     The signal is averaged over steps of 20 ms around its middle, whatever its rate, and the changes from step to step
-    are taken. First part: the root of their sum of squares over the leads, smoothed (Gaussian, 80 ms) so that a lag of
+    are taken. First part: the root of their sum of squares over the leads, smoothed (Gaussian, 60 ms) so that a lag of
     some milliseconds matters little, every 80 ms. Second part: the sum over time of the products of each two leads'
-    changes, without its sign, which an inverted lead changes.
+    changes.
 
     Args:
         signal: (leads, samples) in any unit; NaN counts as 0.
@@ -93,7 +96,7 @@ def fingerprint(signal: NDArray[np.floating], sampling_rate: float) -> NDArray[n
     reach = np.arange(-3 * _STEPS_PER_BIN, 3 * _STEPS_PER_BIN + 1) * step / _SMOOTHING_SECONDS
     activity = np.convolve(np.sqrt(np.square(changes).sum(axis=0)), np.exp(-(reach**2) / 2), mode="same")
     in_time = activity[::_STEPS_PER_BIN] - activity[::_STEPS_PER_BIN].mean()
-    in_leads = np.abs(changes @ changes.T)[np.triu_indices(len(values))]
+    in_leads = (changes @ changes.T)[np.triu_indices(len(values))]
     least = 1e-6 * float(np.abs(values).max(initial=0.0))
     if np.linalg.norm(in_time) <= least:
         return np.zeros(len(in_time) + len(in_leads), dtype=np.float16)
@@ -123,36 +126,39 @@ def find_copies(
 
 
 def _alike(fingerprints: NDArray[np.float32]) -> NDArray[np.int64]:
-    """Pairs (pairs, 2) of fingerprints (n, numbers) that are alike in both their parts.
-
-    A lead that is flat in one of two recordings does not count in the second part.
-    """
-    in_time, in_leads = fingerprints[:, :BINS], fingerprints[:, BINS:]
+    """Pairs (pairs, 2) of fingerprints (n, numbers) that are alike in both their parts."""
+    in_time, products = fingerprints[:, :BINS], np.abs(fingerprints[:, BINS:])
+    without = _without_each_lead(products.shape[1])
     found = [np.empty((0, 2), dtype=np.int64)]
     block = max(1, _COSINES // max(len(fingerprints), 1))
     for start in range(0, len(fingerprints), block):
         first, second = np.nonzero(in_time[start : start + block] @ in_time[start:].T >= ALIKE_IN_TIME)
         later = second > first
         first, second = first[later] + start, second[later] + start
-        alike = _cosine_where_both(in_leads[first], in_leads[second]) >= ALIKE_IN_LEADS
+        one, other = products[first], products[second]
+        sizes = np.sqrt((one**2 @ without) * (other**2 @ without))
+        cosines = np.divide((one * other) @ without, sizes, out=np.zeros_like(sizes), where=sizes > 0)
+        alike = cosines.max(axis=1, initial=0) >= ALIKE_IN_LEADS
         found.append(np.column_stack([first[alike], second[alike]]))
     return np.concatenate(found)
 
 
-def _cosine_where_both(first: NDArray[np.float32], second: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Cosine of each two rows (n, numbers), over the numbers that are zero in neither; 0 where there are none."""
-    first, second = first * (second != 0), second * (first != 0)
-    sizes = np.linalg.norm(first, axis=1) * np.linalg.norm(second, axis=1)
-    products = np.einsum("ij,ij->i", first, second)
-    return np.divide(products, sizes, out=np.zeros_like(products), where=sizes > 0)
+def _without_each_lead(numbers: int) -> NDArray[np.float32]:
+    """Which products of two leads remain without each one of them, (products, leads); all of them for one lead."""
+    leads = (math.isqrt(8 * numbers + 1) - 1) // 2
+    rows, columns = np.triu_indices(leads)
+    lead = np.arange(leads)
+    without = (rows[:, None] != lead) & (columns[:, None] != lead)
+    return (without if leads > 1 else np.ones_like(without)).astype(np.float32)
 
 
 def correlation(first: NDArray[np.floating], second: NDArray[np.floating], shift: int) -> float:
-    """Correlation of the median lead of two signals, without its sign, at the best lag up to ``shift`` samples.
+    """The largest absolute correlation of the inner 80% of a signal with another one, the median over their leads, at
+    any lag up to ``shift`` samples.
 
-    The median over the leads, because one of two copies may have a lead that is dead or inverted. The inner 80 % of the
-    first signal is compared: filters and a shift of the window make copies differ most at their ends. A flat lead
-    correlates with nothing.
+    Leads that are flat in both do not count; one that is flat in one of them has 0. The median leaves out a lead that
+    is dead, and the absolute value tells inverted copies. The ends are left out, since filters and a shift of the
+    window make copies differ most there.
 
     Args:
         first: (leads, samples).
@@ -161,21 +167,19 @@ def correlation(first: NDArray[np.floating], second: NDArray[np.floating], shift
     """
     from scipy.fft import irfft, next_fast_len, rfft
 
-    samples = first.shape[1]
+    one, other = (signal - signal.mean(axis=1, keepdims=True, dtype=np.float64) for signal in (first, second))
+    samples = one.shape[1]
     margin = max(samples // 10, shift)
-    one = first[:, margin : samples - margin].astype(np.float64)
-    one -= one.mean(axis=1, keepdims=True)
-    other = second - second.mean(axis=1, keepdims=True, dtype=np.float64)
-    length = next_fast_len(2 * samples, real=True)
+    one = one[:, margin : samples - margin]
+    length = next_fast_len(samples, real=True)  # long enough for the lags that are looked at
+    products = irfft(np.conj(rfft(one, length)) * rfft(other, length), length)
+    energy = np.pad(np.cumsum(np.square(other), axis=1), ((0, 0), (1, 0)))
     starts = np.arange(margin - shift, margin + shift + 1)
-    products = irfft(np.conj(rfft(one, length)) * rfft(other, length), length)[:, starts]
-    ends = starts + one.shape[1]
-    sums, squares = (np.pad(np.cumsum(other**power, axis=1), ((0, 0), (1, 0))) for power in (1, 2))
-    within = squares[:, ends] - squares[:, starts] - (sums[:, ends] - sums[:, starts]) ** 2 / one.shape[1]
-    sizes = np.sqrt(np.maximum(np.square(one).sum(axis=1, keepdims=True) * within, 0))
-    least = 1e-9 * max(float(np.square(one).sum()), float(np.square(other).sum()))
-    by_lead = np.divide(np.abs(products), sizes, out=np.zeros_like(products), where=sizes > least)
-    return float(np.median(by_lead, axis=0).max())
+    own, others = np.square(one).sum(axis=1, keepdims=True), energy[:, starts + one.shape[1]] - energy[:, starts]
+    sizes = np.sqrt(np.maximum(own * others, 0))
+    each = np.divide(np.abs(products[:, starts]), sizes, out=np.zeros(sizes.shape), where=sizes > 0)
+    counted = (own[:, 0] > 0) | (energy[:, -1] > 0)
+    return float(np.median(each[counted], axis=0).max()) if counted.any() else 0.0
 
 
 def groups_of(*keys: NDArray[np.integer], pairs: NDArray[np.integer] | None = None) -> NDArray[np.int64]:
