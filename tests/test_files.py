@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import resource
+import stat
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -19,6 +20,7 @@ from ecgfounder_ft.files import (
     HeldError,
     WriteError,
     file_lock,
+    make_shared_folder,
     require_place_for,
     sha256_of,
     text_of,
@@ -172,3 +174,18 @@ def test_a_file_system_without_locks_is_told(
 def test_a_lock_that_cannot_be_opened_is_told(tmp_path: Path) -> None:
     with pytest.raises(WriteError, match="cannot be written"), file_lock(tmp_path / "nowhere" / "x.lock"):
         pass
+
+
+@pytest.mark.parametrize(("mode", "expected"), [(0o2770, 0o2770), (0o2775, 0o2775), (0o755, 0o755), (0o1777, 0o750)])
+def test_a_folder_takes_the_mode_and_group_of_the_one_that_it_is_in(tmp_path: Path, mode: int, expected: int) -> None:
+    above = tmp_path / "shared"
+    above.mkdir()
+    above.chmod(mode)
+    before = os.umask(0o027)
+    try:
+        make_shared_folder(above / "store" / "hash")
+    finally:
+        os.umask(before)
+    for folder in (above / "store", above / "store" / "hash"):
+        assert stat.S_IMODE(folder.stat().st_mode) == expected
+        assert folder.stat().st_gid == above.stat().st_gid

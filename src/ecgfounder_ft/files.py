@@ -9,6 +9,7 @@ import logging
 import math
 import os
 import re
+import stat
 import time
 import uuid
 from collections.abc import Iterator, Mapping
@@ -86,6 +87,24 @@ def _write_error(error: OSError, path: Path) -> WriteError:
     explained = WriteError(f"{path} cannot be written ({error.strerror or error}): {advice}")
     explained.errno = error.errno
     return explained
+
+
+def make_shared_folder(folder: Path) -> None:
+    """Make a folder, and those above it, each with the group and mode of the one that it is in.
+
+    Several people then share what lies in a folder that is theirs together (setgid, writable by the group). Nothing is
+    taken over from a folder where everybody may write but not remove (``/tmp``).
+    """
+    if folder.is_dir():
+        return
+    make_shared_folder(folder.parent)
+    folder.mkdir(exist_ok=True)
+    above = folder.parent.stat()
+    if not above.st_mode & stat.S_ISVTX:
+        with suppress(OSError):  # a group that is not ours, or a file system without them
+            if folder.stat().st_gid != above.st_gid:
+                os.chown(folder, -1, above.st_gid)
+            folder.chmod(0o700 | above.st_mode & 0o2077)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -57,10 +57,12 @@ def _with_shipped_values(config: DictConfig, file: Path) -> DictConfig:
     if missing:
         from ecgfounder_ft.config.compose import compose_config
 
-        shipped = compose_config()
+        shipped = compose_config([f"data={config.data.source}"])
         for key in missing:
-            value = OmegaConf.select(shipped, key)
-            if value is not None:
+            group, _, name = key.rpartition(".")
+            values = OmegaConf.select(shipped, group) if group else shipped
+            if isinstance(values, DictConfig) and name in values and not OmegaConf.is_missing(values, name):
+                value = values[name]
                 log.warning("%s does not state %s; it is taken as %s, which ships", file, key, value)
                 OmegaConf.update(config, key, value)
     return config

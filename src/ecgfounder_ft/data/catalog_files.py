@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ecgfounder_ft.data.catalog import SKIPPED_COLUMNS, Catalog, CatalogError, build_table, validate
-from ecgfounder_ft.files import whole_file, write_csv
+from ecgfounder_ft.files import make_shared_folder, whole_file, write_csv
 from ecgfounder_ft.labels import LabelMap
 
 SCHEMA_VERSION = 2
@@ -37,7 +37,7 @@ def save_catalog(catalog: Catalog, file: Path | str, root: Path | str | None, la
     """
     validate(catalog.table, label_map)
     file = Path(file)
-    file.parent.mkdir(parents=True, exist_ok=True)
+    make_shared_folder(file.parent)
     table = catalog.table.reset_index(drop=True)
     top = "" if root is None else os.path.normpath(Path(root).expanduser().absolute())
     if top:

@@ -20,7 +20,7 @@ from ecgfounder_ft.ecg.description import NOTHING_STATED, SignalDescription
 from ecgfounder_ft.ecg.formats import read_recording, walk_files, wfdb
 from ecgfounder_ft.ecg.formats.wfdb import DEFAULT_RATE, count_samples, read_header, signal_file
 from ecgfounder_ft.ecg.recording import UnreadableRecordingError
-from ecgfounder_ft.files import whole_file
+from ecgfounder_ft.files import make_shared_folder, whole_file
 
 logger = logging.getLogger(__name__)
 
@@ -192,7 +192,7 @@ def _save_cache(facts: Iterable[RecordingFacts], file: Path) -> None:
     rows = [entry for entry in facts if entry.signature]
     columns = {field.name: [getattr(entry, field.name) for entry in rows] for field in fields(RecordingFacts)}
     table = pa.table(columns).replace_schema_metadata({b"version": _CACHE_VERSION})
-    file.parent.mkdir(parents=True, exist_ok=True)
+    make_shared_folder(file.parent)
     with whole_file(file) as unfinished:
         pq.write_table(table, unfinished)
 

@@ -291,3 +291,33 @@ def test_paths_of_windows_and_other_encodings(root, label_map):
     file.write_bytes("path,NORM,patient\na/r0,1,J\xfcrgen\n".encode("latin-1"))
     with pytest.raises(CatalogError, match=r"byte 0xfc at position \d+ is not UTF-8"):
         read_table(file, label_map)
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        ["AF|PVC", "RBBB; 1st degree AV block", ""],
+        ['["AFIB"]', '["RBBB", "1dAVb"]', "NA"],
+        ["{'164889003': 100.0}", "['RBBB' '270492004']", "?"],
+    ],
+)
+def test_labels_in_one_column(root, label_map, cells):
+    file = table(root, {"path": [f"ecgs/r{n}.hea" for n in range(3)], "diagnosis": cells})
+    with pytest.raises(CatalogError, match="labels_column=diagnosis"):
+        read_table(file, label_map)
+    catalog = read_table(file, label_map, labels_column="diagnosis")
+    assert catalog.table["AFIB"].tolist() == ["present", "absent", "unknown"]
+    assert catalog.table["RBBB"].tolist() == ["absent", "present", "unknown"]
+    assert catalog.table["1dAVb"].tolist() == ["absent", "present", "unknown"]
+    assert any("'PVC' (1)" in note for note in catalog.notes) is ("PVC" in cells[0])
+
+
+def test_a_column_of_labels_that_cannot_be_meant_is_refused(root, label_map):
+    content = {"path": ["ecgs/r0.hea"], "diagnosis": ["PVC"], "AFIB": [1]}
+    with pytest.raises(CatalogError, match="use one"):
+        read_table(table(root, content), label_map, labels_column="diagnosis")
+    del content["AFIB"]
+    with pytest.raises(CatalogError, match=r"names no condition .* it has 'PVC'"):
+        read_table(table(root, content), label_map, labels_column="diagnosis")
+    with pytest.raises(CatalogError, match="no column 'other'"):
+        read_table(table(root, content), label_map, labels_column="other")

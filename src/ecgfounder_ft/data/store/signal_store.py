@@ -41,7 +41,7 @@ from ecgfounder_ft.data.store.index import (
 from ecgfounder_ft.data.store.shard import row_bytes, shape_of
 from ecgfounder_ft.ecg.description import NOTHING_STATED, SignalDescription
 from ecgfounder_ft.ecg.preprocessing import Preprocessing
-from ecgfounder_ft.files import whole_file
+from ecgfounder_ft.files import make_shared_folder, whole_file
 
 FORMAT_VERSION = 4
 """Part of a store's name: raised whenever reading or preprocessing changes what the same settings mean."""
@@ -211,7 +211,7 @@ def build_store(
         StoreBuildError: if a process or job dies.
     """
     store = folder.absolute() / store_name(preprocessing, stated)
-    store.mkdir(parents=True, exist_ok=True)
+    make_shared_folder(store)
     if not (store / SETTINGS_FILE).is_file():
         with whole_file(store / SETTINGS_FILE, durable=True) as unfinished:
             unfinished.write_text(_settings(preprocessing, stated), encoding="utf-8")

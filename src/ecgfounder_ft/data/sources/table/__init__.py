@@ -23,6 +23,8 @@ class Table(DataSource):
     """The table."""
     root: str | None
     """Folder that relative paths start from and that no path may leave; None: the table's own folder."""
+    labels_column: str | None
+    """Column that lists the labels of each recording (``AF|PVC``, ``["AFIB"]``); None: one column per condition."""
     sampling_rate: float | None
     """Hz, of files that do not say it; None: such files are skipped."""
     unit: str | None
@@ -49,10 +51,10 @@ class Table(DataSource):
         """
         from ecgfounder_ft.data.sources.table.rows import require_columns
 
-        require_columns(self.path, label_map, minimum)
+        require_columns(self.path, label_map, minimum, self.labels_column)
 
     def read(self, label_map: LabelMap) -> Catalog:
         """Read the table and what the files that it names say of themselves."""
         from ecgfounder_ft.data.sources.table.rows import read_table
 
-        return read_table(self.path, label_map, root=self.root, stated=self.stated)
+        return read_table(self.path, label_map, self.root, self.stated, self.labels_column)

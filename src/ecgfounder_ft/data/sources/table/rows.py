@@ -26,6 +26,7 @@ from ecgfounder_ft.data.catalog import (
     skipped_table,
 )
 from ecgfounder_ft.data.recording_facts import RecordingFacts, facts_of, parse_age, parse_sex
+from ecgfounder_ft.data.sources.table.label_lists import column_of_labels, with_condition_columns
 from ecgfounder_ft.ecg.description import NOTHING_STATED, SignalDescription
 from ecgfounder_ft.ecg.formats import formats
 from ecgfounder_ft.ecg.recording import UnreadableRecordingError
@@ -59,6 +60,7 @@ def read_table(
     label_map: LabelMap,
     root: Path | str | None = None,
     stated: SignalDescription = NOTHING_STATED,
+    labels_column: str | None = None,
 ) -> Catalog:
     """Catalog of a user's own table.
 
@@ -73,14 +75,14 @@ def read_table(
         root: the folder that relative paths start from and that no path may leave. Without it, they start
             from the table's own folder, and absolute paths may lie anywhere.
         stated: rate, unit and leads for files that do not say them.
+        labels_column: a column that lists the labels of each recording, in place of one column per condition.
 
     Raises:
         CatalogError: if the file cannot be read, has no ``path`` or no condition, a column looks like a
             condition that is not in the label map, or a condition holds something else than a state.
     """
     file = Path(path).expanduser().absolute()
-    given = _read_file(file)
-    notes = _check_columns(given, file, label_map)
+    given, notes = _checked(file, label_map, labels_column)
     states = {code: _states(given, code, file) for code in label_map.codes if code in given}
     dataset = given["dataset"].where(given["dataset"] != "", file.stem) if "dataset" in given else file.stem
     rows = pd.DataFrame({"dataset": dataset}, index=given.index).assign(**states)
@@ -96,12 +98,7 @@ def read_table(
     content = [*label_map.codes, "patient", "recording"]
     first = _first_of_each(rows.loc[usable, "path"], given[[c for c in content if c in given]], skipped)
     rows = rows.loc[first]
-    repeated = rows["recording"].duplicated(keep=False)
-    skipped += [
-        UnreadableRecordingError("recording name is used twice", f"found {name}", header)
-        for name, header in zip(rows.loc[repeated, "recording"], rows.loc[repeated, "path"], strict=True)
-    ]
-    rows = rows[~repeated]
+    rows = _without_repeated_names(rows, skipped)
 
     reading = facts_of([Path(file) for file in rows["path"]], stated=stated)
     facts = {entry.path: entry for entry in reading.facts}
@@ -118,20 +115,20 @@ def read_table(
     return Catalog(build_table(rows, label_map), skipped_table([*skipped, *reading.errors]), tuple(notes))
 
 
-def require_columns(path: Path | str, label_map: LabelMap, minimum: int) -> None:
+def require_columns(path: Path | str, label_map: LabelMap, minimum: int, labels_column: str | None = None) -> None:
     """Refuse a table whose columns cannot be meant, before its recordings are looked at.
 
     Args:
         path: a CSV or Parquet file.
         label_map: the conditions that its columns may name.
         minimum: recordings of each condition that will be asked for; with 0, conditions may have no column.
+        labels_column: a column that lists the labels of each recording.
 
     Raises:
         CatalogError: that says what to do.
     """
     file = Path(path).expanduser().absolute()
-    given = _read_file(file)
-    _check_columns(given, file, label_map)
+    given, _ = _checked(file, label_map, labels_column)
     missing = [code for code in label_map.codes if code not in given]
     if missing and minimum > 0:
         there = [code for code in label_map.codes if code in given]
@@ -140,6 +137,15 @@ def require_columns(path: Path | str, label_map: LabelMap, minimum: int) -> None
             f"recording(s) of each. If {', '.join(there)} are all that you want, write them into "
             "configs/labels/mine.yaml and type labels=mine (docs/data.md)"
         )
+
+
+def _checked(file: Path, label_map: LabelMap, labels_column: str | None) -> tuple[pd.DataFrame, list[str]]:
+    """Read a table whose columns can be meant, with one column per condition, and what is to be noted of it."""
+    given = _read_file(file)
+    if labels_column is None:
+        return given, _check_columns(given, file, label_map)
+    given, notes = with_condition_columns(given, labels_column, label_map, file)
+    return given, [*_check_columns(given, file, label_map), *notes]
 
 
 def _read_file(file: Path) -> pd.DataFrame:
@@ -203,8 +209,11 @@ def _check_columns(given: pd.DataFrame, file: Path, label_map: LabelMap) -> list
     if "path" not in given:
         raise CatalogError(f"{file}: no column 'path' among {', '.join(given.columns)}")
     if not any(code in given for code in label_map.codes):
+        listed = column_of_labels(given.drop(columns="path"), label_map)
+        advice = f". If column '{listed}' lists the labels of each recording, type data.labels_column={listed}"
         raise CatalogError(
             f"{file}: no condition among {', '.join(given.columns)}; expected some of {', '.join(label_map.codes)}"
+            + (advice if listed else "")
         )
     notes = [f"no column for {code}; it is unknown in every recording" for code in label_map.codes if code not in given]
     return notes + ([f"columns {', '.join(unused)} are not used"] if unused else [])
@@ -264,6 +273,16 @@ def _headers(
         names.append(name)
     index = paths.index
     return pd.Series(headers, index=index, dtype=str), pd.Series(names, index=index, dtype=str), skipped
+
+
+def _without_repeated_names(rows: pd.DataFrame, skipped: list[UnreadableRecordingError]) -> pd.DataFrame:
+    """Leave out the recordings whose name stands in several rows."""
+    repeated = rows["recording"].duplicated(keep=False)
+    skipped += [
+        UnreadableRecordingError("recording name is used twice", f"found {name}", header)
+        for name, header in zip(rows.loc[repeated, "recording"], rows.loc[repeated, "path"], strict=True)
+    ]
+    return rows[~repeated]
 
 
 def _first_of_each(
