@@ -33,7 +33,7 @@ def test_single_label_cases_keep_their_place_among_the_rows_given():
     data = prepare(targets, probabilities, np.arange(4), ("A", "B", "C"), task=SINGLE_LABEL)
     cases = choose_cases(data, errors_per_condition=1, least_certain=1)
     assert [(case.row, case.kind) for case in cases] == [(1, CONFIDENT_ERROR), (3, LEAST_CERTAIN)]
-    assert "C and A are nearly as probable" in cases[1].reason
+    assert "C (0.350) and A (0.340) are nearly as probable" in cases[1].reason
 
 
 def test_no_recording_is_shown_twice_and_none_invented():

@@ -13,6 +13,12 @@ from ecgfounder_ft.task import DEFAULT_THRESHOLD
 CONFIDENT_ERROR = "confident error"
 LEAST_CERTAIN = "least certain"
 
+SMALL_MARGIN = 0.2
+"""Largest margin between the two most probable conditions of an uncertain recording."""
+
+SMALL_LOG_ODDS = 1.0
+"""Largest distance of an uncertain recording's log-odds from those of the threshold."""
+
 _EPSILON = 1e-6
 
 
@@ -39,7 +45,7 @@ def choose_cases(data: EvaluationInput, *, errors_per_condition: int = 2, least_
     Args:
         data: of the test set.
         errors_per_condition: at most so many errors are chosen for each condition.
-        least_certain: so many recordings near a threshold, or with two conditions nearly equal.
+        least_certain: at most so many recordings near a threshold, or with two conditions nearly equal.
     """
     margin = _margins(data)
     wrong = data.known & (data.decisions != (data.targets == PRESENT))
@@ -59,7 +65,8 @@ def choose_cases(data: EvaluationInput, *, errors_per_condition: int = 2, least_
             seen.add(int(row))
             taken += 1
     usable = np.asarray(data.known.any(axis=1))
-    nearest = np.where(data.known, margin, np.inf)
+    margins = _between_the_best(data) if data.task.exclusive and len(data.codes) > 1 else margin
+    nearest = np.where(data.known, margins, np.inf)
     order = np.argsort(nearest.min(axis=1), kind="stable") if len(nearest) else np.empty(0, dtype=np.int64)
     for row in order[usable[order]]:
         if least_certain == 0:
@@ -67,11 +74,16 @@ def choose_cases(data: EvaluationInput, *, errors_per_condition: int = 2, least_
         if int(row) in seen:
             continue
         column = int(nearest[row].argmin())
-        what = f"{data.codes[column]} is nearest to its threshold"
-        if data.task.exclusive:
-            first, second = np.argsort(-data.probabilities[row], kind="stable")[:2] if len(data.codes) > 1 else (0, 0)
-            column, what = int(first), f"{data.codes[first]} and {data.codes[second]} are nearly as probable"
-        chosen.append(_case(data, int(row), column, LEAST_CERTAIN, what))
+        if nearest[row, column] > (SMALL_MARGIN if data.task.exclusive else SMALL_LOG_ODDS):
+            break
+        if data.task.exclusive and len(data.codes) > 1:
+            first, second = (int(place) for place in np.argsort(-data.probabilities[row], kind="stable")[:2])
+            odds = [f"{data.codes[place]} ({data.probabilities[row, place]:.3f})" for place in (first, second)]
+            reason = f"{odds[0]} and {odds[1]} are nearly as probable"
+            chosen.append(Case(int(data.kept[row]), LEAST_CERTAIN, data.codes[first], reason))
+        else:
+            what = f"{data.codes[column]} is close to its threshold"
+            chosen.append(_case(data, int(row), column, LEAST_CERTAIN, what))
         seen.add(int(row))
         least_certain -= 1
     return chosen
@@ -80,6 +92,12 @@ def choose_cases(data: EvaluationInput, *, errors_per_condition: int = 2, least_
 def _case(data: EvaluationInput, row: int, column: int, kind: str, what: str) -> Case:
     reason = f"{what} (probability {data.probabilities[row, column]:.3f})"
     return Case(int(data.kept[row]), kind, data.codes[column], reason)
+
+
+def _between_the_best(data: EvaluationInput) -> NDArray[np.float64]:
+    """(n, k): the lead of the most probable condition over the second, the same for all conditions."""
+    ordered = np.sort(data.probabilities, axis=1)
+    return np.repeat(ordered[:, -1:] - ordered[:, -2:-1], ordered.shape[1], axis=1)
 
 
 def _margins(data: EvaluationInput) -> NDArray[np.float64]:

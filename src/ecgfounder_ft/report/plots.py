@@ -195,7 +195,7 @@ def roc_figure(
         if patients is not None and told:
             known = (targets[:, column] != UNKNOWN) & ~np.isnan(probabilities[:, column])
             band = curves.roc_band(targets[known, column], probabilities[known, column], patients[known])
-            axes.fill_between(band.x, band.low, band.high, color=colour_of(column), alpha=0.12, linewidth=0)
+            axes.fill_between(band.x, band.low, band.high, color=colour_of(column), alpha=0.08, linewidth=0)
     axes.set_xlabel("1 - specificity")
     axes.set_ylabel("sensitivity")
     _unit_square(axes, title, "AUROC" if evaluation is not None else "")
