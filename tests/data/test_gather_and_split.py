@@ -11,7 +11,6 @@ import pytest
 from ecgfounder_ft.data.catalog import Catalog, build_table, skipped_table
 from ecgfounder_ft.data.gather_and_split import (
     CONTRADICTION,
-    SELECTION_NOTE,
     SPLIT_COLUMNS,
     Gathered,
     PreparedData,
@@ -19,6 +18,7 @@ from ecgfounder_ft.data.gather_and_split import (
     gather_recordings,
 )
 from ecgfounder_ft.data.leakage import LeakageError
+from ecgfounder_ft.data.notes import SELECTION_NOTE
 from ecgfounder_ft.data.sources.source import DataSource, NoDataError
 from ecgfounder_ft.data.splits import TooFewRecordingsError
 from ecgfounder_ft.ecg.formats.wfdb import write_recording

@@ -40,8 +40,9 @@ from ecgfounder_ft.data.catalog import (
 )
 from ecgfounder_ft.data.leakage import LeakageReport, leakage_report
 from ecgfounder_ft.data.near_copies import find_copies, groups_of, labels_of_copies, name_groups
+from ecgfounder_ft.data.notes import notes_of
 from ecgfounder_ft.data.sources.source import DataSource, NoDataError, read_catalog
-from ecgfounder_ft.data.split_settings import EXCLUDED, ONE_SIDE, SIDES, TEST, TRAIN, SplitSettings
+from ecgfounder_ft.data.split_settings import EXCLUDED, SIDES, TEST, TRAIN, SplitSettings
 from ecgfounder_ft.data.splits import exclude_copies, require_enough, split_recordings
 from ecgfounder_ft.data.store.signal_store import StoredSignals, build_store
 from ecgfounder_ft.ecg.preprocessing import Preprocessing
@@ -69,11 +70,6 @@ SPLIT_COLUMNS = (
 
 CONTRADICTION = "copies of this signal contradict each other, and nothing that the task needs is left"
 """Why a stored recording is excluded."""
-
-SELECTION_NOTE = (
-    "These recordings were selected by hand and have no natural prevalence: PPV, NPV, AUPRC, Brier score, calibration "
-    "and thresholds describe the selection and no population"
-)
 
 
 @dataclass(frozen=True)
@@ -212,7 +208,7 @@ def gather_recordings(
         )
     table = _with_copies(table, signals, label_map, task, preprocessing, counts)
     counts["patient unknown"] = {str(name): int(n) for name, n in unknown_patients(table).items()}
-    counts["notes"] = [*_notes(source, split, counts), *catalog.notes]
+    counts["notes"] = [*notes_of(source, split, counts), *catalog.notes]
     return Gathered(table, signals, skipped, counts, sides)
 
 
@@ -374,35 +370,6 @@ def _with_copies(
             contradicted.sum(),
         )
     return table
-
-
-def _notes(source: DataSource, split: SplitSettings | None, counts: dict[str, Any]) -> list[str]:
-    """What a reader of the results has to know of the recordings."""
-    notes = [] if source.natural_prevalence else [SELECTION_NOTE]
-    if unknown := counts["patient unknown"]:
-        where = ", ".join(f"{n:,} recordings of {name}" for name, n in unknown.items())
-        treated = "intervals treat recordings as patients there, and are too narrow where a person has several"
-        if split is None:
-            consequence = f"whether the run learnt from the same person cannot be told, and {treated}"
-        elif split.unknown_patients == ONE_SIDE:
-            consequence = f"each of these sources stays on one side, and {treated}"
-        else:
-            consequence = (
-                "each of these recordings counts as a patient of its own, so one person may stand on two sides without "
-                f"being counted as leakage (split.unknown_patients=one_side keeps each source together), and {treated}"
-            )
-        notes.append(f"Patient unknown: {where}; {consequence}")
-        log.warning("Patient unknown: %s; %s", where, consequence)
-    copies = counts["copies"]
-    if copies["recordings under them"]:
-        n = sum(copies["labels unknown because copies contradict"].values())
-        notes.append(
-            f"{copies['recordings under them']:,} recordings are copies of others' signals and stay with them on one "
-            f"side; what one of them states holds for those that state nothing "
-            f"({sum(copies['labels taken from a copy'].values()):,} labels), and where they contradict, the condition "
-            f"is unknown ({n:,} labels)"
-        )
-    return notes
 
 
 def _for_task(catalog: Catalog, label_map: LabelMap, task: Task, counts: dict[str, Any]) -> pd.DataFrame:
