@@ -137,20 +137,10 @@ def write_selected_folders(
     """
     from rich.progress import track
 
-    from ecgfounder_ft.ecg.simulator import check_conditions
     from ecgfounder_ft.ecg.simulator.hospital import hospital_named
 
-    for code in label_map.codes:
-        check_conditions([code])
+    _require_possible(label_map, recordings_per_condition, wrong_labels)
     described = hospital_named(hospital)
-    if not 0 <= wrong_labels <= 1:
-        raise ValueError(f"wrong_labels is {wrong_labels}; expected a share from 0 to 1")
-    if wrong_labels and len(label_map) < 2:
-        raise ValueError("wrong_labels with a label map of one condition; expected 0, as there is no other to state")
-    if recordings_per_condition < 2:
-        raise ValueError(
-            f"recordings_per_condition is {recordings_per_condition}; expected at least 2, one per dataset"
-        )
     folders = root / MIMIC_FOLDER, root / PHYSIONET_FOLDER
     marker = root / MARKER
     settings = {
@@ -165,11 +155,7 @@ def write_selected_folders(
     with file_lock(root / f".{MARKER}.lock"):
         if _read_marker(marker) == {"complete": True, "settings": settings}:
             return folders
-        for folder in folders:
-            if folder.exists() and not marker.is_file():
-                raise FileExistsError(
-                    f"{folder} exists and was not simulated (no {MARKER} beside it); choose another folder"
-                )
+        _require_own(folders, marker)
         write_json(marker, {"complete": False, "settings": settings})
         for folder in folders:
             shutil.rmtree(folder, ignore_errors=True)
@@ -179,6 +165,31 @@ def write_selected_folders(
         _write_truth(root / TRUTH, plans)
         write_json(marker, {"complete": True, "settings": settings})
     return folders
+
+
+def _require_possible(label_map: LabelMap, recordings_per_condition: int, wrong_labels: float) -> None:
+    """Refuse conditions that cannot be simulated, and numbers out of their bounds."""
+    from ecgfounder_ft.ecg.simulator import check_conditions
+
+    for code in label_map.codes:
+        check_conditions([code])
+    if not 0 <= wrong_labels <= 1:
+        raise ValueError(f"wrong_labels is {wrong_labels}; expected a share from 0 to 1")
+    if wrong_labels and len(label_map) < 2:
+        raise ValueError("wrong_labels with a label map of one condition; expected 0, as there is no other to state")
+    if recordings_per_condition < 2:
+        raise ValueError(
+            f"recordings_per_condition is {recordings_per_condition}; expected at least 2, one per dataset"
+        )
+
+
+def _require_own(folders: tuple[Path, Path], marker: Path) -> None:
+    """Refuse folders that this module did not write."""
+    for folder in folders:
+        if folder.exists() and not marker.is_file():
+            raise FileExistsError(
+                f"{folder} exists and was not simulated (no {marker.name} beside it); choose another folder"
+            )
 
 
 def _simulator_digest() -> str:
