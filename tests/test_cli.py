@@ -77,6 +77,7 @@ def test_the_console_command_explains_errors_in_words(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "arguments",
     [
+        ("predict", "", "x.hea"),
         ("predict", "RUN", ""),
         ("predict", "RUN", "x.hea", "--output", ""),
         ("predict", "RUN", "s3://bucket/recordings"),

@@ -155,3 +155,12 @@ def test_small_runs_are_composed_as_typed(tmp_path: Path) -> None:
     )
     overrides = small_run(tmp_path, f"output_dir={tmp_path}", *changes)
     assert composed(overrides).content == compose_settings(overrides).content
+
+
+@pytest.mark.parametrize(
+    "override", ["data.mimic_path=", "data.store=", "model.checkpoint_dir=' '", "resume=", "output_dir="]
+)
+def test_an_empty_value_is_refused_by_name(override: str) -> None:
+    """As a path it would be the current folder: ``data.mimic_path=$UNSET``."""
+    with pytest.raises(ConfigurationError, match=f"{override.split('=')[0]} is empty: give it a value"):
+        compose_settings([override])

@@ -6,14 +6,24 @@ from typing import Annotated, Any
 import typer
 
 
+def stated(text: str) -> str:
+    """The text that a user typed.
+
+    Raises:
+        typer.BadParameter: if it is empty, which would mean the current folder.
+    """
+    if not text.strip():
+        raise typer.BadParameter("an empty value is no path; is a variable of the shell unset?")
+    return text
+
+
 def path_of(text: str | Path) -> Path:
     """The path that a user typed.
 
     Raises:
         typer.BadParameter: if it is empty, which would mean the current folder, or an address.
     """
-    if not str(text).strip():
-        raise typer.BadParameter("an empty value is no path; is a variable of the shell unset?")
+    stated(str(text))
     if "://" in str(text):
         raise typer.BadParameter(f"{text} is an address; copy the files to this machine and name the path here")
     return Path(text)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ecgfounder_ft.commands.options import Bf16, Trust, path_argument, path_option
+from ecgfounder_ft.commands.options import Bf16, Trust, path_argument, path_option, stated
 from ecgfounder_ft.console import plain_console, say
 from ecgfounder_ft.errors import ExitCode, run_or_explain
 from ecgfounder_ft.memory import keep_freed_memory
@@ -25,8 +25,10 @@ if TYPE_CHECKING:
 Model = Annotated[
     str,
     typer.Argument(
+        parser=stated,
+        metavar="model",
         help="An exported model, a repository of one on the Hub (group/name), or a run's folder, its model.pth or "
-        "a checkpoint of it."
+        "a checkpoint of it.",
     ),
 ]
 Windows = Annotated[
@@ -88,11 +90,11 @@ def predict(
             if file is not None:
                 require_place_for(file)
         keep_freed_memory()
-        stated = SignalDescription(sampling_rate, unit, None if leads is None else tuple(leads.split(",")))
+        described = SignalDescription(sampling_rate, unit, None if leads is None else tuple(leads.split(",")))
         found = load_predictor(model, device=device, backend=backend, bf16=bf16, trusted=trust or (), revision=revision)
         readers = workers if workers is not None else (os.cpu_count() or 1) if found.on_gpu else 0
         wanted = Wanted(output, plots, embeddings, batch_size, readers, restart, progress=True)
-        return _predict(found, recordings, Reading(found.card.preprocessing, stated, windows), wanted, show)
+        return _predict(found, recordings, Reading(found.card.preprocessing, described, windows), wanted, show)
 
     if not run_or_explain(run):
         raise typer.Exit(ExitCode.NO_RESULT)

@@ -195,6 +195,7 @@ def settings_in(content: dict[str, Any]) -> Settings:
         found, value = _value(content, key)
         if found and not holds(value):
             raise ConfigurationError(f"{key}={_shown(value)}: expected {expected}")
+    _refuse_empty({key: value for key, value in content.items() if key not in _OF_OTHERS}, ())
     _refuse_leads(content)
     if content["lr_finder"]["lowest"] >= content["lr_finder"]["highest"]:
         raise ConfigurationError("lr_finder.lowest is not below lr_finder.highest")
@@ -266,6 +267,21 @@ def _made_of_target(content: Any, group: str) -> Any:
         return content
     own = next(base for base in schema.__mro__[1:] if dotted_name(base) == content["_target_"])
     return _made(own, {key: value for key, value in content.items() if key != "_target_"}, group)
+
+
+_OF_OTHERS = ("callbacks", "logger", "trainer")
+"""Groups of other people's classes, to which an empty text may mean something."""
+
+
+def _refuse_empty(content: Any, keys: tuple[str, ...]) -> None:
+    """Refuse empty texts: as a path, one would be the current folder."""
+    if isinstance(content, str) and not content.strip():
+        raise ConfigurationError(
+            f"{'.'.join(keys)} is empty: give it a value, or null for none. Is a variable of the shell unset?"
+        )
+    if isinstance(content, dict | list):
+        for key, value in content.items() if isinstance(content, dict) else enumerate(content):
+            _refuse_empty(value, (*keys, str(key)))
 
 
 def _refuse_leads(content: Mapping[str, Any]) -> None:

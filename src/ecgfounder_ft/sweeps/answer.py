@@ -18,7 +18,7 @@ from rich.table import Table
 from ecgfounder_ft.console import plain_console
 from ecgfounder_ft.errors import ExplainedError
 from ecgfounder_ft.evaluation.metrics import METRICS, Estimate
-from ecgfounder_ft.files import write_text
+from ecgfounder_ft.files import cell_of, write_text
 from ecgfounder_ft.report.sweep_page import SweepPage, TrialRow, WinnerShown, parted, render_sweep
 from ecgfounder_ft.report.sweep_section import Section, SectionTable
 from ecgfounder_ft.report.words import format_interval, with_interval
@@ -128,7 +128,8 @@ def write_table(folder: SweepFolder, rows: Sequence[Mapping[str, Any]]) -> None:
     writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
     writer.writeheader()
     writer.writerows(
-        {key: f"{value:.6g}" if isinstance(value, float) else value for key, value in row.items()} for row in rows
+        {key: f"{value:.6g}" if isinstance(value, float) else cell_of(value) for key, value in row.items()}
+        for row in rows
     )
     write_text(folder.table_file, text.getvalue())
 
