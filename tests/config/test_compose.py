@@ -157,6 +157,11 @@ def test_small_runs_are_composed_as_typed(tmp_path: Path) -> None:
     assert composed(overrides).content == compose_settings(overrides).content
 
 
+def test_a_variable_of_the_environment_that_is_not_set_is_named() -> None:
+    with pytest.raises(ConfigurationError, match=r"data\.mimic_path: .*UNSET_VARIABLE"):
+        compose_settings(["data.mimic_path=${oc.env:UNSET_VARIABLE}"])
+
+
 @pytest.mark.parametrize(
     "override", ["data.mimic_path=", "data.store=", "model.checkpoint_dir=' '", "resume=", "output_dir="]
 )

@@ -308,6 +308,8 @@ def test_too_few_recordings_of_a_condition_stop_with_advice():
         require_enough(table, split, CODES[:2], split_settings(minimum=3))
     require_enough(table, split, CODES[:1], split_settings(minimum=3))
     require_enough(table, split, CODES, split_settings(minimum=0))
+    with pytest.raises(TooFewRecordingsError, match=r"no recordings on the test side, of 22 in all\. Give the side"):
+        require_enough(table, split.replace("test", "train"), CODES, split_settings(minimum=0))
 
 
 def test_patients_who_share_a_signal_are_dealt_as_others_are() -> None:

@@ -150,10 +150,12 @@ def plain_content(config: DictConfig) -> dict[str, Any]:
     Raises:
         ConfigurationError: if a value is missing or cannot be made from the others.
     """
-    for key in sorted(map(str, OmegaConf.missing_keys(config))):
-        raise ConfigurationError(f"{key} has no value, and needs one: type {key}=...")
     try:
+        for key in sorted(map(str, OmegaConf.missing_keys(config))):
+            raise ConfigurationError(f"{key} has no value, and needs one: type {key}=...")
         return cast(dict[str, Any], OmegaConf.to_container(config, resolve=True))
+    except ConfigurationError:
+        raise
     except (OmegaConfBaseException, ValueError) as error:
         raise ConfigurationError(
             f"{getattr(error, 'full_key', None) or 'the configuration'}: {plain_words(str(error))}. It is made from "

@@ -129,6 +129,7 @@ def plain_words(text: str) -> str:
     """The first line of a message of Hydra or OmegaConf that says something, without names of schemas."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     said = next((line for line in lines if "raised while composing" not in line), "it cannot be composed")
+    said = re.sub(r"^\w+ raised while resolving interpolation: ", "", said)
     said = re.sub(r"\b\w+_schema\b", "a schema", said)
     return re.sub(r" (?:not )?in '\w+'|'\w+' \(DictConfig\) ", lambda found: found[0].split("'")[0].strip(), said)
 

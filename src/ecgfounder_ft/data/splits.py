@@ -203,12 +203,18 @@ def require_enough(
     Raises:
         TooFewRecordingsError: with every side and condition that is short, and advice.
     """
+    wanted = [side for side in names if getattr(settings, side) > 0]
+    empty = [side for side in wanted if not (split == side).any()]
+    if empty:
+        raise TooFewRecordingsError(
+            f"no recordings on the {' or '.join(empty)} side, of {len(table)} in all. {_what_would_help(settings)}"
+        )
     short = []
-    for side in names:
+    for side in wanted:
         rows = table[split == side]
         for code in codes:
             found = int((rows[code] == STATE_NAMES[PRESENT]).sum())
-            if found < settings.minimum and getattr(settings, side) > 0:
+            if found < settings.minimum:
                 short.append(f"{code} has {found} on the {side} side")
     if short:
         raise TooFewRecordingsError(
