@@ -103,6 +103,8 @@ def test_what_changes_the_meaning_is_refused_and_the_rest_can_be_changed(small_r
     assert run(folder, small_root, ["trainer.max_epochs=2"], resume=True) == 0
     assert len((folder / "training_history.csv").read_text().splitlines()) == 3
     assert "max_epochs: 2" in file.read_text()
+    assert run(folder, small_root, ["trainer.max_epochs=1"], resume=True) == 2
+    assert "trainer.max_epochs=1, but 2 epochs were begun" in json.loads((folder / "status.json").read_text())["error"]
 
 
 def _saved(folder: Path, *changes: str) -> RunFolder:

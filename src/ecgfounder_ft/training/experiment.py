@@ -28,7 +28,12 @@ from ecgfounder_ft.training.monitor import direction_of
 from ecgfounder_ft.training.random_encoder import probe_random_encoder
 from ecgfounder_ft.training.requirements import require_trainable
 from ecgfounder_ft.training.results import print_summary
-from ecgfounder_ft.training.resume import command_that_goes_on, require_same_meaning, show_changes
+from ecgfounder_ft.training.resume import (
+    command_that_goes_on,
+    require_epochs_left,
+    require_same_meaning,
+    show_changes,
+)
 from ecgfounder_ft.training.settle import Settled, TrainingPlan, settle
 from ecgfounder_ft.training.strategy_table import print_strategy
 from ecgfounder_ft.training.wise_ft import copy_of_state, print_wise_ft
@@ -141,6 +146,7 @@ def require_same_run(settings: Settings, model: Model, folder: RunFolder) -> tup
     if not folder.last_checkpoint.is_file():
         return None, plan
     before = read_checkpoint(folder.last_checkpoint)
+    require_epochs_left(before["epoch"] + 1, settings.trainer.max_epochs, folder)
     require_same_meaning(before[CARD_KEY], model.card.to_dict(), folder)
     show_changes(before[CONFIG_KEY], settings.content)
     log.info("Going on from %s", folder.last_checkpoint)

@@ -221,6 +221,24 @@ def require_same_meaning(before: Mapping[str, Any], now: Mapping[str, Any], fold
         log.warning("Differs since the run was started: %s was %s and is %s", path, _shown(old), _shown(new))
 
 
+def require_epochs_left(begun: int, asked: int, folder: RunFolder) -> None:
+    """Refuse to end before what was begun.
+
+    Args:
+        begun: epochs that the checkpoint was in or behind.
+        asked: ``trainer.max_epochs``; -1 is without end.
+        folder: of the run.
+
+    Raises:
+        ResumeError: that names both numbers.
+    """
+    if 0 <= asked < begun:
+        raise ResumeError(
+            f"resume={folder}: trainer.max_epochs={asked}, but {begun} epochs were begun; give {begun} or more. The "
+            "run's results keep the best of all epochs"
+        )
+
+
 def show_changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
     """Show in the log where a configuration differs from the one that the checkpoint was written with."""
     for path, old, new in _differences(before, now, ""):
