@@ -6,6 +6,7 @@ Trains the demo once and three of its strategies with three seeds each (some ten
 pages' pictures with Chromium. Everything but the pictures goes into ``outputs/pictures``.
 """
 
+import csv
 import shutil
 import subprocess
 import sys
@@ -37,12 +38,16 @@ def main() -> None:
     _python("-m", "ecgfounder_ft", "simulate", new, "--recordings", "2", "--seed", "7", "--hospital", "shifted")
     answers = ("--output", WORK / "new_patients.csv", "--plots", WORK / "pages")
     _python("-m", "ecgfounder_ft", "predict", WORK / "run", new, *answers)
-    shutil.copyfile(
-        next(path for path in sorted((ROOT / WORK / "pages").rglob("*.png")) if "AFIB" in str(path)),
-        PICTURES / "recording.png",
-    )
+    shutil.copyfile(_page_of("Atrial Flutter"), PICTURES / "recording.png")
     _screenshot(browser, ROOT / WORK / "run" / "report.html", PICTURES / "report.png", height=1330)
     _screenshot(browser, ROOT / WORK / "sweep" / "sweep.html", PICTURES / "sweep.png", height=1330)
+
+
+def _page_of(condition: str) -> Path:
+    """The page of the first recording whose folder is of a condition."""
+    with (ROOT / WORK / "new_patients.csv").open(encoding="utf-8", newline="") as file:
+        number = next(number for number, row in enumerate(csv.DictReader(file)) if condition in row["path"])
+    return next((ROOT / WORK / "pages").rglob(f"{number:07d}-*.png"))
 
 
 def _python(*arguments: str | Path) -> None:
