@@ -157,6 +157,14 @@ def test_small_runs_are_composed_as_typed(tmp_path: Path) -> None:
     assert composed(overrides).content == compose_settings(overrides).content
 
 
+@pytest.mark.parametrize(
+    "override", ["data.mimic_path=s3://bucket/x", "data.store=gs:/bucket", "output_dir=https://a.b/c"]
+)
+def test_an_address_is_no_path(override: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"{override} is an address: copy the files"):
+        compose_settings([f"{override.partition('=')[0]}='{override.partition('=')[2]}'"])
+
+
 def test_a_variable_of_the_environment_that_is_not_set_is_named() -> None:
     with pytest.raises(ConfigurationError, match=r"data\.mimic_path: .*UNSET_VARIABLE"):
         compose_settings(["data.mimic_path=${oc.env:UNSET_VARIABLE}"])

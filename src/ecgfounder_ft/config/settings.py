@@ -6,6 +6,7 @@ that they need. What Hydra instantiates from classes of other packages stays a p
 
 import copy
 import math
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
@@ -197,7 +198,7 @@ def settings_in(content: dict[str, Any]) -> Settings:
         found, value = _value(content, key)
         if found and not holds(value):
             raise ConfigurationError(f"{key}={_shown(value)}: expected {expected}")
-    _refuse_empty({key: value for key, value in content.items() if key not in _OF_OTHERS}, ())
+    _refuse_no_paths({key: value for key, value in content.items() if key not in _OF_OTHERS}, ())
     _refuse_leads(content)
     if content["lr_finder"]["lowest"] >= content["lr_finder"]["highest"]:
         raise ConfigurationError("lr_finder.lowest is not below lr_finder.highest")
@@ -275,15 +276,23 @@ _OF_OTHERS = ("callbacks", "logger", "trainer")
 """Groups of other people's classes, to which an empty text may mean something."""
 
 
-def _refuse_empty(content: Any, keys: tuple[str, ...]) -> None:
-    """Refuse empty texts: as a path, one would be the current folder."""
+_PLACE = re.compile(r"(path|root|dir|store|resume)$")
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
+
+
+def _refuse_no_paths(content: Any, keys: tuple[str, ...]) -> None:
+    """Refuse empty texts, which would be the current folder as a path, and addresses in place of a path."""
     if isinstance(content, str) and not content.strip():
         raise ConfigurationError(
             f"{'.'.join(keys)} is empty: give it a value, or null for none. Is a variable of the shell unset?"
         )
+    if isinstance(content, str) and keys and _PLACE.search(keys[-1]) and _ADDRESS.match(content):
+        raise ConfigurationError(
+            f"{'.'.join(keys)}={content} is an address: copy the files to this machine and name the path here"
+        )
     if isinstance(content, dict | list):
         for key, value in content.items() if isinstance(content, dict) else enumerate(content):
-            _refuse_empty(value, (*keys, str(key)))
+            _refuse_no_paths(value, (*keys, str(key)))
 
 
 def _refuse_leads(content: Mapping[str, Any]) -> None:

@@ -117,7 +117,8 @@ def download(published: PublishedCheckpoint, folder: Path) -> Path:
         raise WeightsError(
             f"{published.file} is not at {target.absolute()} and could not be downloaded ({_reason(error)}). "
             f"Download it from https://huggingface.co/{REPOSITORY} on a machine with a network and put it at "
-            f"{target.absolute()}, or start without it: model.weights=null, or experiment=demo"
+            f"{target.absolute()}. What works without a network: model/architecture=demo model.weights=demo_12_lead (a "
+            "small network that comes with the package), model.weights=null (random weights), or experiment=demo"
         ) from error
 
 
