@@ -183,7 +183,13 @@ def _answer_questions(questions: Connection) -> None:
 class Reader:
     """A process that reads mutants, started again where one of them holds it up or ends it."""
 
-    def __init__(self) -> None:
+    def __init__(self, whole: Path) -> None:
+        """Start the process.
+
+        Args:
+            whole: header of a sound recording. It is read first, so that no mutant pays for what reading imports.
+        """
+        self._whole = whole
         self._start()
 
     def _start(self) -> None:
@@ -192,6 +198,8 @@ class Reader:
         self._process = context.Process(target=_answer_questions, args=(theirs,), daemon=True)
         self._process.start()
         theirs.close()
+        self._questions.send((self._whole, False, None, read_recording(self._whole).leads[:1]))
+        self._questions.recv()
 
     def ask(self, *arguments: Any) -> tuple[Answer, float]:
         """What :func:`examine` answers, and the seconds it took."""
@@ -227,7 +235,7 @@ def campaign(seed: int, count: int, work: Path, recordings: Path | None, keep: P
         leads = LEADS if set(LEADS) <= set(found.leads) else found.leads[:1]
         before[header.stem, "leads"] = leads
     tally = Tally()
-    reader = Reader()
+    reader = Reader(originals[0])
     try:
         for number in range(count):
             made = mutant(originals, work / "mutant", source)
