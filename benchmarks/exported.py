@@ -48,12 +48,12 @@ def export_full_network(folder: Path, architecture: str) -> Path:
     from ecgfounder_ft.inference.finished_model import load_model, save_model
 
     model = load_model(make_model(architecture, folder))
-    codes = list(model.card.label_map.codes)
+    codes = list(model.record.label_map.codes)
     with torch.no_grad():
         list(model.net.parts().values())[-1].weight *= HEAD_SPREAD  # type: ignore[operator]
     slopes = np.linspace(0.5, 2, len(codes)).tolist()
-    calibration = Calibration("platt", model.card.task.name, codes, slopes=slopes, intercepts=[0.3] * len(codes))
-    model = replace(model, card=replace(model.card, calibration=calibration.to_dict()))
+    calibration = Calibration("platt", model.record.task.name, codes, slopes=slopes, intercepts=[0.3] * len(codes))
+    model = replace(model, record=replace(model.record, calibration=calibration.to_dict()))
     save_model(model, folder / RUN)
     target = folder / "model"
     write_exported_model(exported_files(model), "# benchmark\n", target)
@@ -79,7 +79,7 @@ def answers(recordings: Path, architecture: str, filtered: int, skip: int) -> No
             "torch, model.pth": load_predictor(target / "model.pth", device="cpu"),
             "ONNX Runtime, model.onnx": load_predictor(target, backend="onnxruntime"),
         }
-        preprocessing = run.card.preprocessing
+        preprocessing = run.record.preprocessing
         filters = session_of(preprocessing_as_onnx(preprocessing), "preprocessing.onnx")
         onnx = ways["ONNX Runtime, model.onnx"]
         largest = dict.fromkeys((*ways, "ONNX Runtime, preprocessing.onnx then model.onnx"), 0.0)
@@ -133,13 +133,13 @@ def speed(architecture: str, rounds: int) -> None:
         ours = load_predictor(target, backend="torch", device="cpu")
         onnx = load_predictor(target, backend="onnxruntime")
     assert isinstance(ours, FinishedModel)
-    sizes = {key: value for key, value in ours.card.architecture.items() if key not in ("_target_", "ratio")}
+    sizes = {key: value for key, value in ours.record.architecture.items() if key not in ("_target_", "ratio")}
     plain = PlainNet1D(**sizes).eval()
     plain.load_state_dict(ours.net.state_dict())
 
     def by_plain(signals: NDArray[np.float32]) -> NDArray[np.float64]:
         with torch.inference_mode():
-            return ours.card.task.probabilities(plain(torch.from_numpy(signals))).double().numpy()
+            return ours.record.task.probabilities(plain(torch.from_numpy(signals))).double().numpy()
 
     ways: dict[str, Callable[[NDArray[np.float32]], NDArray[np.float64]]] = {
         "plain torch": by_plain,
@@ -149,7 +149,7 @@ def speed(architecture: str, rounds: int) -> None:
     print(f"{machine.describe()}; {threads} threads")
     print("| batch | way | recordings/s | ratio |\n| ---: | --- | ---: | ---: |")
     for batch in (1, 32):
-        preprocessing = ours.card.preprocessing
+        preprocessing = ours.record.preprocessing
         shape = (batch, len(preprocessing.leads), preprocessing.samples)
         signals = np.random.default_rng(0).normal(size=shape).astype(np.float32)
         found = {name: way(signals) for name, way in ways.items()}

@@ -37,21 +37,21 @@ def make_model(architecture: str, folder: Path, leads: int = 12) -> Path:
     from ecgfounder_ft.config.compose import compose_settings
     from ecgfounder_ft.ecg.preprocessing import Preprocessing
     from ecgfounder_ft.inference.finished_model import FinishedModel, save_model
-    from ecgfounder_ft.model.card import ModelCard
     from ecgfounder_ft.model.checkpoints import load_weights
     from ecgfounder_ft.model.ecgfounder.published import find_weights
+    from ecgfounder_ft.model.record import ModelRecord
     from ecgfounder_ft.task import MULTI_LABEL
 
     torch.manual_seed(0)
     settings = compose_settings([f"model={leads}lead", f"model/architecture={architecture}"])
     label_map = settings.label_map
     preprocessing = Preprocessing.of(settings.preprocessing)
-    card = ModelCard(label_map, MULTI_LABEL, preprocessing, dict(settings.model.architecture))
-    net = card.build_network()
+    record = ModelRecord(label_map, MULTI_LABEL, preprocessing, dict(settings.model.architecture))
+    net = record.build_network()
     if architecture == "demo":
         load_weights(net, find_weights(f"demo_{leads}_lead", folder), *label_map.task_rows)
     file = folder / f"{architecture}-{leads}.pth"
-    save_model(FinishedModel(net.eval(), card), file)
+    save_model(FinishedModel(net.eval(), record), file)
     return file
 
 
@@ -85,7 +85,7 @@ def plain_loop(model: Path, folder: Path, output: Path) -> None:
     from ecgfounder_ft.inference.finished_model import load_model
 
     loaded = load_model(model)
-    codes = loaded.card.label_map.codes
+    codes = loaded.record.label_map.codes
     rows = []
     begun, started = time.perf_counter(), time.process_time()
     for header in sorted(folder.rglob("*.hea")):
@@ -108,7 +108,7 @@ def ours(model: Path, folder: Path, output: Path, workers: int) -> None:
     loaded = load_model(model)
     wanted = Wanted(output, None, None, 32, workers, restart=True, progress=False)
     begun, started = time.perf_counter(), time.process_time()
-    summary = predict_into_file(loaded, [folder], Reading(loaded.card.preprocessing), wanted)
+    summary = predict_into_file(loaded, [folder], Reading(loaded.record.preprocessing), wanted)
     _tell(time.perf_counter() - begun, started, summary.answered)
 
 

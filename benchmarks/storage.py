@@ -75,7 +75,7 @@ def stored(signal: NDArray[np.floating], folder: Path) -> dict[str, Path]:
 
 def differences(model: FinishedModel, folder: Path, seconds: float) -> dict[str, list[float]]:
     """Way to the largest difference of a probability of each recording."""
-    reading = Reading(model.card.preprocessing)
+    reading = Reading(model.record.preprocessing)
     found: dict[str, list[float]] = {}
     for recording in recordings(folder, seconds):
         with tempfile.TemporaryDirectory() as name:

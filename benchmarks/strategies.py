@@ -40,10 +40,10 @@ from ecgfounder_ft.ecg.simulator.population import draw_case
 from ecgfounder_ft.finetune.strategy import Strategy
 from ecgfounder_ft.labels import LabelMap
 from ecgfounder_ft.losses.cross_entropy import CrossEntropy
-from ecgfounder_ft.model.card import ModelCard
 from ecgfounder_ft.model.checkpoints import load_weights
 from ecgfounder_ft.model.ecgfounder.architecture import NET1D
 from ecgfounder_ft.model.ecgfounder.net1d import Net1D
+from ecgfounder_ft.model.record import ModelRecord
 from ecgfounder_ft.task import SINGLE_LABEL
 from ecgfounder_ft.training.callbacks import FollowStrategy
 from ecgfounder_ft.training.classifier import Classifier, Training
@@ -136,7 +136,14 @@ def shipped(name: str, *changes: str) -> Strategy:
 
 
 def fine_tune(
-    strategy: Strategy, head: str, rate: float, data: ECGDataModule, card: ModelCard, path: Path, epochs: int, seed: int
+    strategy: Strategy,
+    head: str,
+    rate: float,
+    data: ECGDataModule,
+    model_record: ModelRecord,
+    path: Path,
+    epochs: int,
+    seed: int,
 ) -> dict[str, float]:
     """Train, take the best epoch by validation loss, and test it. ``epochs`` 0: the start."""
     pl.seed_everything(seed, verbose=False)
@@ -146,9 +153,9 @@ def fine_tune(
         scheduler=lambda optimizer, _: torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, patience=3),
         monitor="validation/loss",
     )
-    classifier = Classifier(card, card.build_network(), training)
+    classifier = Classifier(model_record, model_record.build_network(), training)
     if head != "none":
-        rows, combine = card.label_map.task_rows
+        rows, combine = model_record.label_map.task_rows
         load_weights(classifier.net, path, rows if head == "pretrained" else None, combine)
     strategy.prepare(classifier.net)
     with tempfile.TemporaryDirectory() as folder:
@@ -207,17 +214,17 @@ def main() -> None:
         pretrain(simulate(options.pretraining, 1, codes, population=True), label_map, path, options.pretraining_epochs)
         cases = simulate(largest + VALIDATION + TEST, 2, codes, population=False)
         whole = {"_target_": NET1D, "in_channels": len(STANDARD_LEADS), "num_classes": len(codes), **ARCHITECTURE}
-        card = ModelCard(label_map, SINGLE_LABEL, PREPROCESSING, whole)
+        model_record = ModelRecord(label_map, SINGLE_LABEL, PREPROCESSING, whole)
         for size in options.sizes:
             split = ["train"] * size + ["excluded"] * (largest - size) + ["validation"] * VALIDATION + ["test"] * TEST
             epochs = EPOCHS.get(size, 6)
             for seed in range(options.seeds):
                 data = ECGDataModule(cases, split, cases.targets, codes, SINGLE_LABEL, seed=seed)  # type: ignore[arg-type]
                 if seed == 0 and size == options.sizes[0]:
-                    found = fine_tune(shipped("full"), "pretrained", 1e-3, data, card, path, 0, seed)
+                    found = fine_tune(shipped("full"), "pretrained", 1e-3, data, model_record, path, 0, seed)
                     rows.append({"strategy": "zero-shot (pretrained head)", "recordings": 0, "seed": 0, **found})
                 for name, (strategy, head, rate) in strategies(epochs).items():
-                    found = fine_tune(strategy, head, rate, data, card, path, epochs, seed)
+                    found = fine_tune(strategy, head, rate, data, model_record, path, epochs, seed)
                     rows.append({"strategy": name, "recordings": size, "seed": seed, **found})
                     print(json.dumps(rows[-1]), flush=True)
                     if options.output is not None:

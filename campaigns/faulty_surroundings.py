@@ -215,7 +215,7 @@ def _predict_and_kill(run: Path, data: Path, number: int) -> None:
 
     object.__setattr__(model, "outputs", outputs)
     try:
-        list(predict(model, paths * 20, Reading(model.card.preprocessing), batch_size=2, workers=2))
+        list(predict(model, paths * 20, Reading(model.record.preprocessing), batch_size=2, workers=2))
     finally:
         for process in multiprocessing.active_children():
             process.join(20)

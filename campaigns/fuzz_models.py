@@ -170,7 +170,7 @@ class Fuzz:
         report_again(run, target, found, settings, refit=False)
         for read in (run.read_plan, run.read_history, run.read_random_encoder, run.read_wise_ft, run.read_skipped):
             read()
-        states_of(run.read_splits(), found.card.label_map)
+        states_of(run.read_splits(), found.record.label_map)
         return "evaluated with its report" if report else "evaluated"
 
     def _names(self) -> set[str]:

@@ -226,7 +226,7 @@ def main() -> None:
     options = parser.parse_args()
 
     def run() -> None:
-        preprocessing = read_exported_model(options.model).card.preprocessing
+        preprocessing = read_exported_model(options.model).record.preprocessing
         content = preprocessing_as_onnx(preprocessing)
         require_same(preprocessing, content)
         options.output.write_bytes(content)

@@ -16,7 +16,7 @@ import torch
 
 from ecgfounder_ft.inference.finished_model import FinishedModel, save_model
 from ecgfounder_ft.labels import LabelMap
-from ecgfounder_ft.model.card import CARD_KEY
+from ecgfounder_ft.model.record import RECORD_KEY
 from ecgfounder_ft.task import MULTI_LABEL
 from ecgfounder_ft.untrusted.weights import write_checkpoint
 from tests.small_training import small_classifier
@@ -29,20 +29,20 @@ OPERATIONS = ("os system", "builtins eval", "builtins exec", "builtins getattr",
 def small_model(label_map: LabelMap) -> FinishedModel:
     """A model of three stages with calibration and thresholds."""
     classifier = small_classifier(label_map)
-    classifier.card.task = MULTI_LABEL
-    classifier.card.thresholds = dict.fromkeys(label_map.codes, 0.5)
+    classifier.record.task = MULTI_LABEL
+    classifier.record.thresholds = dict.fromkeys(label_map.codes, 0.5)
     codes = list(label_map.codes)
     ones, zeros = [1.0] * len(codes), [0.0] * len(codes)
-    classifier.card.calibration = {
+    classifier.record.calibration = {
         "method": "platt", "task": "multi_label", "codes": codes, "slopes": ones, "intercepts": zeros,
     }  # fmt: skip
-    return FinishedModel(classifier.net.eval(), classifier.card)
+    return FinishedModel(classifier.net.eval(), classifier.record)
 
 
 def content_of(model: FinishedModel) -> Content:
     """What stands in a model's file, to be changed."""
     state = {key: value.detach().clone() for key, value in model.net.state_dict().items()}
-    return {"state_dict": state, CARD_KEY: model.card.to_dict()}
+    return {"state_dict": state, RECORD_KEY: model.record.to_dict()}
 
 
 def bad_files(model: FinishedModel, folder: Path, marker: Path) -> dict[str, Path]:
@@ -174,17 +174,17 @@ def _content_wrong(model: FinishedModel) -> dict[str, Maker]:
 
         return write
 
-    def card(**changes: Any) -> Maker:
-        return changed(lambda content: content[CARD_KEY].update(changes))
+    def record(**changes: Any) -> Maker:
+        return changed(lambda content: content[RECORD_KEY].update(changes))
 
     def without(name: str) -> Maker:
-        return changed(lambda content: content[CARD_KEY].pop(name))
+        return changed(lambda content: content[RECORD_KEY].pop(name))
 
     def architecture(**changes: Any) -> Maker:
-        return changed(lambda content: content[CARD_KEY]["architecture"].update(changes))
+        return changed(lambda content: content[RECORD_KEY]["architecture"].update(changes))
 
     def preprocessing(**changes: Any) -> Maker:
-        return changed(lambda content: content[CARD_KEY]["preprocessing"].update(changes))
+        return changed(lambda content: content[RECORD_KEY]["preprocessing"].update(changes))
 
     def tensor(value: Any, name: str = "dense.weight") -> Maker:
         return changed(lambda content: content["state_dict"].update({name: value}))
@@ -195,20 +195,20 @@ def _content_wrong(model: FinishedModel) -> dict[str, Maker]:
     def saved(content: Any) -> Maker:
         return functools.partial(torch.save, content)
 
-    codes = list(model.card.label_map.codes)
-    calibration = model.card.calibration or {}
+    codes = list(model.record.label_map.codes)
+    calibration = model.record.calibration or {}
     laughs: list[Any] = ["ha"] * 10
     for _ in range(12):
         laughs = [laughs] * 10
     deep: Any = 1
     for _ in range(200):
         deep = {"a": deep}
-    conditions = model.card.to_dict()["label_map"]["conditions"]
+    conditions = model.record.to_dict()["label_map"]["conditions"]
     head = dict(model.net.state_dict())["dense.weight"].detach()
     return {
         "not a number in the weights": weight(float("nan")),
         "infinity in the weights": weight(float("inf")),
-        "no record": changed(lambda content: content.pop(CARD_KEY)),
+        "no record": changed(lambda content: content.pop(RECORD_KEY)),
         "no weights": changed(lambda content: content.pop("state_dict")),
         "weights of no names": saved({"state_dict": {1: torch.zeros(1)}}),
         "weights in a list": changed(lambda content: content.update(state_dict=[torch.zeros(1)])),
@@ -218,33 +218,33 @@ def _content_wrong(model: FinishedModel) -> dict[str, Maker]:
         "a number": saved(3),
         "nothing": saved(None),
         "a dictionary of numbers": saved({1: 2}),
-        "record a text": changed(lambda content: content.update({CARD_KEY: "record"})),
-        "record a list": changed(lambda content: content.update({CARD_KEY: []})),
-        "record empty": changed(lambda content: content.update({CARD_KEY: {}})),
-        "record a tensor": changed(lambda content: content.update({CARD_KEY: torch.zeros(2)})),
+        "record a text": changed(lambda content: content.update({RECORD_KEY: "record"})),
+        "record a list": changed(lambda content: content.update({RECORD_KEY: []})),
+        "record empty": changed(lambda content: content.update({RECORD_KEY: {}})),
+        "record a tensor": changed(lambda content: content.update({RECORD_KEY: torch.zeros(2)})),
         "no label map": without("label_map"),
         "no architecture": without("architecture"),
         "no preprocessing": without("preprocessing"),
-        "an entry too many": card(more=1),
-        "an unknown task": card(task="regression"),
-        "a task of numbers": card(task=3),
-        "conditions a list": card(label_map={"name": "x", "conditions": codes}),
-        "no conditions": card(label_map={"name": "x", "conditions": {}}),
-        "a condition without a name": card(label_map={"name": "x", "conditions": {"A": {}}}),
-        "other conditions": card(label_map={"name": "x", "conditions": dict(list(conditions.items())[:4])}),
-        "a pattern that is none": card(
+        "an entry too many": record(more=1),
+        "an unknown task": record(task="regression"),
+        "a task of numbers": record(task=3),
+        "conditions a list": record(label_map={"name": "x", "conditions": codes}),
+        "no conditions": record(label_map={"name": "x", "conditions": {}}),
+        "a condition without a name": record(label_map={"name": "x", "conditions": {"A": {}}}),
+        "other conditions": record(label_map={"name": "x", "conditions": dict(list(conditions.items())[:4])}),
+        "a pattern that is none": record(
             label_map={"name": "x", "conditions": {"A": {"name": "a", "statements": {"present": ["("]}}}}
         ),
-        "thresholds of others": card(thresholds={"A": 0.5}),
-        "thresholds of text": card(thresholds=dict.fromkeys(codes, "0.5")),
-        "thresholds that are no number": card(thresholds=dict.fromkeys(codes, float("nan"))),
-        "thresholds a list": card(thresholds=[0.5] * len(codes)),
-        "calibration of text": card(calibration="platt"),
-        "calibration unknown": card(calibration={**calibration, "method": "isotonic"}),
-        "calibration in another order": card(calibration={**calibration, "codes": codes[::-1]}),
-        "calibration too short": card(calibration={**calibration, "slopes": [1.0]}),
-        "calibration that is no number": card(calibration={**calibration, "slopes": [float("nan")] * len(codes)}),
-        "temperature zero": card(
+        "thresholds of others": record(thresholds={"A": 0.5}),
+        "thresholds of text": record(thresholds=dict.fromkeys(codes, "0.5")),
+        "thresholds that are no number": record(thresholds=dict.fromkeys(codes, float("nan"))),
+        "thresholds a list": record(thresholds=[0.5] * len(codes)),
+        "calibration of text": record(calibration="platt"),
+        "calibration unknown": record(calibration={**calibration, "method": "isotonic"}),
+        "calibration in another order": record(calibration={**calibration, "codes": codes[::-1]}),
+        "calibration too short": record(calibration={**calibration, "slopes": [1.0]}),
+        "calibration that is no number": record(calibration={**calibration, "slopes": [float("nan")] * len(codes)}),
+        "temperature zero": record(
             calibration={"method": "temperature", "task": "multi_label", "codes": codes, "temperature": 0.0}
         ),
         "a huge network": architecture(filter_list=[16, 32, 900_000]),
@@ -263,7 +263,7 @@ def _content_wrong(model: FinishedModel) -> dict[str, Maker]:
         "code by interpolation": architecture(ratio="${oc.env:HOME}"),
         "an import": architecture(_target_="antigravity.Network"),
         "a layer in place of a network": architecture(_target_="torch.nn.Linear"),
-        "ten thousand layers": card(
+        "ten thousand layers": record(
             architecture={"_target_": "torch.nn.Sequential", "_args_": [{"_target_": "torch.nn.ReLU"}] * 10_000}
         ),
         "an integer of a million bits": architecture(stride=1 << 10**6),
@@ -277,9 +277,9 @@ def _content_wrong(model: FinishedModel) -> dict[str, Maker]:
         "a window that is no number": preprocessing(window={"seconds": float("nan"), "min_seconds": 1.0}),
         "a filter of order a thousand": preprocessing(band_pass={"low": 0.67, "high": 40.0, "order": 1000}),
         "an hour's median": preprocessing(baseline_median={"seconds": 3600.0}),
-        "a billion laughs": card(versions={"a": laughs}),
-        "deep containers": card(versions=deep),
-        "a text of 20 MB": card(data_fingerprint="0" * 20_000_000),
+        "a billion laughs": record(versions={"a": laughs}),
+        "deep containers": record(versions=deep),
+        "a text of 20 MB": record(data_fingerprint="0" * 20_000_000),
         "another shape": tensor(torch.zeros(2, 2)),
         "an expanded tensor": tensor(torch.zeros(1).expand(6, 32)),
         "a tensor of halves of bytes": tensor(head.to(torch.int8)),

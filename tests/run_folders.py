@@ -50,7 +50,7 @@ def evaluate(run: RunFolder, settings: EvaluationSettings, refit: bool = False) 
 
 def write_finished_run(folder: Path, model: "FinishedModel", recordings: int = 60) -> RunFolder:
     """All that a run leaves for its evaluation, of made-up predictions, with this model."""
-    codes, generator = model.card.label_map.codes, np.random.default_rng(0)
+    codes, generator = model.record.label_map.codes, np.random.default_rng(0)
     sides = np.array(["train", "validation", "test"])[np.arange(recordings) % 3]
     places = np.arange(recordings) // 3 % len(codes)
     states = (places[:, None] == np.arange(len(codes))).astype(np.int8)
@@ -71,7 +71,7 @@ def write_finished_run(folder: Path, model: "FinishedModel", recordings: int = 6
     predictions = predictions_table(table[told], states[told], probabilities[told], codes)
     run = write_run(folder, predictions, codes)
     content = yaml.safe_load((folder / "config.yaml").read_text())
-    content["labels"] = model.card.label_map.to_dict()
+    content["labels"] = model.record.label_map.to_dict()
     (folder / "config.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
     named = pd.DataFrame(np.where(states == 1, "present", "absent"), columns=list(codes))
     places_of = {"patient_known": True, "exclusion": "", "seconds": 10.0, "signal_hash": table["recording"]}
@@ -86,9 +86,9 @@ def write_finished_run(folder: Path, model: "FinishedModel", recordings: int = 6
     encoder = {"fitted_on": 20, "of": 20, "seed": 0, "features": 8, "strength": 0.1}
     run.write_random_encoder(encoder, predictions)
     run.write_start({"validation": {"validation/loss": 0.7}, "test": {"test/loss": 0.7}}, predictions)
-    assert model.card.calibration is not None
-    assert model.card.thresholds is not None
-    run.write_fits(Calibration.from_dict(model.card.calibration), Thresholds("fixed", model.card.thresholds))
+    assert model.record.calibration is not None
+    assert model.record.thresholds is not None
+    run.write_fits(Calibration.from_dict(model.record.calibration), Thresholds("fixed", model.record.thresholds))
     run.write_model(model)
     write_json(folder / run.WISE_FT, {"chosen": 0.5})
     return run

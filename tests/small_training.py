@@ -13,8 +13,8 @@ from ecgfounder_ft.ecg.preprocessing import Preprocessing
 from ecgfounder_ft.finetune.strategy import Strategy
 from ecgfounder_ft.labels import LabelMap
 from ecgfounder_ft.losses.cross_entropy import CrossEntropy
-from ecgfounder_ft.model.card import ModelCard
 from ecgfounder_ft.model.ecgfounder.architecture import NET1D
+from ecgfounder_ft.model.record import ModelRecord
 from ecgfounder_ft.task import SINGLE_LABEL
 from ecgfounder_ft.training.callbacks import FollowStrategy
 from ecgfounder_ft.training.classifier import Classifier, Training
@@ -48,14 +48,14 @@ def small_classifier(label_map: LabelMap, **changes: Any) -> Classifier:
     """A small Net1D with AdamW at 1e-2; ``changes`` replaces fields of its Training."""
     torch.manual_seed(0)
     architecture = {"_target_": NET1D, "in_channels": 12, "num_classes": len(label_map), **ARCHITECTURE}
-    card = ModelCard(label_map, SINGLE_LABEL, Preprocessing(), architecture)
+    record = ModelRecord(label_map, SINGLE_LABEL, Preprocessing(), architecture)
     fields: dict[str, Any] = {
         "loss": CrossEntropy(label_smoothing=0.0),
         "optimizer": lambda groups: torch.optim.AdamW(groups, lr=1e-2),
         "scheduler": lambda optimizer, _: LambdaLR(optimizer, lambda step: 1.0),
         "monitor": "validation/loss",
     }
-    return Classifier(card, card.build_network(), Training(**(fields | changes)))
+    return Classifier(record, record.build_network(), Training(**(fields | changes)))
 
 
 def small_trainer(

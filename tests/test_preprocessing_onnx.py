@@ -47,7 +47,7 @@ def test_preprocessing_is_that_of_scipy(changes: dict[str, Any]) -> None:
 
 def test_a_large_drift_costs_no_digits(exported_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The filters' own coefficients, instead of sections of second order, are off by more than the signal."""
-    preprocessing = read_exported_model(exported_run).card.preprocessing
+    preprocessing = read_exported_model(exported_run).record.preprocessing
     given = recording(preprocessing, drift=0.5)
     monkeypatch.setattr("sys.argv", ["preprocessing_onnx.py", str(exported_run), str(tmp_path / "preprocessing.onnx")])
     main()

@@ -31,10 +31,10 @@ from ecgfounder_ft.evaluation.thresholds import choose_thresholds
 from ecgfounder_ft.files import sha256_of
 from ecgfounder_ft.inference.finished_model import FinishedModel
 from ecgfounder_ft.labels import LabelMap
-from ecgfounder_ft.model.card import ModelCard
 from ecgfounder_ft.model.checkpoints import load_weights
 from ecgfounder_ft.model.ecgfounder import NET1D
 from ecgfounder_ft.model.ecgfounder.architecture import sizes_in
+from ecgfounder_ft.model.record import ModelRecord
 from ecgfounder_ft.task import MULTI_LABEL
 from studies.mistakes.guards import GUARDS
 from studies.mistakes.inputs import INPUT_MISTAKES, printed_in_label_map_order, unknown_as_absent
@@ -53,15 +53,15 @@ AT_HAND, SIMULATED = "On the recordings at hand", "On a simulated hospital"
 def zero_shot(weights: Path, architecture: Path, label_map: LabelMap) -> FinishedModel:
     """The network with its last layer from the task rows that the label map names, and its preprocessing."""
     sizes = {"in_channels": len(STANDARD_LEADS), "num_classes": len(label_map), **sizes_in(architecture)}
-    card = ModelCard(label_map, MULTI_LABEL, Preprocessing(), {"_target_": NET1D, **sizes})
-    net = card.build_network()
+    record = ModelRecord(label_map, MULTI_LABEL, Preprocessing(), {"_target_": NET1D, **sizes})
+    net = record.build_network()
     load_weights(net, weights, *label_map.task_rows)
-    return FinishedModel(net.eval().to("cuda" if torch.cuda.is_available() else "cpu"), card)
+    return FinishedModel(net.eval().to("cuda" if torch.cuda.is_available() else "cpu"), record)
 
 
 def ask(found: Found, model: FinishedModel) -> tuple[list[int], dict[str, NDArray[np.float64]]]:
     """The rows of ``found`` that can be read, and their probabilities the right way and with each mistaken input."""
-    right = model.card.preprocessing
+    right = model.record.preprocessing
     ways: dict[str, Callable[[Recording, Preprocessing], NDArray[np.float32]]] = {
         RIGHT: lambda recording, preprocessing: preprocessing(recording).signal,
         **INPUT_MISTAKES,

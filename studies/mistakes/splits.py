@@ -191,7 +191,7 @@ def fine_tune(
     """Probabilities for validation and test after each epoch of a fine-tuning by the protocol."""
     told = compose_settings(PROTOCOL)
     pl.seed_everything(seed, verbose=False)
-    net = start.card.build_network()
+    net = start.record.build_network()
     net.load_state_dict(start.net.state_dict())
     training = Training(
         loss=made(told.loss, Loss),  # type: ignore[type-abstract]
@@ -203,13 +203,13 @@ def fine_tune(
     strategy.prepare(net)
     sides = np.asarray(split)
     answers = Answers(
-        FinishedModel(net, start.card), {side: cases.signals[sides == side] for side in (VALIDATION, TEST)}
+        FinishedModel(net, start.record), {side: cases.signals[sides == side] for side in (VALIDATION, TEST)}
     )
     data = ECGDataModule(
         cases,  # type: ignore[arg-type]
         split,
         cases.targets,
-        start.card.label_map.codes,
+        start.record.label_map.codes,
         MULTI_LABEL,
         batch_size=BATCH,
         seed=seed,
@@ -227,15 +227,15 @@ def fine_tune(
         num_sanity_val_steps=0,
         use_distributed_sampler=False,
     )
-    trainer.fit(Classifier(start.card, net, training), datamodule=data)
+    trainer.fit(Classifier(start.record, net, training), datamodule=data)
     return answers.epochs
 
 
 def trained_mistakes(start: FinishedModel, patients: int, epochs: int, seeds: int) -> dict[str, Pair]:
     """Split by recording, copies on two sides, and the epoch chosen on test."""
     quieten()
-    codes = start.card.label_map.codes
-    hospital = simulate_hospital(visits_of(patients), codes, start.card.preprocessing, 0)
+    codes = start.record.label_map.codes
+    hospital = simulate_hospital(visits_of(patients), codes, start.record.preprocessing, 0)
     sides = divide(hospital, patients)
     cases = Cases(
         np.concatenate([hospital.inputs, hospital.copies]),
@@ -271,9 +271,9 @@ def best_epoch(answers: Sequence[NDArray[np.float64]], states: NDArray[np.int8],
 
 def cap_before_split(model: FinishedModel, patients: int, cap: int) -> dict[str, Pair]:
     """A cap of recordings per condition, set before they are divided."""
-    label_map: LabelMap = model.card.label_map
+    label_map: LabelMap = model.record.label_map
     codes = label_map.codes
-    hospital = simulate_hospital([1] * patients, codes, model.card.preprocessing, 1, thinned=True)
+    hospital = simulate_hospital([1] * patients, codes, model.record.preprocessing, 1, thinned=True)
     answers = answers_of(model, hospital.inputs)
     names = [f"simulated/{number:05d}" for number in range(patients)]
     known = {"dataset": "simulated", "sampling_rate": 500.0, "samples": 5000}

@@ -150,7 +150,7 @@ def interpolated(arm: Arm, data: PreparedData, coefficients: Sequence[float], fl
 
             def validate(model: FinishedModel = model, loss: Any = loss) -> dict[str, float]:
                 logits = _logits(model, data, rows)
-                metric = EpochPredictions(data.codes, model.card.task)
+                metric = EpochPredictions(data.codes, model.record.task)
                 metric.update(logits, target, loss(logits, target, None), torch.arange(len(rows)))
                 return {f"validation/{name}": float(value) for name, value in metric.compute().items()}
 
@@ -169,7 +169,7 @@ def crops(arm: Arm, data: PreparedData) -> Arm:
     for size, trials in arm.trials.items():
         for seed, trial in trials.items():
             model = load_model(trial.run.path)
-            rate = model.card.preprocessing.sampling_rate
+            rate = model.record.preprocessing.sampling_rate
             model.net.average_over([round(seconds * rate) for seconds in SHIFTS])
             inputs.setdefault(size, {})[seed] = _asked_again(trial, model, data)
     return replace(arm, inputs=inputs)
@@ -178,7 +178,7 @@ def crops(arm: Arm, data: PreparedData) -> Arm:
 def _asked_again(trial: TrialResult, model: FinishedModel, data: PreparedData) -> EvaluationInput:
     """The test recordings as a model that was changed after its training reads them."""
     rows = np.flatnonzero(data.table["split"].isin([VALIDATION, TEST]).to_numpy())
-    found = model.card.task.probabilities(_logits(model, data, rows)).double().numpy()
+    found = model.record.task.probabilities(_logits(model, data, rows)).double().numpy()
     given = pd.DataFrame(found, index=data.table["recording"].iloc[rows])
     predictions = _sorted(trial.run.predictions())
     return _evaluated(trial, _with_probabilities(predictions, given.loc[predictions.table["recording"]].to_numpy()))

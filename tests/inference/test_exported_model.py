@@ -81,7 +81,7 @@ def test_an_edited_config_is_refused(folder: Path, change: Callable[[dict[str, A
 
 def test_a_config_that_was_only_laid_out_anew_is_taken(folder: Path) -> None:
     edit(folder, lambda content: None)
-    assert read_exported_model(folder).card.label_map.codes[0] == "NORM"
+    assert read_exported_model(folder).record.label_map.codes[0] == "NORM"
 
 
 @pytest.mark.parametrize(

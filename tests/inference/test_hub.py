@@ -48,7 +48,7 @@ def test_a_pushed_model_is_loaded_by_its_name_and_answers_the_same(
     held = repository.commits[repository.branches["v1"]]
     assert held == {path.name: path.read_bytes() for path in exported_run.iterdir()}
     signal = np.random.default_rng(0).normal(size=(12, 2000))
-    how = {"sampling_rate": 500, "leads": list(ECGClassifier.from_pretrained(exported_run).card.preprocessing.leads)}
+    how = {"sampling_rate": 500, "leads": list(ECGClassifier.from_pretrained(exported_run).record.preprocessing.leads)}
     expected = ECGClassifier.from_pretrained(exported_run).predict(signal, **how)
     loaded = ECGClassifier.from_pretrained(NAME, revision="v1")
     assert loaded.predict(signal, **how) == expected
@@ -133,7 +133,7 @@ def test_a_hub_that_is_not_there_is_told_once_and_the_cache_still_serves(
     push(exported_run, NAME)
     ECGClassifier.from_pretrained(NAME)
     monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")
-    assert ECGClassifier.from_pretrained(NAME).card.label_map.codes
+    assert ECGClassifier.from_pretrained(NAME).record.label_map.codes
     caplog.clear()
     with caplog.at_level(logging.INFO), pytest.raises(HubError, match="cannot be reached"):
         ECGClassifier.from_pretrained("my-group/other")

@@ -20,9 +20,9 @@ from ecgfounder_ft.inference.finished_model import FinishedModel
 from ecgfounder_ft.inference.onnx_export import OPSET, OnnxNetwork, network_as_onnx
 from ecgfounder_ft.inference.onnx_model import session_of
 from ecgfounder_ft.labels import LabelMap
-from ecgfounder_ft.model.card import ModelCard
 from ecgfounder_ft.model.errors import NetworkError
 from ecgfounder_ft.model.plain import PlainNetwork
+from ecgfounder_ft.model.record import ModelRecord
 from ecgfounder_ft.task import MULTI_LABEL, SINGLE_LABEL, Task
 from tests.small_training import small_classifier
 
@@ -41,8 +41,8 @@ def test_the_calibration_in_the_file_is_that_of_python(
     """Where a network is certain, too: log-odds of 0 and 1 are kept finite alike."""
     classifier = small_classifier(label_map)
     calibration = Calibration(method, task.name, list(label_map.codes), **values)
-    classifier.card.task, classifier.card.calibration = task, calibration.to_dict()
-    module = OnnxNetwork(FinishedModel(classifier.net.eval(), classifier.card))
+    classifier.record.task, classifier.record.calibration = task, calibration.to_dict()
+    module = OnnxNetwork(FinishedModel(classifier.net.eval(), classifier.record))
     logits = torch.tensor(np.random.default_rng(0).normal(scale=12, size=(40, len(label_map))))
     raw = task.probabilities(logits)
     found = module._calibrated(raw).numpy()
@@ -98,8 +98,8 @@ class Untraceable(Other):
 
 def finished(module: nn.Module, label_map: LabelMap) -> FinishedModel:
     preprocessing = Preprocessing(leads=["I", "II"], window=Window(seconds=1.0), missing="interpolate")
-    card = ModelCard(label_map, MULTI_LABEL, preprocessing, {"_target_": "mine.Other"})
-    return FinishedModel(PlainNetwork(module).eval(), card)
+    record = ModelRecord(label_map, MULTI_LABEL, preprocessing, {"_target_": "mine.Other"})
+    return FinishedModel(PlainNetwork(module).eval(), record)
 
 
 def test_any_network_is_exported_and_one_that_cannot_be_is_told(
@@ -135,8 +135,8 @@ def test_a_network_without_an_onnx_form_is_told(label_map: LabelMap) -> None:
 
 def test_averaged_shifts_are_in_the_file(label_map: LabelMap) -> None:
     classifier = small_classifier(label_map)
-    classifier.card.shifts = [-0.02, 0.0, 0.01]
-    model = FinishedModel(classifier.card.build_network().eval(), classifier.card)
+    classifier.record.shifts = [-0.02, 0.0, 0.01]
+    model = FinishedModel(classifier.record.build_network().eval(), classifier.record)
     session = session_of(network_as_onnx(model), "model.onnx")
     signals = np.random.default_rng(0).normal(size=(3, 12, 5000)).astype(np.float32)
     for batch in (signals, signals[:1]):

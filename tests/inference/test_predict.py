@@ -20,12 +20,12 @@ from tests.small_training import small_classifier
 @pytest.fixture
 def model(label_map: LabelMap) -> FinishedModel:
     classifier = small_classifier(label_map)
-    classifier.card.task = MULTI_LABEL
-    classifier.card.thresholds = {code: 0.2 + 0.1 * place for place, code in enumerate(label_map.codes)}
+    classifier.record.task = MULTI_LABEL
+    classifier.record.thresholds = {code: 0.2 + 0.1 * place for place, code in enumerate(label_map.codes)}
     slopes = [2.0] * len(label_map)
     calibration = {"method": "platt", "task": "multi_label", "codes": list(label_map.codes), "slopes": slopes}
-    classifier.card.calibration = {**calibration, "intercepts": [0.5] * len(label_map)}
-    return FinishedModel(classifier.net.eval(), classifier.card)
+    classifier.record.calibration = {**calibration, "intercepts": [0.5] * len(label_map)}
+    return FinishedModel(classifier.net.eval(), classifier.record)
 
 
 def predicted(model: FinishedModel, paths: list[Path], batch_size: int = 32) -> list[Result]:
@@ -53,7 +53,7 @@ def test_files_are_answered_or_listed_and_the_batch_makes_no_difference(
     for name, text in (("a.hea", "a 12 500 5000\n"), ("b.xyz", "")):
         (tmp_path / name).write_text(text)
     given = [tmp_path / "a.hea", *paths, tmp_path / "b.xyz"]
-    results, thresholds = predicted(model, given, batch_size=3), model.card.thresholds or {}
+    results, thresholds = predicted(model, given, batch_size=3), model.record.thresholds or {}
     assert [one.name for one in results] == [str(path) for path in given]
     assert [number for number, one in enumerate(results) if one.skipped] == [0, 6]
     for one, alone in zip(results, predicted(model, given, batch_size=1), strict=True):
@@ -95,7 +95,7 @@ def test_a_saved_model_answers_the_same(model: FinishedModel, tmp_path: Path) ->
     again = load_model(tmp_path)
     signals = np.random.default_rng(0).normal(size=(2, 12, 64)).astype(np.float32)
     np.testing.assert_array_equal(again.probabilities(signals), model.probabilities(signals))
-    assert again.card == model.card
+    assert again.record == model.record
     assert [path.name for path in tmp_path.iterdir()] == ["model.pth"]
 
 

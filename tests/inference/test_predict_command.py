@@ -42,14 +42,14 @@ STATED = SignalDescription(RATE, "uV", STANDARD_LEADS)
 def model(label_map: LabelMap) -> FinishedModel:
     """Of random weights, with a calibration and thresholds, on windows of 2 s."""
     classifier = small_classifier(label_map)
-    card = classifier.card
-    card.task = MULTI_LABEL
-    card.preprocessing = Preprocessing(sampling_rate=RATE, window=Window(seconds=2.0))
-    card.thresholds = {code: 0.2 + 0.1 * place for place, code in enumerate(label_map.codes)}
+    record = classifier.record
+    record.task = MULTI_LABEL
+    record.preprocessing = Preprocessing(sampling_rate=RATE, window=Window(seconds=2.0))
+    record.thresholds = {code: 0.2 + 0.1 * place for place, code in enumerate(label_map.codes)}
     slopes = [2.0] * len(label_map)
     calibration = {"method": "platt", "task": "multi_label", "codes": list(label_map.codes), "slopes": slopes}
-    card.calibration = {**calibration, "intercepts": [0.5] * len(label_map)}
-    return FinishedModel(classifier.net.eval(), card)
+    record.calibration = {**calibration, "intercepts": [0.5] * len(label_map)}
+    return FinishedModel(classifier.net.eval(), record)
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +75,9 @@ def wanted(output: Path, **changes: object) -> Wanted:
 def test_every_recording_has_a_row_with_its_answer_or_the_reason(
     model: FinishedModel, folder: Path, tmp_path: Path
 ) -> None:
-    summary = predict_into_file(model, [folder], Reading(model.card.preprocessing, STATED), wanted(tmp_path / "p.csv"))
+    summary = predict_into_file(
+        model, [folder], Reading(model.record.preprocessing, STATED), wanted(tmp_path / "p.csv")
+    )
     table = pd.read_csv(tmp_path / "p.csv", keep_default_na=False)
     assert (summary.recordings, summary.rows, summary.answered) == (9, 9, 6)
     names = [Path(path).name for path in table["path"]]
@@ -114,7 +116,7 @@ def test_every_recording_has_a_row_with_its_answer_or_the_reason(
 
 
 def test_parquet_says_the_same_with_types(model: FinishedModel, folder: Path, tmp_path: Path) -> None:
-    reading = Reading(model.card.preprocessing, STATED)
+    reading = Reading(model.record.preprocessing, STATED)
     for name in ("p.csv", "p.parquet"):
         predict_into_file(model, [folder], reading, wanted(tmp_path / name))
     plain, typed = pd.read_csv(tmp_path / "p.csv"), pd.read_parquet(tmp_path / "p.parquet")
@@ -131,7 +133,7 @@ def test_windows_have_rows_of_their_own_or_are_combined(
 ) -> None:
     given = [folder / "a" / "w2.hea", folder / "a" / "w0.hea"]
     for windows in ("each", rule):
-        reading = Reading(model.card.preprocessing, windows=windows)
+        reading = Reading(model.record.preprocessing, windows=windows)
         files = wanted(tmp_path / f"{windows}.csv", embeddings=tmp_path / f"{windows}.npy")
         summary = predict_into_file(model, given, reading, files)
         assert summary.recordings == 2
@@ -148,7 +150,7 @@ def test_windows_have_rows_of_their_own_or_are_combined(
 
 def test_an_embedding_is_what_the_last_layer_reads(model: FinishedModel, folder: Path, tmp_path: Path) -> None:
     files = wanted(tmp_path / "p.csv", embeddings=tmp_path / "e.npy")
-    predict_into_file(model, [folder], Reading(model.card.preprocessing, STATED), files)
+    predict_into_file(model, [folder], Reading(model.record.preprocessing, STATED), files)
     vectors, table = np.load(tmp_path / "e.npy"), pd.read_csv(tmp_path / "p.csv")
     assert len(vectors) == len(table)
     described = json.loads((tmp_path / "e.npy.json").read_text())
@@ -207,7 +209,7 @@ def test_what_a_power_cut_left_of_either_file_is_gone_on_from(
     file: str,
     lost: int,
 ) -> None:
-    reading = Reading(model.card.preprocessing, STATED, windows)
+    reading = Reading(model.record.preprocessing, STATED, windows)
     for name in ("p", "q"):
         files = wanted(tmp_path / f"{name}.csv", embeddings=tmp_path / f"{name}.npy")
         if name == "p":
@@ -244,13 +246,13 @@ def test_what_another_command_left_is_not_mixed_in(
     model: FinishedModel, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     output = tmp_path / "p.csv"
-    reading = Reading(model.card.preprocessing)
+    reading = Reading(model.record.preprocessing)
     stopped_after(3, model, folder, reading, wanted(output), monkeypatch)
     with pytest.raises(PredictionError, match="another windows; give --restart"):
         predict_into_file(model, [folder], replace(reading, windows="mean"), wanted(output))
     with pytest.raises(PredictionError, match="another stated"):
         predict_into_file(model, [folder], replace(reading, stated=STATED), wanted(output))
-    other = FinishedModel(model.net, replace(model.card, seed=7))
+    other = FinishedModel(model.net, replace(model.record, seed=7))
     with pytest.raises(PredictionError, match="another model"):
         predict_into_file(other, [folder], reading, wanted(output))
     with pytest.raises(PredictionError, match=r"the recordings have changed; give --restart"):
@@ -277,7 +279,7 @@ def test_a_suffix_that_says_no_format_is_refused(
         predict_into_file(
             model,
             [folder],
-            Reading(model.card.preprocessing),
+            Reading(model.record.preprocessing),
             replace(wanted(tmp_path / "p.csv"), **{name: tmp_path / value}),  # type: ignore[arg-type]
         )
     assert not list(tmp_path.iterdir())
@@ -288,7 +290,7 @@ def test_a_path_that_leads_nowhere_or_to_no_recording_is_refused(
 ) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "file").touch()
-    reading = Reading(model.card.preprocessing)
+    reading = Reading(model.record.preprocessing)
     for given, output, reason in (
         ([folder, tmp_path / "none"], "p.csv", "none: no such file or folder"),
         ([tmp_path / "empty"], "p.csv", r"no recording in it; expected files ending in .*\.hea"),
@@ -311,7 +313,7 @@ def test_what_is_written_into_a_folder_of_recordings_is_none(
     for number in range(4):
         write_recording(tmp_path, f"r{number}", signal, STANDARD_LEADS, RATE, storage="dat")
     monkeypatch.chdir(tmp_path)
-    reading = Reading(model.card.preprocessing)
+    reading = Reading(model.record.preprocessing)
     files = wanted(Path("p.csv"), embeddings=Path("e.npy"), progress=True)
     stopped_after(2, model, tmp_path, reading, files, monkeypatch)
     for _ in range(2):
@@ -335,7 +337,7 @@ def test_a_full_disk_is_told_and_the_same_command_goes_on(
             self._writer = csv.DictWriter(self._rows, list(self.columns))
         add(self, predictions)
 
-    reading = Reading(model.card.preprocessing)
+    reading = Reading(model.record.preprocessing)
     with monkeypatch.context() as patch:
         patch.setattr(PredictionsFile, "add", full)
         with pytest.raises(PredictionError, match="No space left on device; once that is mended, the same command"):
@@ -352,7 +354,7 @@ def test_any_name_of_a_file_has_its_row(model: FinishedModel, tmp_path: Path, mo
     for name in (b"a\xff.hea", b"b\nc.hea", b'd",\r.hea', "心电图.hea".encode()):
         (made / os.fsdecode(name)).write_bytes(header.read_bytes())
     (made / "r.dat").write_bytes(header.with_suffix(".dat").read_bytes())
-    reading = Reading(model.card.preprocessing)
+    reading = Reading(model.record.preprocessing)
     for suffix in ("csv", "parquet"):
         files = wanted(tmp_path / f"p.{suffix}")
         stopped_after(3, model, made, reading, files, monkeypatch)
@@ -366,7 +368,7 @@ def test_any_name_of_a_file_has_its_row(model: FinishedModel, tmp_path: Path, mo
 
 
 def test_pages_show_each_recording_that_can_be_read(model: FinishedModel, folder: Path, tmp_path: Path) -> None:
-    reading = Reading(model.card.preprocessing, windows="each")
+    reading = Reading(model.record.preprocessing, windows="each")
     given = [folder / "a" / "w2.hea", folder / "b" / "six.hea", folder / "n0.npy"]
     predict_into_file(model, given, reading, wanted(tmp_path / "p.csv", pages=tmp_path / "pages"))
     pages = sorted(path.name for path in (tmp_path / "pages").iterdir())
@@ -380,7 +382,7 @@ def test_any_name_and_any_lead_can_be_drawn(model: FinishedModel, tmp_path: Path
     np.savez(tmp_path / "a.npz", signal=signal, sampling_rate=RATE, unit="mV", leads=["$x\\frac", "V9$"])
     (tmp_path / "a.npz").rename(tmp_path / name)
     files = wanted(tmp_path / "p.csv", pages=tmp_path / "pages")
-    predict_into_file(model, [tmp_path / name], Reading(model.card.preprocessing), files)
+    predict_into_file(model, [tmp_path / name], Reading(model.record.preprocessing), files)
     assert len(list((tmp_path / "pages").iterdir())) == 1
 
 
@@ -394,7 +396,7 @@ def test_a_page_that_cannot_be_drawn_does_not_end_the_others(
 
     monkeypatch.setattr(pages, "draw_recording", fail)
     files = wanted(tmp_path / "p.csv", pages=tmp_path / "pages")
-    summary = predict_into_file(model, [folder / "a"], Reading(model.card.preprocessing), files)
+    summary = predict_into_file(model, [folder / "a"], Reading(model.record.preprocessing), files)
     assert summary.answered == 4
     assert caplog.text.count("cannot be drawn") == 4
 
@@ -403,8 +405,8 @@ def test_a_page_that_cannot_be_drawn_does_not_end_the_others(
 def test_the_first_answers_are_shown_as_they_were_written(
     model: FinishedModel, folder: Path, tmp_path: Path, suffix: str
 ) -> None:
-    output, codes = tmp_path / f"p.{suffix}", model.card.label_map.codes
-    predict_into_file(model, [folder], Reading(model.card.preprocessing, STATED), wanted(output))
+    output, codes = tmp_path / f"p.{suffix}", model.record.label_map.codes
+    predict_into_file(model, [folder], Reading(model.record.preprocessing, STATED), wanted(output))
     written = pd.read_csv(output) if suffix == "csv" else pd.read_parquet(output)
     console = Console(width=400, record=True, file=io.StringIO())
     console.print(answers_table(output, codes, 8))
@@ -457,8 +459,8 @@ def test_a_name_that_looks_like_a_formula_is_none_in_a_spreadsheet(
         write_recording(tmp_path, name, signal, STANDARD_LEADS, RATE, storage="dat")
     monkeypatch.chdir(tmp_path)
     files = wanted(Path(f"p.{suffix}"))
-    stopped_after(1, model, Path(), Reading(model.card.preprocessing), files, monkeypatch)
-    found = predict_into_file(model, [Path()], Reading(model.card.preprocessing), files)
+    stopped_after(1, model, Path(), Reading(model.record.preprocessing), files, monkeypatch)
+    found = predict_into_file(model, [Path()], Reading(model.record.preprocessing), files)
     assert (found.rows, found.resumed) == (2, 0)
     if suffix == "csv":
         cells = [line.split(",")[0] for line in Path("p.csv").read_text().splitlines()[1:]]

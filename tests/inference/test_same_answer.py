@@ -112,7 +112,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> FinishedModel:
 def answers(model: FinishedModel, folder: Path) -> pd.DataFrame:
     output = folder.parent / "predictions.csv"
     wanted = Wanted(output, None, None, 8, 0, restart=False, progress=False)
-    predict_into_file(model, [folder], Reading(model.card.preprocessing), wanted)
+    predict_into_file(model, [folder], Reading(model.record.preprocessing), wanted)
     table = pd.read_csv(output, keep_default_na=False)
     return table.set_index(table["path"].map(lambda path: Path(path).name))
 

@@ -165,8 +165,8 @@ def test_damage_is_told(folder: Path, content: bytes) -> None:
 
 def _with_outputs(folder: Path, nodes: list[Any], constants: list[Any], widths: dict[str, int]) -> tuple[int, int]:
     """Write a graph with the outputs of a model; returns the shape of a recording."""
-    helper, card = onnx.helper, read_exported_model(folder).card
-    shape = (len(card.preprocessing.leads), card.preprocessing.samples)
+    helper, record = onnx.helper, read_exported_model(folder).record
+    shape = (len(record.preprocessing.leads), record.preprocessing.samples)
 
     def values(name: str, *sizes: Any) -> Any:
         return helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, ["n", *sizes])

@@ -79,7 +79,7 @@ def test_it_trains_to_a_report_and_is_loaded_by_those_who_trust_it(train: Train)
     model = load_model(folder, trusted=[CLASS])
     assert isinstance(model.net, PlainNetwork)
     assert list(model.net.parts()) == ["stem", "middle", "top", "head"]
-    signals = np.random.default_rng(0).normal(size=(2, 12, model.card.preprocessing.samples)).astype(np.float32)
+    signals = np.random.default_rng(0).normal(size=(2, 12, model.record.preprocessing.samples)).astype(np.float32)
     from my_network import MyNetwork  # type: ignore[import-not-found]
 
     bare = MyNetwork(12, 6, 32).eval()

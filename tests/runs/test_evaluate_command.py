@@ -66,9 +66,9 @@ def test_the_run_s_own_settings_hold_where_no_other_are_given(finished_run: Path
     metrics = json.loads((other / "metrics.json").read_text())
     assert (metrics["test"]["resamples"], metrics["test"]["seed"]) == (30, 6)
     assert json.loads((other / "calibration.json").read_text())["method"] == "none"
-    chosen = load_model(other).card.calibration
+    chosen = load_model(other).record.calibration
     assert chosen["method"] == "none"  # fitted anew, so that predictions can use it
-    assert load_model(run).card.calibration == load_model(finished_run).card.calibration != chosen
+    assert load_model(run).record.calibration == load_model(finished_run).record.calibration != chosen
     refused = console("evaluate", str(run), "--accept-edited", f"--output={output}")
     assert refused.exit_code == 2
     assert "holds an evaluation already" in refused.stderr

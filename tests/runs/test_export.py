@@ -1,4 +1,4 @@
-"""A run as an exported model: the same answers everywhere, and a card that says what the run did."""
+"""A run as an exported model: the same answers everywhere, and a record that says what the run did."""
 
 import json
 import re
@@ -22,7 +22,7 @@ GOLDEN = Path(__file__).parents[1] / "golden"
 
 
 @pytest.fixture(scope="module")
-def card(exported_run: Path) -> str:
+def record(exported_run: Path) -> str:
     return (exported_run / "README.md").read_text()
 
 
@@ -36,7 +36,7 @@ def test_run_torch_and_onnx_answer_alike_on_every_real_recording(
         load_predictor(exported_run, backend="onnxruntime"),
         load_predictor(exported_run / "model.pth", device="cpu"),
     ]
-    found = list(prepare_all(find_recordings(shared / "ecg"), Reading(models[0].card.preprocessing), workers=0))
+    found = list(prepare_all(find_recordings(shared / "ecg"), Reading(models[0].record.preprocessing), workers=0))
     signals = np.concatenate([one.signals for one in found if not one.reason])
     assert len(signals) > 300
     assert all(one.reason for one in found if not len(one.signals))
@@ -48,8 +48,8 @@ def test_run_torch_and_onnx_answer_alike_on_every_real_recording(
 
 def test_the_record_is_that_of_the_run(finished_run: Path, exported_run: Path) -> None:
     exported = read_exported_model(exported_run)
-    run = load_predictor(finished_run, device="cpu").card
-    assert exported.card.to_dict() == json.loads(json.dumps(run.to_dict()))
+    run = load_predictor(finished_run, device="cpu").record
+    assert exported.record.to_dict() == json.loads(json.dumps(run.to_dict()))
     assert exported.content["id2label"] == dict(zip("012345", run.label_map.codes, strict=True))
 
 
@@ -71,18 +71,18 @@ def test_the_pth_loads_without_running_code_and_ends_in_the_same_network(exporte
     assert again.digest == load_predictor(exported_run, backend="torch", device="cpu").digest
 
 
-def test_the_card_says_what_the_run_did(card: str, finished_run: Path) -> None:
+def test_the_card_says_what_the_run_did(record: str, finished_run: Path) -> None:
     run = RunFolder(finished_run)
     metrics = run.read_metrics()["test"]
-    assert f"{metrics['n']} recordings of {metrics['patients']} patients" in card
+    assert f"{metrics['n']} recordings of {metrics['patients']} patients" in record
     for code, condition in metrics["conditions"].items():
-        row = next(line for line in card.splitlines() if line.startswith(f"| {code} | {condition['positives']} |"))
+        row = next(line for line in record.splitlines() if line.startswith(f"| {code} | {condition['positives']} |"))
         assert f"{condition['metrics']['auroc']['value']:.3f}" in row
         low = condition["metrics"]["specificity"]["low"]
         assert low is None or f"({low:.3f} to" in row
     splits = run.read_splits()
     sizes = [str((splits["split"] == side).sum()) for side in ("train", "validation", "test")]
-    assert f"| recordings | {' | '.join(sizes)} |" in card
+    assert f"| recordings | {' | '.join(sizes)} |" in record
     for said in (
         "no medical device",
         "not for the diagnosis",
@@ -90,10 +90,10 @@ def test_the_card_says_what_the_run_did(card: str, finished_run: Path) -> None:
         "simulator's own",
         "0.67 to 40 Hz",
     ):
-        assert said in card
-    assert "None" not in card
-    assert "nan" not in card.casefold().split()
-    assert not re.search(r"\{\{|\{%", card)
+        assert said in record
+    assert "None" not in record
+    assert "nan" not in record.casefold().split()
+    assert not re.search(r"\{\{|\{%", record)
 
 
 def test_no_folder_of_whoever_trained_it_is_passed_on(exported_run: Path, finished_run: Path, tmp_path: Path) -> None:
@@ -101,18 +101,18 @@ def test_no_folder_of_whoever_trained_it_is_passed_on(exported_run: Path, finish
         assert str(finished_run.parent).encode() not in path.read_bytes(), path.name
 
 
-def test_the_cards_head_is_the_hubs_metadata(card: str) -> None:
-    head = yaml.safe_load(card.split("---")[1])
+def test_the_cards_head_is_the_hubs_metadata(record: str) -> None:
+    head = yaml.safe_load(record.split("---")[1])
     assert set(head) <= {"license", "library_name", "tags", "base_model", "metrics", "model-index"}
     assert "base_model" not in head  # it started from random weights
     assert "license" not in head
-    assert "No licence is stated" in card
-    HubCard(card)
+    assert "No licence is stated" in record
+    HubCard(record)
 
 
-def test_tables_have_as_many_cells_as_their_heads(card: str) -> None:
+def test_tables_have_as_many_cells_as_their_heads(record: str) -> None:
     columns = 0
-    for line in card.splitlines():
+    for line in record.splitlines():
         cells = len(re.findall(r"(?<!\\)\|", line)) if line.startswith("|") else 0
         if cells and not columns:
             columns = cells

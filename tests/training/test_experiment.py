@@ -76,7 +76,7 @@ def test_zero_shot_the_start_is_the_model(train: Train, pretrained: Path, label_
     assert torch.equal(state["first_conv.conv.weight"], source["first_conv.conv.weight"])
     assert (folder / "checkpoints" / "last.ckpt").is_file()
     model = load_model(folder)
-    assert (model.card.head, model.net.shifts) == ("pretrained", (-50, 0, 50))
+    assert (model.record.head, model.net.shifts) == ("pretrained", (-50, 0, 50))
     start = json.loads((folder / "start.json").read_text())
     assert start["test"]["test/macro_auroc"] == pytest.approx(
         json.loads((folder / "metrics.json").read_text())["test"]["macro"]["auroc"]["value"], abs=1e-6

@@ -94,10 +94,10 @@ def test_a_feature_that_never_changes_says_nothing() -> None:
 
 
 def test_the_network_is_random_by_a_seed_of_its_own_and_leaves_torch_as_it_was(finished_run: Path) -> None:
-    card = load_model(finished_run / "model.pth").card
+    record = load_model(finished_run / "model.pth").record
     torch.manual_seed(3)
     before = torch.get_rng_state()
-    first, again, other = (random_network(card, seed).state_dict() for seed in (1, 1, 2))
+    first, again, other = (random_network(record, seed).state_dict() for seed in (1, 1, 2))
     assert torch.equal(torch.get_rng_state(), before)
     name = "first_conv.conv.weight"
     assert torch.equal(first[name], again[name])

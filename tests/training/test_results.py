@@ -17,9 +17,9 @@ from ecgfounder_ft.inference.inputs import Reading
 from ecgfounder_ft.inference.predict import predict
 from ecgfounder_ft.labels import LabelMap
 from ecgfounder_ft.model.bfloat16 import has_bfloat16
-from ecgfounder_ft.model.card import CARD_KEY, ModelCard
 from ecgfounder_ft.model.checkpoints import load_weights
 from ecgfounder_ft.model.ecgfounder.net1d import Net1D
+from ecgfounder_ft.model.record import RECORD_KEY, ModelRecord
 from ecgfounder_ft.report.words import baseline_verdict
 from ecgfounder_ft.runs.folder import RunFolder
 from ecgfounder_ft.runs.report import settings_of
@@ -80,7 +80,7 @@ def test_class_order_is_that_of_the_label_map_not_the_alphabet(finished_run: Pat
     written = [name.removeprefix("probability_") for name in columns if name.startswith("probability_")]
     assert written == list(label_map.codes) != sorted(label_map.codes)
     checkpoint = torch.load(finished_run / "checkpoints" / "best.ckpt", weights_only=True)
-    assert ModelCard.from_dict(checkpoint[CARD_KEY]).label_map.codes == label_map.codes
+    assert ModelRecord.from_dict(checkpoint[RECORD_KEY]).label_map.codes == label_map.codes
 
 
 def test_splits_hold_every_recording_once_and_no_patient_twice(finished_run: Path) -> None:
@@ -95,8 +95,8 @@ def test_splits_hold_every_recording_once_and_no_patient_twice(finished_run: Pat
 
 def test_production_weights_are_a_checkpoint_of_the_published_form(finished_run: Path) -> None:
     content = torch.load(finished_run / "model.pth", weights_only=True)
-    card = ModelCard.from_dict(content[CARD_KEY])
-    net = card.build_network()
+    record = ModelRecord.from_dict(content[RECORD_KEY])
+    net = record.build_network()
     assert isinstance(net, Net1D)
     load_weights(net, finished_run / "model.pth", [[row] for row in range(6)])
     assert torch.equal(net.dense.weight, content["state_dict"]["dense.weight"])
@@ -108,7 +108,7 @@ def test_prediction_from_the_folder_gives_the_runs_own_probabilities(
     table = pd.read_csv(finished_run / "predictions.csv").query("dataset == 'physionet2021'").head(5)
     paths = {path.stem: path for path in simulated_folders[1].rglob("*.hea")}
     model = load_model(finished_run)
-    model.card.calibration = None
+    model.record.calibration = None
     results = ECGClassifier(model).predict([paths[name.split("/")[1]] for name in table["recording"]])
     assert isinstance(results, list)
     found = [list(one.probabilities.values()) for one in results]
@@ -118,8 +118,8 @@ def test_prediction_from_the_folder_gives_the_runs_own_probabilities(
 
 def predicted(model: FinishedModel, paths: list[Path], workers: int = 0) -> pd.DataFrame:
     """The probabilities, a column per recording; NaN where one was skipped."""
-    answers = predict(model, paths, Reading(model.card.preprocessing), batch_size=2, workers=workers)
-    blank = np.full(len(model.card.label_map), np.nan)
+    answers = predict(model, paths, Reading(model.record.preprocessing), batch_size=2, workers=workers)
+    blank = np.full(len(model.record.label_map), np.nan)
     return pd.DataFrame(
         {str(one.input.path): blank if one.probabilities is None else one.probabilities for (one,) in answers}
     )

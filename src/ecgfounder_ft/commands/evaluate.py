@@ -112,5 +112,5 @@ def _evaluate(wanted: _Wanted) -> tuple[RunEvaluation, EvaluationFolder]:
     else:
         evaluated = report_again(folder, target, model, settings, refit=refit)
     if wanted.challenge_2021 is not None:
-        say(write_scorer_files(model.card.label_map, evaluated, wanted.challenge_2021))
+        say(write_scorer_files(model.record.label_map, evaluated, wanted.challenge_2021))
     return evaluated, target

@@ -94,7 +94,7 @@ def predict(
         found = load_predictor(model, device=device, backend=backend, bf16=bf16, trusted=trust or (), revision=revision)
         readers = workers if workers is not None else (os.cpu_count() or 1) if found.on_gpu else 0
         wanted = Wanted(output, plots, embeddings, batch_size, readers, restart, progress=True)
-        return _predict(found, recordings, Reading(found.card.preprocessing, described, windows), wanted, show)
+        return _predict(found, recordings, Reading(found.record.preprocessing, described, windows), wanted, show)
 
     if not run_or_explain(run):
         raise typer.Exit(ExitCode.NO_RESULT)
@@ -110,7 +110,7 @@ def _predict(model: Predictor, recordings: Sequence[Path], reading: Reading, wan
         say(f"skipped {count}: {reason}", err=True)
     again = f" ({found.resumed} of them by an earlier start)" if found.resumed else ""
     if show:
-        plain_console().print(answers_table(wanted.output, model.card.label_map.codes, show))
+        plain_console().print(answers_table(wanted.output, model.record.label_map.codes, show))
     done = f"{found.answered} of {found.recordings} recordings answered{again}"
     say(f"{done}, {found.rows} rows in {wanted.output}")
     say(f"{NO_MEDICAL_DEVICE.capitalize()}.")

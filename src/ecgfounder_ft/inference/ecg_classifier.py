@@ -28,7 +28,7 @@ from ecgfounder_ft.inference.inputs import PredictionError, Reading
 from ecgfounder_ft.inference.loading import load_predictor
 from ecgfounder_ft.inference.predict import Prediction, predict
 from ecgfounder_ft.inference.predictor import Predictor
-from ecgfounder_ft.model.card import ModelCard
+from ecgfounder_ft.model.record import ModelRecord
 
 Recordings: TypeAlias = "str | Path | ArrayLike | Sequence[str | Path | ArrayLike]"
 """A file, a folder, an array (leads, samples), a list of any of these, or an array (recordings, leads, samples)."""
@@ -132,14 +132,14 @@ class ECGClassifier:
         return cls(load_predictor(source, device=device, backend=backend, trusted=trusted, revision=revision))
 
     @property
-    def card(self) -> ModelCard:
+    def record(self) -> ModelRecord:
         """The record of the model: label map, preprocessing, thresholds, calibration, versions."""
-        return self.predictor.card
+        return self.predictor.record
 
     @property
     def conditions(self) -> dict[str, str]:
         """Condition code to name, in the order of the network's outputs."""
-        return {code: condition.name for code, condition in self.card.label_map.conditions.items()}
+        return {code: condition.name for code, condition in self.record.label_map.conditions.items()}
 
     def predict(
         self,
@@ -174,7 +174,7 @@ class ECGClassifier:
         """
         stated = _stated(sampling_rate, leads, unit)
         answers, alone = self._answers(recordings, stated, windows, batch_size, embeddings=False)
-        results = [_result(one, self.card.label_map.codes) for answer in answers for one in answer]
+        results = [_result(one, self.record.label_map.codes) for answer in answers for one in answer]
         return results[0] if alone and windows != "each" else results
 
     def embed(
@@ -219,7 +219,7 @@ class ECGClassifier:
     ) -> tuple[list[list[Prediction]], bool]:
         """The answers for each recording, and whether a single one was given."""
         given, alone = _given(recordings, stated)
-        reading = Reading(self.card.preprocessing, stated, windows)
+        reading = Reading(self.record.preprocessing, stated, windows)
         answers = list(predict(self.predictor, given, reading, batch_size, embeddings=embeddings))
         if alone and (found := answers[0][0].input).reason:
             raise UnreadableRecordingError(found.reason, found.detail, found.path)

@@ -33,7 +33,7 @@ from ecgfounder_ft.inference.exported_model import (
 )
 from ecgfounder_ft.inference.finished_model import FinishedModel
 from ecgfounder_ft.inference.onnx_model import EMBEDDING, LOGITS, PROBABILITIES, SIGNALS, session_of
-from ecgfounder_ft.model.card import CARD_KEY
+from ecgfounder_ft.model.record import RECORD_KEY
 from ecgfounder_ft.untrusted.weights import write_checkpoint
 
 TOLERANCE = 1e-4
@@ -51,7 +51,7 @@ class ExportedFiles:
     config: Mapping[str, Any]
     """Content of ``config.json``."""
     contents: Mapping[str, bytes]
-    """Name to content of the other files, without the model card."""
+    """Name to content of the other files, without the model record."""
 
 
 def exported_files(model: FinishedModel, *, onnx: bool = True) -> ExportedFiles:
@@ -77,7 +77,7 @@ def exported_files(model: FinishedModel, *, onnx: bool = True) -> ExportedFiles:
         _compare_network(model, contents[ONNX])
         outputs = [LOGITS, PROBABILITIES, EMBEDDING]
         described[ONNX] = {"opset": OPSET, "inputs": [SIGNALS], "outputs": outputs}
-    return ExportedFiles(config_of(model.card, contents, described, _versions()), contents)
+    return ExportedFiles(config_of(model.record, contents, described, _versions()), contents)
 
 
 def refuse_used(folder: Path) -> None:
@@ -118,13 +118,13 @@ def _as_published(model: FinishedModel) -> bytes:
     state = {name: value.detach().cpu() for name, value in model.net.published_tensors().items()}
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / PTH
-        write_checkpoint({"state_dict": state, CARD_KEY: model.card.to_dict()}, path)
+        write_checkpoint({"state_dict": state, RECORD_KEY: model.record.to_dict()}, path)
         return path.read_bytes()
 
 
 def _compare_network(model: FinishedModel, content: bytes) -> None:
     """Refuse an ONNX file that does not answer as PyTorch does, in batches of one and of three."""
-    preprocessing = model.card.preprocessing
+    preprocessing = model.record.preprocessing
     shape = (3, len(preprocessing.leads), preprocessing.samples)
     signals = np.random.default_rng(0).normal(size=shape).astype(np.float32)
     signals[2] = 0

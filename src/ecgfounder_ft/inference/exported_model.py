@@ -2,7 +2,7 @@
 
 The record of the model, the meaning of each output and a digest of every file stand in ``config.json``. Weights are in
 ``model.safetensors``. Any program that runs ONNX takes ``model.onnx``, which has network, softmax or sigmoid, and
-calibration. The form of the published checkpoints is ``model.pth``. The model card is ``README.md``.
+calibration. The form of the published checkpoints is ``model.pth``. The model record is ``README.md``.
 
 A digest tells a file that was damaged, edited or mixed up. It is no signature: whoever changes a file can change the
 digest with it. Therefore nothing in the folder is run as code; a revision of the Hub pins all of it.
@@ -21,8 +21,8 @@ from typing import Any
 from ecgfounder_ft.errors import ExplainedError
 from ecgfounder_ft.files import without_nan
 from ecgfounder_ft.inference import NO_MEDICAL_DEVICE
-from ecgfounder_ft.inference.predictor import checked_card
-from ecgfounder_ft.model.card import ModelCard
+from ecgfounder_ft.inference.predictor import checked_record
+from ecgfounder_ft.model.record import ModelRecord
 from ecgfounder_ft.records import check_record
 from ecgfounder_ft.untrusted.bounded import parse_json, read_bounded
 
@@ -58,7 +58,7 @@ class ExportedModel:
     """The checked ``config.json`` of a folder."""
 
     folder: Path
-    card: ModelCard
+    record: ModelRecord
     content: Mapping[str, Any]
     """All of ``config.json``."""
 
@@ -130,31 +130,31 @@ def read_exported_model(folder: Path) -> ExportedModel:
             "preprocessing and thresholds belong to the weights; export again with what you want to change"
         )
     try:
-        card = checked_card(content["model"])
-        outputs = [content["id2label"][str(number)] for number in range(len(card.label_map))]
+        record = checked_record(content["model"])
+        outputs = [content["id2label"][str(number)] for number in range(len(record.label_map))]
         check_record(dict[str, _File], content["files"], "files")
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise ExportedModelError(f"{path}: no record of a model ({type(error).__name__}: {error})") from error
-    if tuple(outputs) != card.label_map.codes:
+    if tuple(outputs) != record.label_map.codes:
         raise ExportedModelError(
-            f"{path}: id2label has {', '.join(outputs)}, the label map {', '.join(card.label_map.codes)}: "
+            f"{path}: id2label has {', '.join(outputs)}, the label map {', '.join(record.label_map.codes)}: "
             "which output is which condition cannot be told"
         )
-    card.refuse_implausible_shapes(str(path))
+    record.refuse_implausible_shapes(str(path))
     strange = sorted(name for name in content["files"] if name not in FILES + EARLIER_FILES)
     if strange:
         raise ExportedModelError(f"{path}: names the file {strange[0]!r}, which is none of {', '.join(FILES)}")
-    return ExportedModel(folder, card, content)
+    return ExportedModel(folder, record, content)
 
 
 def config_of(
-    card: ModelCard, files: Mapping[str, bytes], onnx: Mapping[str, Any], versions: Mapping[str, str]
+    record: ModelRecord, files: Mapping[str, bytes], onnx: Mapping[str, Any], versions: Mapping[str, str]
 ) -> dict[str, Any]:
     """The content of ``config.json``.
 
     Args:
-        card: record of the model.
-        files: name to content of every file beside it, without the model card.
+        record: record of the model.
+        files: name to content of every file beside it, without the model record.
         onnx: ONNX file to opset, inputs and outputs.
         versions: package name to version.
     """
@@ -162,8 +162,8 @@ def config_of(
         {
             "format": FORMAT,
             "notice": NO_MEDICAL_DEVICE,
-            "id2label": dict(enumerate(card.label_map.codes)),
-            "model": card.to_dict(),
+            "id2label": dict(enumerate(record.label_map.codes)),
+            "model": record.to_dict(),
             "onnx": dict(onnx),
             "versions": dict(versions),
             "files": {

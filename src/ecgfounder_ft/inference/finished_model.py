@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 
 from ecgfounder_ft.errors import first_line
 from ecgfounder_ft.inference.exported_model import CONFIG, SAFETENSORS, ExportedModel, ExportedModelError
-from ecgfounder_ft.inference.predictor import DeviceError, ModelFileError, Outputs, Predictor, checked_card
+from ecgfounder_ft.inference.predictor import DeviceError, ModelFileError, Outputs, Predictor, checked_record
 from ecgfounder_ft.model.bfloat16 import require_bfloat16
-from ecgfounder_ft.model.card import CARD_KEY, ModelCard
 from ecgfounder_ft.model.checkpoints import load_all, state_dict_in
 from ecgfounder_ft.model.network import Network
+from ecgfounder_ft.model.record import RECORD_KEY, ModelRecord
 from ecgfounder_ft.untrusted.weights import read_checkpoint, write_checkpoint
 
 WEIGHTS_FILE = "model.pth"
@@ -33,7 +33,7 @@ class FinishedModel(Predictor):
     """A network with the record of its input and output."""
 
     net: Network
-    card: ModelCard
+    record: ModelRecord
     bf16: bool = False
     """Compute in bfloat16: faster where the device has it, and exact to two or three digits of a logit."""
     backend = "torch"
@@ -51,7 +51,7 @@ class FinishedModel(Predictor):
     @property
     def digest(self) -> str:  # type: ignore[override]
         """Digest of the weights and the record."""
-        digest = hashlib.sha256(json.dumps(self.card.to_dict(), sort_keys=True, default=str).encode())
+        digest = hashlib.sha256(json.dumps(self.record.to_dict(), sort_keys=True, default=str).encode())
         for name, value in sorted(self.net.state_dict().items()):
             digest.update(name.encode())
             digest.update(np.ascontiguousarray(value.detach().cpu().float().numpy()).data)
@@ -68,7 +68,7 @@ class FinishedModel(Predictor):
             features = self.net.features(torch.from_numpy(signals).to(self.device))
             logits = head(features).float()
         logits = torch.where(logits.isfinite(), logits, torch.nan)
-        uncalibrated = self.card.task.probabilities(logits).double().cpu().numpy()
+        uncalibrated = self.record.task.probabilities(logits).double().cpu().numpy()
         return Outputs(uncalibrated, features.float().cpu().numpy())
 
 
@@ -96,21 +96,21 @@ def load_model(path: Path, device: str = "cpu", bf16: bool = False, trusted: Col
     if not file.is_file():
         raise ModelFileError(f"{file}: no such file; expected a run's folder, its model.pth or a checkpoint of it")
     content = read_checkpoint(file)
-    if CARD_KEY not in content:
+    if RECORD_KEY not in content:
         raise ModelFileError(
             f"{file}: carries no record of its label map and preprocessing; was it written by a training?"
         )
     try:
-        card = checked_card(content[CARD_KEY])
+        record = checked_record(content[RECORD_KEY])
     except (ValueError, RecursionError) as error:
         raise ModelFileError(
             f"{file}: its record of label map and preprocessing is not one of this version ({first_line(error)}). "
             "Was it edited, or written by another version?"
         ) from error
     state = state_dict_in(content, file)
-    net = card.build_network(trusted, where=str(file), most_parameters=file.stat().st_size)
+    net = record.build_network(trusted, where=str(file), most_parameters=file.stat().st_size)
     load_all(net, state, file)
-    return FinishedModel(net.eval().to(place), card, bf16)
+    return FinishedModel(net.eval().to(place), record, bf16)
 
 
 def load_safetensors(
@@ -131,13 +131,13 @@ def load_safetensors(
     place = _place(device, bf16)
     file = exported.folder / SAFETENSORS
     content = exported.read(SAFETENSORS)
-    net = exported.card.build_network(trusted, where=str(exported.folder / CONFIG), most_parameters=len(content))
+    net = exported.record.build_network(trusted, where=str(exported.folder / CONFIG), most_parameters=len(content))
     try:
         state = load(content)
     except SafetensorError as error:
         raise ExportedModelError(f"{file}: damaged, or no safetensors ({first_line(error)})") from error
     load_all(net, state, file)
-    return FinishedModel(net.eval().to(place), exported.card, bf16)
+    return FinishedModel(net.eval().to(place), exported.record, bf16)
 
 
 def _place(device: str, bf16: bool) -> str:
@@ -158,4 +158,4 @@ def save_model(model: FinishedModel, path: Path) -> None:
         WriteError: if the disk is full, or the place cannot be written to; nothing is left of the file then.
     """
     state = {key: value.detach().cpu() for key, value in model.net.state_dict().items()}
-    write_checkpoint({"state_dict": state, CARD_KEY: model.card.to_dict()}, path)
+    write_checkpoint({"state_dict": state, RECORD_KEY: model.record.to_dict()}, path)

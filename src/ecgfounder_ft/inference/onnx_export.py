@@ -23,8 +23,8 @@ from ecgfounder_ft.evaluation.probabilities import EPSILON
 from ecgfounder_ft.inference import NO_MEDICAL_DEVICE
 from ecgfounder_ft.inference.finished_model import FinishedModel
 from ecgfounder_ft.inference.onnx_model import EMBEDDING, LOGITS, PROBABILITIES, SIGNALS
-from ecgfounder_ft.model.card import ModelCard
 from ecgfounder_ft.model.network import NetworkError
+from ecgfounder_ft.model.record import ModelRecord
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,8 +49,8 @@ class OnnxNetwork(nn.Module):
     def __init__(self, model: FinishedModel) -> None:
         super().__init__()
         self.net = model.net
-        self.task = model.card.task
-        given = model.card.calibration
+        self.task = model.record.task
+        given = model.record.calibration
         self.calibration = None if given is None else Calibration.from_dict(given)
 
     def forward(self, signals: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -90,13 +90,13 @@ def network_as_onnx(model: FinishedModel) -> bytes:
     Raises:
         NetworkError: if the network cannot be exported, or is too large for one file.
     """
-    card = model.card
+    record = model.record
     size = sum(value.numel() * value.element_size() for value in model.net.state_dict().values())
     if size > LARGEST_BYTES:
         raise NetworkError(f"the network has {size / 1e9:.1f} GB of weights; one ONNX file holds {LARGEST_BYTES / 1e9}")
-    example = torch.zeros(2, len(card.preprocessing.leads), card.preprocessing.samples)
+    example = torch.zeros(2, len(record.preprocessing.leads), record.preprocessing.samples)
     names = [LOGITS, PROBABILITIES, EMBEDDING]
-    return as_onnx(OnnxNetwork(model).eval(), SIGNALS, example, names, _metadata(card))
+    return as_onnx(OnnxNetwork(model).eval(), SIGNALS, example, names, _metadata(record))
 
 
 def as_onnx(
@@ -161,15 +161,15 @@ def _forget_origins(graph: Any) -> None:
             value.doc_string = None
 
 
-def _metadata(card: ModelCard) -> dict[str, str]:
-    preprocessing = card.preprocessing
+def _metadata(record: ModelRecord) -> dict[str, str]:
+    preprocessing = record.preprocessing
     return {
         "notice": NO_MEDICAL_DEVICE,
-        "conditions": json.dumps(list(card.label_map.codes)),
-        "task": card.task.name,
+        "conditions": json.dumps(list(record.label_map.codes)),
+        "task": record.task.name,
         "leads": json.dumps(list(preprocessing.leads)),
         "preprocessing": json.dumps(preprocessing.to_dict()),
-        "thresholds": json.dumps(card.thresholds),
+        "thresholds": json.dumps(record.thresholds),
     }
 
 

@@ -33,7 +33,7 @@ class OnnxModel(Predictor):
     backend = "onnxruntime"
 
     def __init__(self, exported: ExportedModel, session: onnxruntime.InferenceSession) -> None:
-        self.card = exported.card
+        self.record = exported.record
         self.session = session
         self.where = str(exported.folder / ONNX)
         self.digest = str(exported.content["sha256"])  # of config.json, which holds those of all other files
@@ -49,7 +49,7 @@ class OnnxModel(Predictor):
         except Exception as error:  # ONNX Runtime raises classes of its own, which derive from Exception alone
             raise ExportedModelError(f"{self.where}: ONNX Runtime cannot compute it ({first_line(error)})") from error
         shapes = [np.shape(found) for found in (logits, embedding)]
-        expected = (len(signals), len(self.card.label_map))
+        expected = (len(signals), len(self.record.label_map))
         if shapes[0] != expected or len(shapes[1]) != 2 or shapes[1][0] != len(signals):
             raise ExportedModelError(
                 f"{self.where}: for {len(signals)} recordings it gave {LOGITS} of the shape {shapes[0]} and "
@@ -57,7 +57,7 @@ class OnnxModel(Predictor):
                 "its config.json"
             )
         logits = np.where(np.isfinite(logits), logits, np.nan)
-        return Outputs(self.card.task.probabilities_of_array(logits), embedding)
+        return Outputs(self.record.task.probabilities_of_array(logits), embedding)
 
 
 def load_onnx_model(exported: ExportedModel, threads: int | None = None) -> OnnxModel:
@@ -70,10 +70,10 @@ def load_onnx_model(exported: ExportedModel, threads: int | None = None) -> Onnx
     Raises:
         ExportedModelError: if the file is damaged, or is not what ``config.json`` describes.
     """
-    card, where = exported.card, str(exported.folder / ONNX)
+    record, where = exported.record, str(exported.folder / ONNX)
     session = session_of(exported.read(ONNX), where, threads)
-    shapes: dict[str, tuple[int, ...]] = {SIGNALS: (len(card.preprocessing.leads), card.preprocessing.samples)}
-    shapes |= {name: (len(card.label_map),) for name in (LOGITS, PROBABILITIES)}
+    shapes: dict[str, tuple[int, ...]] = {SIGNALS: (len(record.preprocessing.leads), record.preprocessing.samples)}
+    shapes |= {name: (len(record.label_map),) for name in (LOGITS, PROBABILITIES)}
     found = {entry.name: entry for entry in (*session.get_inputs(), *session.get_outputs())}
     for name, expected in shapes.items():
         shape = tuple(found[name].shape[1:]) if name in found else None

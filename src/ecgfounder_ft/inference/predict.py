@@ -114,7 +114,7 @@ def _of_recording(
     return [
         Prediction(light, start, windows, *answer)
         if np.isfinite(answer[1]).all()
-        else Prediction(_without_number(light, model.card.label_map.codes, answer[1]), start)
+        else Prediction(_without_number(light, model.record.label_map.codes, answer[1]), start)
         for start, *answer in zip(starts, raw, calibrated, decisions, embeddings, strict=True)
     ]
 

@@ -53,8 +53,8 @@ def predict_into_file(model: Predictor, given: Iterable[Path], reading: Reading,
     _refuse_nothing(given)
     if wanted.pages is not None:
         from ecgfounder_ft.inference.pages import write_page  # it imports matplotlib
-    card = model.card
-    codes = card.label_map.codes
+    record = model.record
+    codes = record.label_map.codes
     settings = {
         "version": __version__,
         "model": model.digest,
@@ -78,7 +78,7 @@ def predict_into_file(model: Predictor, given: Iterable[Path], reading: Reading,
             for predictions in answers:
                 if wanted.pages is not None:
                     number = file.summary.recordings
-                    position = card.preprocessing.window.position
+                    position = record.preprocessing.window.position
                     with writing_to(wanted.pages):
                         write_page(wanted.pages, number, predictions, codes, reading.stated, position)
                 file.add(predictions)
@@ -111,6 +111,6 @@ def _recordings(given: Iterable[Path], own: Sequence[Path]) -> Iterator[Path]:
 
 def _width(model: Predictor) -> int:
     """Numbers that the last layer reads."""
-    preprocessing = model.card.preprocessing
+    preprocessing = model.record.preprocessing
     silence = np.zeros((1, len(preprocessing.leads), preprocessing.samples), np.float32)
     return int(model.outputs(silence).embedding.shape[1])

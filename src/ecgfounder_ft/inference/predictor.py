@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ecgfounder_ft.errors import ExplainedError
 from ecgfounder_ft.evaluation.calibration import Calibration
-from ecgfounder_ft.model.card import ModelCard
+from ecgfounder_ft.model.record import ModelRecord
 
 
 class ModelFileError(ExplainedError):
@@ -35,33 +35,33 @@ class Outputs:
     """(n, width), the input of the last layer."""
 
 
-def checked_card(content: Any) -> ModelCard:
+def checked_record(content: Any) -> ModelRecord:
     """The record in a file, whole and in itself consistent.
 
     Raises:
         ValueError: that says what is wrong with it.
     """
-    card = ModelCard.from_dict(content)
-    codes = list(card.label_map.codes)
-    if card.calibration is not None:
-        found = Calibration.from_dict(card.calibration)
-        if found.codes != codes or found.task != card.task.name:
+    record = ModelRecord.from_dict(content)
+    codes = list(record.label_map.codes)
+    if record.calibration is not None:
+        found = Calibration.from_dict(record.calibration)
+        if found.codes != codes or found.task != record.task.name:
             raise ValueError(f"calibration is of the {found.task} conditions {', '.join(found.codes)}")
         for values in (found.slopes, found.intercepts):
             if values is not None and len(values) != len(codes):
                 raise ValueError(f"calibration has {len(values)} slopes or intercepts for {len(codes)} conditions")
-    if card.thresholds is not None and sorted(card.thresholds) != sorted(codes):
-        raise ValueError(f"thresholds are of the conditions {', '.join(card.thresholds)}")
-    for code, value in (card.thresholds or {}).items():
+    if record.thresholds is not None and sorted(record.thresholds) != sorted(codes):
+        raise ValueError(f"thresholds are of the conditions {', '.join(record.thresholds)}")
+    for code, value in (record.thresholds or {}).items():
         if not 0 < value <= 1:
             raise ValueError(f"the threshold of {code} is {value:g}, expected above 0 and up to 1")
-    return card
+    return record
 
 
 class Predictor(ABC):
     """A model that can be asked."""
 
-    card: ModelCard
+    record: ModelRecord
     """Record of the model's input and output."""
     bf16: bool = False
     """Whether it computes in bfloat16."""
@@ -83,9 +83,9 @@ class Predictor(ABC):
 
     def calibrated(self, uncalibrated: NDArray[np.float64]) -> NDArray[np.float64]:
         """Probabilities (n, conditions) as the network gives them, calibrated as the record says."""
-        if self.card.calibration is None:
+        if self.record.calibration is None:
             return uncalibrated
-        return Calibration.from_dict(self.card.calibration).apply(uncalibrated)
+        return Calibration.from_dict(self.record.calibration).apply(uncalibrated)
 
     def probabilities(self, signals: NDArray[np.float32]) -> NDArray[np.float64]:
         """Preprocessed signals (n, leads, samples) to calibrated probabilities (n, conditions)."""
@@ -93,7 +93,7 @@ class Predictor(ABC):
 
     def decisions(self, probabilities: NDArray[np.float64]) -> NDArray[np.bool_]:
         """Calibrated probabilities (n, conditions) to decisions (n, conditions), by the record's thresholds."""
-        given = self.card.thresholds
-        codes = self.card.label_map.codes
+        given = self.record.thresholds
+        codes = self.record.label_map.codes
         thresholds = None if given is None else np.array([given[code] for code in codes])
-        return self.card.task.decisions(probabilities, thresholds)
+        return self.record.task.decisions(probabilities, thresholds)

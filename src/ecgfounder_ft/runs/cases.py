@@ -36,7 +36,7 @@ def draw_cases(
     if not run.settings.cases:
         return [], None
     paths = dict(zip(recordings["recording"], recordings["path"], strict=True))
-    position = model.card.preprocessing.window.position
+    position = model.record.preprocessing.window.position
     drawings = [_drawing(case, run, paths, position) for case in choose_cases(run.data)]
     if not run.settings.attribution:
         return drawings, None
@@ -56,7 +56,7 @@ def _attributed(
 ) -> tuple[list[CaseDrawing], AttributionNote]:
     from ecgfounder_ft.report.attribution import integrated_gradients, randomisation_check
 
-    preprocessing = model.card.preprocessing
+    preprocessing = model.record.preprocessing
     signals = [drawings[number].signal for number in drawable]
     inputs = torch.from_numpy(np.stack([preprocessing(signal).signal for signal in signals if signal]))
     outputs = [run.data.codes.index(drawings[number].case.code) for number in drawable]

@@ -61,8 +61,8 @@ def evaluate_elsewhere(
         OtherLabelMapError: if the overrides choose another label map than the run's.
     """
     own = run.predictions()
-    card = model.card
-    label_map = card.label_map
+    record = model.record
+    label_map = record.label_map
     composed = compose_settings(overrides)
     chosen = composed.label_map.codes
     if any(entry.startswith("labels=") for entry in overrides) and list(chosen) != list(own.codes):
@@ -73,7 +73,7 @@ def evaluate_elsewhere(
     source = composed.source
     if not any(entry.startswith("data.max_evaluation_recordings=") for entry in overrides):
         source = replace(source, max_evaluation_recordings=None)  # another set is whole unless less is asked for
-    gathered = gather_recordings(source, label_map, card.task, card.preprocessing, card.seed)
+    gathered = gather_recordings(source, label_map, record.task, record.preprocessing, record.seed)
     output.write_skipped(gathered.skipped)
     gathered.require_any()
     useless = gathered.table["exclusion"] != ""
@@ -128,7 +128,7 @@ class _Joined:
 def _store_of(run: RunFolder, model: FinishedModel, otherwise: Path) -> Path:
     """The run's store where it is still there; a run folder of somebody else does not choose where one is made."""
     store = Path(str(run.plain_configuration()["data"].get("store")))
-    return store if is_store(store, model.card.preprocessing, _stated(run)) else otherwise
+    return store if is_store(store, model.record.preprocessing, _stated(run)) else otherwise
 
 
 def _stated(run: RunFolder) -> SignalDescription:
@@ -140,7 +140,7 @@ def _near_copies(
     signals: StoredSignals, learnt: pd.DataFrame, store: Path, model: FinishedModel, stated: SignalDescription
 ) -> NDArray[np.bool_]:
     """Which signals are near copies of what the run learnt from, by the signals that a store holds of that."""
-    preprocessing = model.card.preprocessing
+    preprocessing = model.record.preprocessing
     known = build_store(learnt, preprocessing, store, progress=False, stated=stated)
     if lost := len(learnt) - len(known):
         log.warning(

@@ -65,7 +65,7 @@ def facts_of(run: RunFolder, model: FinishedModel, evaluated: Evaluated) -> RunF
         model: the run's.
         evaluated: the recordings of the evaluation.
     """
-    record, configuration = model.card, run.plain_configuration()
+    record, configuration = model.record, run.plain_configuration()
     facts = RunFacts(
         name=run.name,
         model=_model_facts(model),
@@ -80,7 +80,7 @@ def facts_of(run: RunFolder, model: FinishedModel, evaluated: Evaluated) -> RunF
 
 
 def _model_facts(model: FinishedModel) -> ModelFacts:
-    record, preprocessing = model.card, model.card.preprocessing
+    record, preprocessing = model.record, model.record.preprocessing
     return ModelFacts(
         network=type(model.net).__name__,
         parameters=sum(parameter.numel() for parameter in model.net.parameters()),
@@ -182,7 +182,7 @@ def evaluation_facts(run: RunEvaluation, cases: Sequence[Case]) -> EvaluationFac
 
 
 def _provenance(model: FinishedModel, run: RunFolder) -> dict[str, str]:
-    record = model.card
+    record = model.record
     pretrained = record.pretrained or {}
     return {
         "run": run.name,

@@ -250,11 +250,11 @@ class RunFolder(RunStatus):
         Raises:
             RunFolderError: that says which.
         """
-        own, card = self.predictions(), model.card
-        if (card.label_map.codes, card.task.name) != (own.codes, own.task.name):
+        own, record = self.predictions(), model.record
+        if (record.label_map.codes, record.task.name) != (own.codes, own.task.name):
             raise RunFolderError(
-                f"{self.model_file} is a {card.task.name} model of {', '.join(card.label_map.codes[:20])}, the run is "
-                f"{own.task.name} of {', '.join(own.codes[:20])}: they do not belong together"
+                f"{self.model_file} is a {record.task.name} model of {', '.join(record.label_map.codes[:20])}, the "
+                f"run is {own.task.name} of {', '.join(own.codes[:20])}: they do not belong together"
             )
 
     # ----------------------------------------------------------------------------------- evaluations

@@ -89,8 +89,8 @@ def report_again(
 def with_fits(model: FinishedModel, evaluated: RunEvaluation) -> FinishedModel:
     """The model with the calibration and thresholds of an evaluation in its record."""
     thresholds = None if evaluated.thresholds is None else dict(evaluated.thresholds.values)
-    card = replace(model.card, calibration=evaluated.calibration.to_dict(), thresholds=thresholds)
-    return replace(model, card=card)
+    record = replace(model.record, calibration=evaluated.calibration.to_dict(), thresholds=thresholds)
+    return replace(model, record=record)
 
 
 def write_evaluation(

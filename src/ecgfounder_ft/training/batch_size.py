@@ -95,7 +95,7 @@ def _speed(
     """
     on_gpu = device.type == "cuda"
     signal = torch.randn(size, *shape, device=device)
-    target = torch.zeros(size, len(classifier.card.label_map), dtype=torch.int8, device=device)
+    target = torch.zeros(size, len(classifier.record.label_map), dtype=torch.int8, device=device)
     target[:, 0] = 1
     if on_gpu:
         torch.cuda.empty_cache()

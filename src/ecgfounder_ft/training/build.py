@@ -22,10 +22,10 @@ from ecgfounder_ft.ecg.preprocessing_settings import PreprocessingSettings
 from ecgfounder_ft.files import sha256_of
 from ecgfounder_ft.finetune.strategy import Strategy
 from ecgfounder_ft.losses.loss import Loss
-from ecgfounder_ft.model.card import ModelCard
 from ecgfounder_ft.model.checkpoints import has_task_rows, load_weights
 from ecgfounder_ft.model.ecgfounder.published import PUBLISHED, SHIPPED, find_weights
 from ecgfounder_ft.model.network import Network
+from ecgfounder_ft.model.record import ModelRecord
 from ecgfounder_ft.schedules.schedule import Schedule
 from ecgfounder_ft.targets import targets_in
 from ecgfounder_ft.training.classifier import Classifier, Training
@@ -44,7 +44,7 @@ class Model:
     """A network with its start, the record of what it is, and what trains it."""
 
     net: Network
-    card: ModelCard
+    record: ModelRecord
     strategy: Strategy
 
 
@@ -58,7 +58,7 @@ def build_model(settings: Settings, data: PreparedData) -> Model:
     model, label_map = settings.model, settings.label_map
     path = None if model.weights is None else find_weights(model.weights, Path(model.checkpoint_dir))
     architecture = dict(model.architecture)
-    card = ModelCard(
+    record = ModelRecord(
         label_map=label_map,
         task=settings.task,
         preprocessing=Preprocessing.of(settings.preprocessing),
@@ -73,18 +73,18 @@ def build_model(settings: Settings, data: PreparedData) -> Model:
     strategy = made(settings.strategy, Strategy)  # type: ignore[type-abstract]
     torch.manual_seed(settings.seed)  # so that the start does not depend on what was drawn while the data was prepared
     typed_by_the_user = {target for _, target in targets_in(architecture)}  # or checked when the configuration was read
-    net = card.build_network(typed_by_the_user, "model.architecture")
+    net = record.build_network(typed_by_the_user, "model.architecture")
     if path is not None:
         rows, combine = label_map.task_rows
         if model.head == "auto":
-            card.head = "pretrained" if has_task_rows(net, path, rows) else "random"
-        load_weights(net, path, rows if card.head == "pretrained" else None, combine)
-        log.info("Weights: %s (head: %s)", path, card.head)
+            record.head = "pretrained" if has_task_rows(net, path, rows) else "random"
+        load_weights(net, path, rows if record.head == "pretrained" else None, combine)
+        log.info("Weights: %s (head: %s)", path, record.head)
         if path.stem in (*PUBLISHED, *SHIPPED):
-            warn_of_other_preprocessing(card.preprocessing, path.name)
+            warn_of_other_preprocessing(record.preprocessing, path.name)
     if strategy.stochastic_depth:
         net.skip_blocks(strategy.stochastic_depth)
-    return Model(net, card, strategy)
+    return Model(net, record, strategy)
 
 
 def warn_of_other_preprocessing(preprocessing: PreprocessingSettings, weights: str) -> None:
@@ -105,7 +105,7 @@ def _short(setting: Any) -> str:
 
 def build_classifier(settings: Settings, model: Model, data: PreparedData, inputs: Inputs) -> Classifier:
     """The module that trains a model on inputs, by what the configuration says of loss, optimizer and scheduler."""
-    task = model.card.task
+    task = model.record.task
     loss = made(settings.loss, Loss)  # type: ignore[type-abstract]
     exclusive = getattr(loss, "exclusive", task.exclusive)
     if exclusive != task.exclusive:
@@ -125,7 +125,7 @@ def build_classifier(settings: Settings, model: Model, data: PreparedData, input
         augment=inputs.augment,
         config=settings.content,
     )
-    return Classifier(model.card, model.net, training, inputs.entry)
+    return Classifier(model.record, model.net, training, inputs.entry)
 
 
 def build_data_module(
@@ -136,8 +136,8 @@ def build_data_module(
         inputs.stored,
         data.table["split"],
         data.targets,
-        model.card.label_map.codes,
-        model.card.task,
+        model.record.label_map.codes,
+        model.record.task,
         training_views=inputs.training_views,
         batch_size=batch_size,
         imbalance=settings.batches.imbalance,

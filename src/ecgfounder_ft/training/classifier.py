@@ -14,8 +14,8 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from ecgfounder_ft.losses.loss import Loss
-from ecgfounder_ft.model.card import CARD_KEY, ModelCard
 from ecgfounder_ft.model.network import Network
+from ecgfounder_ft.model.record import RECORD_KEY, ModelRecord
 from ecgfounder_ft.training.epoch_predictions import EpochPredictions
 
 CONFIG_KEY = "ecgfounder_ft_config"
@@ -85,10 +85,10 @@ class Training:
 
 
 class Classifier(pl.LightningModule):
-    """Classifies recordings. A checkpoint holds the network and its :class:`ModelCard`, nothing that needs code.
+    """Classifies recordings. A checkpoint holds the network and its :class:`ModelRecord`, nothing that needs code.
 
     Args:
-        card: the model's record.
+        record: the model's record.
         net: the network, with its start.
         training: how it trains.
         entry: the part of the network that batches enter at; later than the first where the outputs of frozen parts are
@@ -97,14 +97,14 @@ class Classifier(pl.LightningModule):
 
     balance: Tensor | None
 
-    def __init__(self, card: ModelCard, net: Network, training: Training, entry: str | None = None) -> None:
+    def __init__(self, record: ModelRecord, net: Network, training: Training, entry: str | None = None) -> None:
         super().__init__()
-        self.card = card
+        self.record = record
         self.net = net
         self.entry = next(iter(net.parts())) if entry is None else entry
         self.training_settings = training
         self.register_buffer("balance", training.balance, persistent=False)
-        codes, task = card.label_map.codes, card.task
+        codes, task = record.label_map.codes, record.task
         self.predictions = nn.ModuleDict(
             {f"{side}_predictions": EpochPredictions(codes, task) for side in ("train", "validation", "test")}
         )
@@ -227,7 +227,7 @@ class Classifier(pl.LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add the model's record, the run's configuration, and the epoch's predictions so far, or its metrics."""
-        checkpoint[CARD_KEY] = self.card.to_dict()
+        checkpoint[RECORD_KEY] = self.record.to_dict()
         checkpoint[CONFIG_KEY] = self.training_settings.config
         metric = self._predictions("train")
         if self.trainer.world_size > 1 and metric.index:

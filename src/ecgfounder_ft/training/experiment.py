@@ -15,7 +15,7 @@ from ecgfounder_ft.ecg.preprocessing import Preprocessing
 from ecgfounder_ft.inference.finished_model import FinishedModel
 from ecgfounder_ft.interruption import Interrupted, interruptible, kept_apart
 from ecgfounder_ft.memory import keep_freed_memory
-from ecgfounder_ft.model.card import CARD_KEY
+from ecgfounder_ft.model.record import RECORD_KEY
 from ecgfounder_ft.report.training_plots import lr_finder_figure, wise_ft_figure
 from ecgfounder_ft.runs.folder import RunFolder
 from ecgfounder_ft.runs.report import report_first_evaluation
@@ -147,7 +147,7 @@ def require_same_run(settings: Settings, model: Model, folder: RunFolder) -> tup
         return None, plan
     before = read_checkpoint(folder.last_checkpoint)
     require_epochs_left(before["epoch"] + 1, settings.trainer.max_epochs, folder)
-    require_same_meaning(before[CARD_KEY], model.card.to_dict(), folder)
+    require_same_meaning(before[RECORD_KEY], model.record.to_dict(), folder)
     show_changes(before[CONFIG_KEY], settings.content)
     log.info("Going on from %s", folder.last_checkpoint)
     return folder.last_checkpoint, plan
@@ -167,8 +167,8 @@ def save_plan(settled: Settled, model: Model, folder: RunFolder) -> None:
 
 def report(settled: Settled, model: Model, data: PreparedData, trained: Trained, folder: RunFolder) -> None:
     """Write what training produced, evaluate it, and show the result."""
-    folder.write_predictions(trained.end.predictions(data, model.card))
-    folder.write_start(trained.start.metrics, trained.start.predictions(data, model.card))
+    folder.write_predictions(trained.end.predictions(data, model.record))
+    folder.write_start(trained.start.metrics, trained.start.predictions(data, model.record))
     folder.write_history(trained.epochs)
     if settled.settings.evaluation.baselines:
         add_random_encoder(settled, model, data, trained, folder)
@@ -179,7 +179,7 @@ def report(settled: Settled, model: Model, data: PreparedData, trained: Trained,
         log.info("%s", chosen)
     evaluated, _, pictures = report_first_evaluation(
         folder,
-        FinishedModel(model.net.cpu().eval(), model.card),
+        FinishedModel(model.net.cpu().eval(), model.record),
         settled.settings.evaluation,
     )
     for logger in trained.trainer.loggers:
@@ -199,7 +199,7 @@ def report(settled: Settled, model: Model, data: PreparedData, trained: Trained,
 def add_random_encoder(settled: Settled, model: Model, data: PreparedData, trained: Trained, folder: RunFolder) -> None:
     """Put a linear probe on a random network of the same architecture beside the trained model."""
     plan = settled.plan
-    probe = probe_random_encoder(model.card, data, batch_size=plan.batch_size, device=torch.device(plan.accelerator))
+    probe = probe_random_encoder(model.record, data, batch_size=plan.batch_size, device=torch.device(plan.accelerator))
     if probe is None:
         return
     folder.write_random_encoder(probe.record.to_dict(), probe.predictions)

@@ -27,8 +27,8 @@ from ecgfounder_ft.data.store.frozen_outputs import store_activations
 from ecgfounder_ft.evaluation.predictions import predictions_table
 from ecgfounder_ft.evaluation.probabilities import log_losses
 from ecgfounder_ft.labels import PRESENT, UNKNOWN
-from ecgfounder_ft.model.card import ModelCard
 from ecgfounder_ft.model.network import Network
+from ecgfounder_ft.model.record import ModelRecord
 from ecgfounder_ft.targets import targets_in
 from ecgfounder_ft.task import Task
 from ecgfounder_ft.training.inputs import digest_of
@@ -81,14 +81,14 @@ class RandomEncoderProbe:
 
 
 def probe_random_encoder(
-    card: ModelCard, data: PreparedData, *, batch_size: int, device: torch.device
+    record: ModelRecord, data: PreparedData, *, batch_size: int, device: torch.device
 ) -> RandomEncoderProbe | None:
     """Fit a linear probe on a random network of a model's architecture.
 
     Nothing is drawn from torch's global random state that is not put back.
 
     Args:
-        card: of the trained model; its architecture, task and seed are used.
+        record: of the trained model; its architecture, task and seed are used.
         data: of the run.
         batch_size: recordings at once.
         device: that computes the features, in float32.
@@ -97,11 +97,11 @@ def probe_random_encoder(
         None, with a line in the log, where the network has no features that a regression could read.
     """
     begun = time.monotonic()
-    seed = seed_of_encoder(card.seed)
-    usable = card.task.usable(data.targets)
+    seed = seed_of_encoder(record.seed)
+    usable = record.task.usable(data.targets)
     sides = data.table["split"].to_numpy()
     rows = {side: np.flatnonzero(usable & (sides == side)) for side in (TRAIN, VALIDATION, TEST)}
-    net = random_network(card, seed)
+    net = random_network(record, seed)
     try:
         features = _features(net, data, batch_size, device)
     except NotImplementedError as error:
@@ -119,18 +119,22 @@ def probe_random_encoder(
     fitted = rows[TRAIN]
     if len(fitted) > MOST_RECORDINGS:
         fitted = np.sort(np.random.default_rng(seed).choice(fitted, MOST_RECORDINGS, replace=False))
-    states = card.task.states(data.targets)
+    states = record.task.states(data.targets)
     wanted = np.concatenate([rows[VALIDATION], rows[TEST]])
     asked = standardised(features[wanted], by=features[fitted])
     strength, probabilities = fit_probe(
-        standardised(features[fitted], by=features[fitted]), states[fitted], asked, states[rows[VALIDATION]], card.task
+        standardised(features[fitted], by=features[fitted]),
+        states[fitted],
+        asked,
+        states[rows[VALIDATION]],
+        record.task,
     )
-    record = ProbeRecord(
+    made = ProbeRecord(
         seed, features.shape[1], strength, len(fitted), len(rows[TRAIN]), round(time.monotonic() - begun, 1)
     )
-    codes = card.label_map.codes
+    codes = record.label_map.codes
     return RandomEncoderProbe(
-        predictions_table(data.table.iloc[wanted], data.targets[wanted], probabilities, codes), record
+        predictions_table(data.table.iloc[wanted], data.targets[wanted], probabilities, codes), made
     )
 
 
@@ -139,15 +143,15 @@ def seed_of_encoder(seed: int) -> int:
     return int.from_bytes(hashlib.blake2b(f"random encoder {seed}".encode(), digest_size=4).digest(), "big")
 
 
-def random_network(card: ModelCard, seed: int) -> Network:
+def random_network(record: ModelRecord, seed: int) -> Network:
     """A network of a model's architecture with the random weights of a seed, on the CPU, in evaluation mode.
 
     Torch's global random state is afterwards as it was.
     """
-    trusted = {target for _, target in targets_in(card.architecture)}  # the model itself has been built of these
+    trusted = {target for _, target in targets_in(record.architecture)}  # the model itself has been built of these
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)  # not torch.manual_seed, which would seed every GPU as well
-        return card.build_network(trusted, "model.architecture").eval()
+        return record.build_network(trusted, "model.architecture").eval()
 
 
 def fit_probe(

@@ -13,7 +13,7 @@ from ecgfounder_ft.console import plain_console
 from ecgfounder_ft.data.gather_and_split import PreparedData
 from ecgfounder_ft.evaluation.predictions import predictions_table
 from ecgfounder_ft.evaluation.run_evaluation import UNTRAINED_START, RunEvaluation
-from ecgfounder_ft.model.card import ModelCard
+from ecgfounder_ft.model.record import ModelRecord
 from ecgfounder_ft.report.words import baseline_verdict
 
 
@@ -26,13 +26,13 @@ class Pass:
     collected: dict[str, dict[str, torch.Tensor]]
     """Side to logits, states, losses and dataset rows, as ``Classifier.collected``."""
 
-    def predictions(self, data: PreparedData, card: ModelCard) -> pd.DataFrame:
+    def predictions(self, data: PreparedData, record: ModelRecord) -> pd.DataFrame:
         """The predictions table of both sides."""
         parts = []
         for side in ("validation", "test"):
             rows = self.collected[side]["index"].cpu().numpy()
-            probabilities = card.task.probabilities(self.collected[side]["logits"]).cpu().numpy()
-            codes = card.label_map.codes
+            probabilities = record.task.probabilities(self.collected[side]["logits"]).cpu().numpy()
+            codes = record.label_map.codes
             parts.append(predictions_table(data.table.iloc[rows], data.targets[rows], probabilities, codes))
         return pd.concat(parts, ignore_index=True)
 

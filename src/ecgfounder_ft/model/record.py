@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from ecgfounder_ft.model.network import Network
 
-CARD_KEY = "ecgfounder_ft"
+RECORD_KEY = "ecgfounder_ft"
 """Where the record stands in a checkpoint."""
 
 MOST_LEADS = 256
@@ -50,7 +50,7 @@ MOST_MEDIAN_SECONDS = 60.0
 
 
 @dataclass
-class ModelCard:
+class ModelRecord:
     """The meaning of a model's input and output, and where it came from."""
 
     label_map: LabelMap
@@ -112,7 +112,7 @@ class ModelCard:
         return {**asdict(self), "task": self.task.name}
 
     @classmethod
-    def from_dict(cls, content: Mapping[str, Any]) -> ModelCard:
+    def from_dict(cls, content: Mapping[str, Any]) -> ModelRecord:
         """Inverse of :meth:`to_dict`.
 
         Raises:

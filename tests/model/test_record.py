@@ -9,11 +9,11 @@ import torch
 
 from ecgfounder_ft.ecg.preprocessing import Preprocessing
 from ecgfounder_ft.labels import LabelMap
-from ecgfounder_ft.model.card import ModelCard
 from ecgfounder_ft.model.ecgfounder.architecture import NET1D
 from ecgfounder_ft.model.ecgfounder.net1d import Net1D
 from ecgfounder_ft.model.network import NetworkError
 from ecgfounder_ft.model.plain import PlainNetwork
+from ecgfounder_ft.model.record import ModelRecord
 from ecgfounder_ft.targets import UntrustedTargetError
 from ecgfounder_ft.task import MULTI_LABEL, SINGLE_LABEL
 
@@ -34,23 +34,23 @@ def linear(width: Any) -> dict[str, Any]:
 
 
 @pytest.fixture
-def card(label_map: LabelMap) -> ModelCard:
-    return ModelCard(label_map, MULTI_LABEL, Preprocessing(), dict(NET))
+def record(label_map: LabelMap) -> ModelRecord:
+    return ModelRecord(label_map, MULTI_LABEL, Preprocessing(), dict(NET))
 
 
-def test_a_record_goes_through_plain_containers(card: ModelCard) -> None:
-    content = card.to_dict()
+def test_a_record_goes_through_plain_containers(record: ModelRecord) -> None:
+    content = record.to_dict()
     assert content["task"] == "multi_label"
     assert content["architecture"] == NET
-    assert ModelCard.from_dict(content) == card
-    assert ModelCard.from_dict({**content, "task": "single_label"}).task is SINGLE_LABEL
+    assert ModelRecord.from_dict(content) == record
+    assert ModelRecord.from_dict({**content, "task": "single_label"}).task is SINGLE_LABEL
     with pytest.raises(ValueError, match="task is 'regression', expected one of: single_label, multi_label"):
-        ModelCard.from_dict({**content, "task": "regression"})
+        ModelRecord.from_dict({**content, "task": "regression"})
 
 
-def test_the_start_is_that_of_the_network_built_by_hand(card: ModelCard) -> None:
+def test_the_start_is_that_of_the_network_built_by_hand(record: ModelRecord) -> None:
     torch.manual_seed(4)
-    built = card.build_network()
+    built = record.build_network()
     torch.manual_seed(4)
     expected = Net1D(**{key: value for key, value in NET.items() if key != "_target_"})
     assert isinstance(built, Net1D)
@@ -58,9 +58,9 @@ def test_the_start_is_that_of_the_network_built_by_hand(card: ModelCard) -> None
         assert torch.equal(built.state_dict()[name], value), name
 
 
-def test_layers_of_torch_are_built_without_trust(card: ModelCard) -> None:
-    card.architecture = linear(8)
-    net = card.build_network()
+def test_layers_of_torch_are_built_without_trust(record: ModelRecord) -> None:
+    record.architecture = linear(8)
+    net = record.build_network()
     assert isinstance(net, PlainNetwork)
     assert net.parts()["1"].weight.shape == (8, 12 * 5000)
     assert net.parts()["1"].weight.device.type == "cpu"
@@ -88,43 +88,43 @@ def test_layers_of_torch_are_built_without_trust(card: ModelCard) -> None:
         ({"_target_": "torch.nn.Sequential", "_args_": []}, r"named child module"),
     ],
 )
-def test_an_implausible_network_is_refused_at_once(card: ModelCard, changes: dict[str, Any], message: str) -> None:
-    card.architecture = {**NET, **changes} if "_args_" not in changes else changes
+def test_an_implausible_network_is_refused_at_once(record: ModelRecord, changes: dict[str, Any], message: str) -> None:
+    record.architecture = {**NET, **changes} if "_args_" not in changes else changes
     started = time.monotonic()
     with pytest.raises((NetworkError, UntrustedTargetError), match=rf"(?s)^model\.pth: .*{message}"):
-        card.build_network(where="model.pth")
+        record.build_network(where="model.pth")
     assert time.monotonic() - started < 5
 
 
-def test_implausible_recordings_and_label_maps_are_refused(card: ModelCard, label_map: LabelMap) -> None:
-    card.preprocessing.window.seconds = math.inf
+def test_implausible_recordings_and_label_maps_are_refused(record: ModelRecord, label_map: LabelMap) -> None:
+    record.preprocessing.window.seconds = math.inf
     with pytest.raises(NetworkError, match="inf samples of a recording, expected 1,000,000 at most"):
-        card.build_network()
+        record.build_network()
     leads = [f"electrode {number}" for number in range(300)]
-    many = ModelCard(label_map, MULTI_LABEL, Preprocessing(leads=leads), {**NET, "in_channels": 300})
+    many = ModelRecord(label_map, MULTI_LABEL, Preprocessing(leads=leads), {**NET, "in_channels": 300})
     with pytest.raises(NetworkError, match="300 leads, expected 256 at most"):
         many.build_network()
     condition = next(iter(label_map.conditions.values()))
     alike = LabelMap("many", {f"C{number}": type(condition)(name="one") for number in range(10_001)})
     with pytest.raises(NetworkError, match="10,001 conditions, expected 10,000 at most"):
-        ModelCard(alike, MULTI_LABEL, Preprocessing(), NET).build_network()
+        ModelRecord(alike, MULTI_LABEL, Preprocessing(), NET).build_network()
 
 
-def test_a_network_averages_over_the_shifts_of_its_record_and_implausible_ones_are_refused(card: ModelCard) -> None:
-    card.shifts = [-0.5, 0.0, 0.5]
-    assert card.build_network().shifts == (-250, 0, 250)
+def test_a_network_averages_over_the_shifts_of_its_record_and_implausible_ones_are_refused(record: ModelRecord) -> None:
+    record.shifts = [-0.5, 0.0, 0.5]
+    assert record.build_network().shifts == (-250, 0, 250)
     for strange in ([], [0.0] * 65, [10.0], [math.nan]):
-        card.shifts = strange
+        record.shifts = strange
         with pytest.raises(NetworkError, match="expected 1 to 64, each shorter than the 10 s that the network reads"):
-            card.build_network()
-    old = {name: value for name, value in card.to_dict().items() if name != "shifts"}
-    assert ModelCard.from_dict(old).shifts == [0.0]
+            record.build_network()
+    old = {name: value for name, value in record.to_dict().items() if name != "shifts"}
+    assert ModelRecord.from_dict(old).shifts == [0.0]
 
 
-def test_a_record_without_a_class_is_refused(card: ModelCard) -> None:
-    del card.architecture["_target_"]
+def test_a_record_without_a_class_is_refused(record: ModelRecord) -> None:
+    del record.architecture["_target_"]
     with pytest.raises(NetworkError, match="architecture has no _target_"):
-        card.build_network()
+        record.build_network()
 
 
 @pytest.mark.parametrize(
@@ -142,11 +142,11 @@ def test_a_record_without_a_class_is_refused(card: ModelCard) -> None:
     ids=["top", "argument", "layer", "made layer", "made argument", "made class", "logger", "optimizer"],
 )
 def test_no_code_runs_that_is_not_trusted(
-    card: ModelCard, architecture: dict[str, Any], capsys: pytest.CaptureFixture[str]
+    record: ModelRecord, architecture: dict[str, Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    card.architecture = architecture
+    record.architecture = architecture
     with pytest.raises(UntrustedTargetError, match=r"model\.pth"):
-        card.build_network(where="model.pth")
+        record.build_network(where="model.pth")
     assert "code ran" not in capsys.readouterr().out
 
 
@@ -158,14 +158,14 @@ def test_the_interpolations_refused_above_would_run_code(capsys: pytest.CaptureF
     assert "code ran" in capsys.readouterr().out
 
 
-def test_what_the_user_trusts_is_run(card: ModelCard, capsys: pytest.CaptureFixture[str]) -> None:
-    card.architecture = {"_target_": "builtins.print", "_args_": ["code ran"]}
+def test_what_the_user_trusts_is_run(record: ModelRecord, capsys: pytest.CaptureFixture[str]) -> None:
+    record.architecture = {"_target_": "builtins.print", "_args_": ["code ran"]}
     with pytest.raises(NetworkError, match=r"builtins\.print gives a NoneType, expected a torch\.nn\.Module"):
-        card.build_network(trusted=["builtins.print"])
+        record.build_network(trusted=["builtins.print"])
     assert "code ran" in capsys.readouterr().out
 
 
-def test_a_class_that_is_not_there_says_what_python_missed(card: ModelCard) -> None:
-    card.architecture = {"_target_": "no_such_module.Network"}
+def test_a_class_that_is_not_there_says_what_python_missed(record: ModelRecord) -> None:
+    record.architecture = {"_target_": "no_such_module.Network"}
     with pytest.raises(NetworkError, match="No module named 'no_such_module'"):
-        card.build_network(trusted=["no_such_module.Network"])
+        record.build_network(trusted=["no_such_module.Network"])
