@@ -19,11 +19,11 @@ import torch
 
 from benchmarks.machine import describe
 from benchmarks.store import BATCH, made_up_store
+from ecgfounder_ft.config.pretraining import sizes_in
 from ecgfounder_ft.data.batches import Batch, BatchOrder, RecordingBatches, batch_loader
 from ecgfounder_ft.data.store.frozen_outputs import StoredActivations, store_activations
 from ecgfounder_ft.data.store.index import checksum_of
 from ecgfounder_ft.data.store.signal_store import StoredSignals
-from ecgfounder_ft.model.ecgfounder.architecture import sizes_in
 from ecgfounder_ft.model.ecgfounder.net1d import Net1D
 
 

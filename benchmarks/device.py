@@ -35,8 +35,8 @@ from torch.utils.flop_counter import FlopCounterMode
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks import machine
 from benchmarks.plain_net1d import PlainNet1D
+from ecgfounder_ft.config.pretraining import sizes_in
 from ecgfounder_ft.model.bfloat16 import has_bfloat16
-from ecgfounder_ft.model.ecgfounder.architecture import sizes_in
 from ecgfounder_ft.model.ecgfounder.net1d import Net1D
 
 VIEWS = (

@@ -38,7 +38,7 @@ def make_model(architecture: str, folder: Path, leads: int = 12) -> Path:
     from ecgfounder_ft.ecg.preprocessing import Preprocessing
     from ecgfounder_ft.inference.finished_model import FinishedModel, save_model
     from ecgfounder_ft.model.checkpoints import load_weights
-    from ecgfounder_ft.model.ecgfounder.published import find_weights
+    from ecgfounder_ft.model.pretrained import find_weights
     from ecgfounder_ft.model.record import ModelRecord
     from ecgfounder_ft.task import MULTI_LABEL
 

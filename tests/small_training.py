@@ -13,7 +13,7 @@ from ecgfounder_ft.ecg.preprocessing import Preprocessing
 from ecgfounder_ft.finetune.strategy import Strategy
 from ecgfounder_ft.labels import LabelMap
 from ecgfounder_ft.losses.cross_entropy import CrossEntropy
-from ecgfounder_ft.model.ecgfounder.architecture import NET1D
+from ecgfounder_ft.model.ecgfounder import NET1D
 from ecgfounder_ft.model.record import ModelRecord
 from ecgfounder_ft.task import SINGLE_LABEL
 from ecgfounder_ft.training.callbacks import FollowStrategy

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from ecgfounder_ft import __version__
-from ecgfounder_ft.model.ecgfounder.published import SHIPPED
+from ecgfounder_ft.model.pretrained import shipped_names
 from ecgfounder_ft.train import help_text
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -111,7 +111,7 @@ def test_the_wheel_holds_every_configuration_template_and_demo_model(wheel: Path
     source = ROOT / "src" / "ecgfounder_ft"
     files = [path for path in source.rglob("*") if path.is_file() and "__pycache__" not in path.parts]
     assert {f"ecgfounder_ft/{path.relative_to(source).as_posix()}" for path in files} <= held
-    shipped = {"demo_models.md", *(f"{name}.pth" for name in SHIPPED)}
+    shipped = {"demo_models.md", *(f"{name}.pth" for name in shipped_names())}
     assert {name for name in held if "/checkpoint/" in name} == {f"ecgfounder_ft/checkpoint/{name}" for name in shipped}
     own = {"ecgfounder_ft", "hydra_plugins", f"ecgfounder_ft-{__version__}.dist-info"}
     assert {name.partition("/")[0] for name in held} == own
@@ -171,7 +171,7 @@ def test_the_demo_models_ship_with_it(binaries: Path, folder: Path) -> None:
 from pathlib import Path
 from ecgfounder_ft.config.compose import compose_config, compose_settings
 from ecgfounder_ft.model.checkpoints import read_state_dict
-from ecgfounder_ft.model.ecgfounder.published import find_weights
+from ecgfounder_ft.model.pretrained import find_weights
 print(len(read_state_dict(find_weights(compose_settings(["experiment=demo"]).model.weights, Path("checkpoint")))))
 """
     assert int(_run([binaries / "python", "-c", program], folder).stdout) > 10

@@ -97,7 +97,7 @@ def _flag(recording: Recording, seconds: float = 10.0) -> str:
 
 def _warned(preprocessing: Preprocessing) -> str:
     with _logged("ecgfounder_ft.training.build") as said:
-        warn_of_other_preprocessing(preprocessing, "12_lead_ECGFounder.pth")
+        warn_of_other_preprocessing(preprocessing, "12_lead_ECGFounder")
     assert said, "the guard is silent"
     return "; ".join(said)
 

@@ -20,6 +20,7 @@ from rich.progress import track
 from benchmarks import machine
 from benchmarks.results_between import write_between
 from ecgfounder_ft.config.compose import compose_settings, load_label_map
+from ecgfounder_ft.config.pretraining import sizes_in
 from ecgfounder_ft.data.caps import sample_patients
 from ecgfounder_ft.data.split_settings import TEST, TRAIN
 from ecgfounder_ft.data.splits import split_recordings
@@ -33,7 +34,6 @@ from ecgfounder_ft.inference.finished_model import FinishedModel
 from ecgfounder_ft.labels import LabelMap
 from ecgfounder_ft.model.checkpoints import load_weights
 from ecgfounder_ft.model.ecgfounder import NET1D
-from ecgfounder_ft.model.ecgfounder.architecture import sizes_in
 from ecgfounder_ft.model.record import ModelRecord
 from ecgfounder_ft.task import MULTI_LABEL
 from studies.mistakes.guards import GUARDS

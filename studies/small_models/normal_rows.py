@@ -19,13 +19,13 @@ from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.metrics import log_loss, roc_auc_score
 
 from ecgfounder_ft.config.compose import load_label_map
+from ecgfounder_ft.config.pretraining import sizes_in
 from ecgfounder_ft.ecg.leads import STANDARD_LEADS
 from ecgfounder_ft.ecg.preprocessing import Preprocessing
 from ecgfounder_ft.ecg.recording import Recording
 from ecgfounder_ft.ecg.simulator import record, sample_physiology
 from ecgfounder_ft.ecg.simulator.population import draw_case
 from ecgfounder_ft.labels import UNKNOWN, Condition, LabelMap
-from ecgfounder_ft.model.ecgfounder.architecture import sizes_in
 from studies.recordings_at_hand import read_all
 from studies.small_models.real_recordings import build, predict
 

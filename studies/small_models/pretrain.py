@@ -30,6 +30,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import f1_score, roc_auc_score
 from torch import Tensor, nn
 
+from ecgfounder_ft.config.pretraining import sizes_in
 from ecgfounder_ft.ecg.leads import STANDARD_LEADS
 from ecgfounder_ft.ecg.preprocessing import Preprocessing
 from ecgfounder_ft.ecg.recording import Recording
@@ -38,7 +39,6 @@ from ecgfounder_ft.ecg.simulator.hospital import hospital_named
 from ecgfounder_ft.ecg.simulator.physiology import BLOCK_FINDINGS, OTHER_RHYTHM_FINDINGS, PACED_FINDINGS
 from ecgfounder_ft.ecg.simulator.population import draw_case
 from ecgfounder_ft.labels import LabelMap
-from ecgfounder_ft.model.ecgfounder.architecture import sizes_in
 from ecgfounder_ft.model.ecgfounder.net1d import Net1D
 
 ARCHITECTURE = sizes_in(Path(__file__).parents[2] / "configs" / "model" / "architecture" / "demo.yaml")

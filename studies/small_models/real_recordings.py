@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from rich.table import Table
 
 from ecgfounder_ft.config.compose import load_label_map
+from ecgfounder_ft.config.pretraining import sizes_in
 from ecgfounder_ft.ecg.leads import STANDARD_LEADS
 from ecgfounder_ft.ecg.preprocessing import Preprocessing
 from ecgfounder_ft.evaluation.evaluate import evaluate
@@ -34,7 +35,6 @@ from ecgfounder_ft.evaluation.probabilities import log_odds
 from ecgfounder_ft.files import sha256_of, write_csv
 from ecgfounder_ft.labels import ABSENT, PRESENT, UNKNOWN, LabelMap
 from ecgfounder_ft.model.checkpoints import load_weights
-from ecgfounder_ft.model.ecgfounder.architecture import sizes_in
 from ecgfounder_ft.model.ecgfounder.net1d import Net1D
 from ecgfounder_ft.sweeps.folder import SweepFolder
 from ecgfounder_ft.task import MULTI_LABEL

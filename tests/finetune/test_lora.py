@@ -4,8 +4,9 @@ import torch
 pytest.importorskip("peft")
 
 from ecgfounder_ft.finetune import lora
-from ecgfounder_ft.finetune.lora import LoRA, NoBlocksError
+from ecgfounder_ft.finetune.lora import LoRA
 from ecgfounder_ft.labels import LabelMap
+from ecgfounder_ft.model.errors import NetworkError
 from ecgfounder_ft.model.plain import PlainNetwork
 from ecgfounder_ft.training.strategy_table import strategy_rows
 from ecgfounder_ft.training.wise_ft import copy_of_state
@@ -58,7 +59,7 @@ def test_settings_out_of_range_are_refused() -> None:
 
 def test_a_network_without_blocks_is_refused_in_words() -> None:
     net = PlainNetwork(torch.nn.Sequential(torch.nn.Linear(3, 2), torch.nn.Linear(2, 1)))
-    with pytest.raises(NoBlocksError, match=r"blocks of Net1D.*this one has the parts 0, 1; choose another strategy"):
+    with pytest.raises(NetworkError, match=r"with the parts 0, 1, names none; choose another strategy"):
         strategy("lora", rank=4, alpha=8).prepare(net)
 
 

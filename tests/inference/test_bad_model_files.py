@@ -10,7 +10,7 @@ import torch
 from ecgfounder_ft.errors import ExplainedError
 from ecgfounder_ft.inference.finished_model import FinishedModel, load_model, save_model
 from ecgfounder_ft.labels import LabelMap
-from ecgfounder_ft.untrusted.weights import WeightsError
+from ecgfounder_ft.untrusted.errors import WeightsError
 from tests.model_files import bad_files, content_of, small_model
 
 

@@ -23,7 +23,7 @@ from ecgfounder_ft.inference.loading import load_predictor
 from ecgfounder_ft.inference.predictor import DeviceError, ModelFileError, Predictor
 from ecgfounder_ft.model.errors import NetworkError
 from ecgfounder_ft.targets import UntrustedTargetError
-from ecgfounder_ft.untrusted.weights import WeightsError
+from ecgfounder_ft.untrusted.errors import WeightsError
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from ecgfounder_ft.inference.exported_model import (
     ExportedModelError,
     read_exported_model,
 )
-from ecgfounder_ft.untrusted.weights import WeightsError
+from ecgfounder_ft.untrusted.errors import WeightsError
 from tests.inference.test_exported_model import edit, folder, load
 
 __all__ = ["folder"]

@@ -135,15 +135,15 @@ def test_rows_beyond_the_head_are_refused(checkpoint: Path) -> None:
 
 def test_rows_are_there_where_the_layer_is_the_published_one_and_each_output_has_some(checkpoint: Path) -> None:
     net = Net1D(12, 6, **TINY)
-    assert has_task_rows(net, checkpoint, ROWS)
-    assert not has_task_rows(net, checkpoint, [*ROWS[:-1], []])
+    assert has_task_rows(net, checkpoint, ROWS, 150)
+    assert not has_task_rows(net, checkpoint, [*ROWS[:-1], []], 150)
     content = published_dictionary()
     for name, value in net.state_dict().items():
         if name.startswith("dense"):
             content["state_dict"][name] = value  # six outputs: row 5 is there and means something else
     torch.save(content, checkpoint)
-    assert not has_task_rows(net, checkpoint, [[0], [1], [2], [3], [4], [5]])
+    assert not has_task_rows(net, checkpoint, [[0], [1], [2], [3], [4], [5]], 150)
     for name in ("dense.weight", "dense.bias"):
         del content["state_dict"][name]
     torch.save(content, checkpoint)
-    assert not has_task_rows(net, checkpoint, ROWS)
+    assert not has_task_rows(net, checkpoint, ROWS, 150)

@@ -221,10 +221,10 @@ def test_running_means_count_where_parts_are_compared_and_interpolated() -> None
 
 
 def test_stochastic_depth_is_refused_in_words() -> None:
-    with pytest.raises(NetworkError, match=r"skips the residual blocks of Net1D.*parts net, head; set it to 0"):
+    with pytest.raises(NetworkError, match=r"skips residual blocks.*parts net, head, names none; set it to 0"):
         PlainNetwork(Small()).skip_blocks(0.2)
 
 
 def test_averaged_shifts_are_refused_in_words() -> None:
-    with pytest.raises(NetworkError, match=r"model\.shifts averages.*parts net, head; set it to \[0\.0\]"):
+    with pytest.raises(NetworkError, match=r"model\.shifts averages.*parts net, head, does not do; set it to \[0\.0\]"):
         PlainNetwork(Small()).average_over((0, 5))

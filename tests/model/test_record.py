@@ -9,7 +9,7 @@ import torch
 
 from ecgfounder_ft.ecg.preprocessing import Preprocessing
 from ecgfounder_ft.labels import LabelMap
-from ecgfounder_ft.model.ecgfounder.architecture import NET1D
+from ecgfounder_ft.model.ecgfounder import NET1D
 from ecgfounder_ft.model.ecgfounder.net1d import Net1D
 from ecgfounder_ft.model.network import NetworkError
 from ecgfounder_ft.model.plain import PlainNetwork

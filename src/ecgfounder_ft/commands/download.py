@@ -11,19 +11,21 @@ from ecgfounder_ft.errors import run_or_explain
 
 
 def download(
-    model: Annotated[str, typer.Argument(help="12lead or 1lead.")] = "12lead",
+    model: Annotated[
+        str, typer.Argument(help="12_lead_ECGFounder or 1_lead_ECGFounder; 12lead or 1lead in short.")
+    ] = "12lead",
     folder: Annotated[Path, path_option("Where the file goes.")] = Path("checkpoint"),
 ) -> None:
     """Download a published ECGFounder checkpoint and check it."""
 
     def run() -> None:
-        from ecgfounder_ft.model.ecgfounder.published import PUBLISHED, find_weights
-        from ecgfounder_ft.untrusted.weights import WeightsError
+        from ecgfounder_ft.model.pretrained import find_weights, published_names
+        from ecgfounder_ft.untrusted.errors import WeightsError
 
-        names = {f"{checkpoint.leads}lead": name for name, checkpoint in PUBLISHED.items()}
-        if model not in names:
-            raise WeightsError(f"model '{model}': expected one of {', '.join(names)}")
+        name = {"12lead": "12_lead_ECGFounder", "1lead": "1_lead_ECGFounder"}.get(model, model)
+        if name not in published_names():
+            raise WeightsError(f"model '{model}': expected one of {', '.join(published_names())}")
         folder.mkdir(parents=True, exist_ok=True)
-        say(f"{find_weights(names[model], folder)} is in place")
+        say(f"{find_weights(name, folder)} is in place")
 
     run_or_explain(run)

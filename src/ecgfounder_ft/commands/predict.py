@@ -27,8 +27,8 @@ Model = Annotated[
     typer.Argument(
         parser=stated,
         metavar="model",
-        help="An exported model, a repository of one on the Hub (group/name), or a run's folder, its model.pth or "
-        "a checkpoint of it.",
+        help="An exported model, a repository of one on the Hub (group/name), a run's folder, its model.pth or "
+        "a checkpoint of it, or a pretrained file: 12_lead_ECGFounder, 1_lead_ECGFounder, or its path.",
     ),
 ]
 Windows = Annotated[
@@ -47,6 +47,12 @@ Workers = Annotated[
 ]
 
 
+MOST_COLUMNS = 12
+"""Conditions of a model up to which each gets a column in the terminal."""
+MOST_SHOWN = 5
+"""Most probable conditions that are shown of a model with more."""
+
+
 def predict(
     model: Model,
     recordings: Annotated[list[Path], path_argument("Recordings of any format, or folders of them.")],
@@ -63,6 +69,9 @@ def predict(
     backend: Backend = "auto",
     revision: Annotated[
         str | None, typer.Option(help="Branch, tag or commit of a repository on the Hub; default: main.")
+    ] = None,
+    lead: Annotated[
+        str | None, typer.Option(help="Of a pretrained file that reads one lead: the lead, where it is not its own.")
     ] = None,
     bf16: Bf16 = False,
     batch_size: Annotated[int, typer.Option(min=1, help="Windows at a time.")] = 32,
@@ -91,7 +100,9 @@ def predict(
                 require_place_for(file)
         keep_freed_memory()
         described = SignalDescription(sampling_rate, unit, None if leads is None else tuple(leads.split(",")))
-        found = load_predictor(model, device=device, backend=backend, bf16=bf16, trusted=trust or (), revision=revision)
+        found = load_predictor(
+            model, device=device, backend=backend, bf16=bf16, trusted=trust or (), revision=revision, lead=lead
+        )
         readers = workers if workers is not None else (os.cpu_count() or 1) if found.on_gpu else 0
         wanted = Wanted(output, plots, embeddings, batch_size, readers, restart, progress=True)
         return _predict(found, recordings, Reading(found.record.preprocessing, described, windows), wanted, show)
@@ -130,18 +141,25 @@ def answers_table(predictions: Path, codes: Sequence[str], n: int) -> Table:
 
     from ecgfounder_ft.inference.predictions_file import read_rows
 
+    few = len(codes) <= MOST_COLUMNS
     table = Table(box=box.SIMPLE_HEAD, collapse_padding=True)
     table.add_column("recording", overflow="fold")
-    for code in codes:
-        table.add_column(code, justify="right", no_wrap=True)
-    table.add_column("decided")
+    for code in codes if few else ("most probable",):
+        table.add_column(code, justify="right" if few else "left", no_wrap=few)
+    if few:
+        table.add_column("decided")
     table.add_column("quality", overflow="fold")
     for row in islice(read_rows(predictions), n):
         name = "/".join(Path(row["path"]).parts[-2:])  # the folder often says what was stated
         if row["skipped"]:
-            table.add_row(name, *["-"] * len(codes), f"skipped: {row['skipped']}", row["quality"])
+            table.add_row(name, *(["-"] * len(codes) if few else []), f"skipped: {row['skipped']}", row["quality"])
             continue
         decided = [code for code in codes if row[f"decision_{code}"] == "1"]
-        chances = [f"{float(row[f'probability_{code}']):.2f}" for code in codes]
-        table.add_row(name, *chances, ", ".join(decided) or "none", row["quality"])
+        chances = {code: float(row[f"probability_{code}"]) for code in codes}
+        if few:
+            shown = [*(f"{chance:.2f}" for chance in chances.values()), ", ".join(decided) or "none"]
+        else:
+            first = sorted(chances, key=lambda code: -chances[code])[:MOST_SHOWN]
+            shown = [", ".join(f"{code} {chances[code]:.2f}" for code in first)]
+        table.add_row(name, *shown, row["quality"])
     return table

@@ -28,7 +28,6 @@ from ecgfounder_ft.evaluation.settings import EvaluationSettings
 from ecgfounder_ft.finetune.strategy import Strategy
 from ecgfounder_ft.labels import LabelMap
 from ecgfounder_ft.losses.loss import Loss
-from ecgfounder_ft.model.ecgfounder.architecture import Net1DArchitecture
 from ecgfounder_ft.schedules.schedule import Schedule
 
 PROVIDER = "ecgfounder_ft"
@@ -164,6 +163,7 @@ def with_batches(source: type) -> type:
 
 
 OTHERS = (
+    "model/architecture",
     "optimizer",
     "scheduler",
     "trainer",
@@ -173,7 +173,7 @@ OTHERS = (
     "sweep/sampler",
     "sweep/pruner",
 )
-"""Groups whose files name classes of other packages, or classes that derive from those."""
+"""Groups whose files name classes of other packages, or classes that import torch."""
 _OF_SEVERAL_KINDS = ("devices", "version")
 """Arguments of others that take a number as well as a word."""
 
@@ -233,7 +233,6 @@ def schemas() -> Mapping[str, Mapping[str, type]]:
         "split": {"split_schema": SplitSettings},
         "preprocessing": {"preprocessing_schema": PreprocessingSettings},
         "model": {"model_schema": ModelSettings},
-        "model/architecture": {"net1d_schema": Net1DArchitecture},
         "augment": {"augmentation_schema": with_target(Augmentation)},
     }
     for group, classes in own.items():

@@ -142,17 +142,16 @@ class PreprocessingSettings:
         """Length of the output."""
         return round(self.window.seconds * self.sampling_rate)
 
-    def unlike_pretraining(self) -> dict[str, tuple[Any, Any]]:
-        """What makes another signal than the pretraining's: setting to its value here and there.
+    def unlike(self, other: "PreprocessingSettings") -> dict[str, tuple[Any, Any]]:
+        """Return the settings that make another signal than others do: setting to its value here and there.
 
         Leads are part of a model's name, and what is skipped changes no signal.
         """
         found = {}
-        pretraining = PreprocessingSettings()
         for name in ("missing", "sampling_rate", "notch", "band_pass", "baseline_median", "scale"):
-            found[name] = (getattr(self, name), getattr(pretraining, name))
+            found[name] = (getattr(self, name), getattr(other, name))
         for name in ("seconds", "position"):
-            found[f"window.{name}"] = (getattr(self.window, name), getattr(pretraining.window, name))
+            found[f"window.{name}"] = (getattr(self.window, name), getattr(other.window, name))
         return {name: pair for name, pair in found.items() if pair[0] != pair[1]}
 
     def to_dict(self) -> dict[str, Any]:

@@ -121,6 +121,7 @@ class ECGClassifier:
         device: str = "auto",
         backend: str = "auto",
         trusted: Collection[str] = (),
+        lead: str | None = None,
     ) -> ECGClassifier:
         """Load a model. No code from its files is run.
 
@@ -129,7 +130,9 @@ class ECGClassifier:
         Raises:
             ExplainedError: if it cannot be loaded.
         """
-        return cls(load_predictor(source, device=device, backend=backend, trusted=trusted, revision=revision))
+        return cls(
+            load_predictor(source, device=device, backend=backend, trusted=trusted, revision=revision, lead=lead)
+        )
 
     @property
     def record(self) -> ModelRecord:

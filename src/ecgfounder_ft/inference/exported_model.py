@@ -2,7 +2,7 @@
 
 The record of the model, the meaning of each output and a digest of every file stand in ``config.json``. Weights are in
 ``model.safetensors``. Any program that runs ONNX takes ``model.onnx``, which has network, softmax or sigmoid, and
-calibration. The form of the published checkpoints is ``model.pth``. The model record is ``README.md``.
+calibration. The form of the published checkpoints is ``model.pth``. The model card is ``README.md``.
 
 A digest tells a file that was damaged, edited or mixed up. It is no signature: whoever changes a file can change the
 digest with it. Therefore nothing in the folder is run as code; a revision of the Hub pins all of it.
@@ -154,7 +154,7 @@ def config_of(
 
     Args:
         record: record of the model.
-        files: name to content of every file beside it, without the model record.
+        files: name to content of every file beside it, without the model card.
         onnx: ONNX file to opset, inputs and outputs.
         versions: package name to version.
     """

@@ -82,14 +82,15 @@ def load_model(path: Path, device: str = "cpu", bf16: bool = False, trusted: Col
         trusted: dotted names of networks beside this package's own.
 
     Raises:
-        ModelFileError: if there is no file, it lies outside the folder, or it carries no record.
+        ModelFileError: if there is no file, it lies outside the folder, or it carries no record and is no pretrained
+            file either.
         WeightsError: if it is damaged, was changed since it was written, or lacks weights.
         NetworkError: if the record asks for a network that cannot be, or for more than the file has weights of.
         UntrustedTargetError: if it is of a network that is neither ours nor trusted.
         DeviceError: if the device is unknown or absent.
         PrecisionError: if it has no instructions for bfloat16.
     """
-    place = _place(device, bf16)
+    place = place_for(device, bf16)
     file = path / WEIGHTS_FILE if path.is_dir() else path
     if path.is_dir() and not file.resolve().is_relative_to(path.resolve()):
         raise ModelFileError(f"{file}: leads out of the folder, to {file.resolve()}; name that file if you trust it")
@@ -97,9 +98,10 @@ def load_model(path: Path, device: str = "cpu", bf16: bool = False, trusted: Col
         raise ModelFileError(f"{file}: no such file; expected a run's folder, its model.pth or a checkpoint of it")
     content = read_checkpoint(file)
     if RECORD_KEY not in content:
-        raise ModelFileError(
-            f"{file}: carries no record of its label map and preprocessing; was it written by a training?"
-        )
+        from ecgfounder_ft.inference.published import load_pretrained
+
+        net, record = load_pretrained(file)
+        return FinishedModel(net.to(place), record, bf16)
     try:
         record = checked_record(content[RECORD_KEY])
     except (ValueError, RecursionError) as error:
@@ -128,7 +130,7 @@ def load_safetensors(
     from safetensors import SafetensorError
     from safetensors.torch import load
 
-    place = _place(device, bf16)
+    place = place_for(device, bf16)
     file = exported.folder / SAFETENSORS
     content = exported.read(SAFETENSORS)
     net = exported.record.build_network(trusted, where=str(exported.folder / CONFIG), most_parameters=len(content))
@@ -140,7 +142,13 @@ def load_safetensors(
     return FinishedModel(net.eval().to(place), exported.record, bf16)
 
 
-def _place(device: str, bf16: bool) -> str:
+def place_for(device: str, bf16: bool) -> str:
+    """Return the device, ``cpu`` or ``cuda``, that a choice of the user's means.
+
+    Raises:
+        DeviceError: if the device is unknown or absent.
+        PrecisionError: if it has no instructions for bfloat16.
+    """
     if device not in ("cpu", "cuda", "auto"):
         raise DeviceError(f"device is {device!r}, expected cpu, cuda or auto")
     if device == "cuda" and not torch.cuda.is_available():

@@ -21,6 +21,7 @@ from ecgfounder_ft.inference.exported_model import (
 )
 from ecgfounder_ft.inference.hub import download, download_config, is_repository
 from ecgfounder_ft.inference.predictor import DeviceError, ModelFileError, Predictor
+from ecgfounder_ft.model.pretrained import weights_files
 
 BACKENDS = ("auto", "onnxruntime", "torch")
 
@@ -33,14 +34,16 @@ def load_predictor(
     bf16: bool = False,
     trusted: Collection[str] = (),
     revision: str | None = None,
+    lead: str | None = None,
 ) -> Predictor:
     """Load a model. No code from any of its files is run.
 
     ``auto`` is CUDA where there is one. As a backend it is torch on a GPU and for a run, else ONNX Runtime.
 
     Args:
-        source: the folder of a run or of an exported model, a ``model.pth`` or checkpoint, or the name of a repository
-            on the Hub (``group/name``). A path that exists comes first.
+        source: the folder of a run or of an exported model, a ``model.pth`` or checkpoint, a pretrained file by its
+            name (``12_lead_ECGFounder``), path or repository, or a repository of an exported model on the Hub
+            (``group/name``). A path that exists comes first.
 
         device: ``cpu``, ``cuda`` or ``auto``.
         backend: ``onnxruntime``, ``torch`` or ``auto``.
@@ -48,6 +51,7 @@ def load_predictor(
 
         trusted: dotted names of networks of the user's own that torch may build.
         revision: branch, tag or commit of a repository on the Hub.
+        lead: of a pretrained file that reads one lead, the lead that it is given.
 
     Raises:
         ModelFileError: if there is no such model.
@@ -59,6 +63,10 @@ def load_predictor(
     if backend not in BACKENDS:
         raise DeviceError(f"backend is {backend!r}, expected one of: {', '.join(BACKENDS)}")
     path = Path(source)
+    if lead is not None or not path.exists():
+        name = pretrained_name(str(source))
+        if name is not None or lead is not None:
+            return _pretrained(name or path, lead, device, backend, bf16)
     if path.exists():
         if revision is not None:
             raise ModelFileError(f"{path} is on this disk and has no revisions; leave out the revision {revision!r}")
@@ -73,7 +81,8 @@ def load_predictor(
     else:
         raise ModelFileError(
             f"{path}: no such file or folder, and no name of a repository on the Hub (group/name); expected a run's "
-            "folder, its model.pth, the folder of an exported model, or such a name"
+            "folder, its model.pth, the folder of an exported model, such a name, or a pretrained file: "
+            f"{', '.join(weights_files())}"
         )
     if chosen == "onnxruntime":
         from ecgfounder_ft.inference.onnx_model import load_onnx_model
@@ -82,6 +91,27 @@ def load_predictor(
     from ecgfounder_ft.inference.finished_model import load_safetensors
 
     return load_safetensors(exported, device, bf16, trusted)
+
+
+def pretrained_name(source: str) -> str | None:
+    """Return the name of a pretrained file that a text means: its name, or a repository that holds it; else None."""
+    for name, (_, file) in weights_files().items():
+        if source.removesuffix(".pth") == name or source == file.repository:
+            return name
+    return None
+
+
+def _pretrained(source: str | Path, lead: str | None, device: str, backend: str, bf16: bool) -> Predictor:
+    if backend == "onnxruntime" or not _installed("torch"):
+        raise DeviceError(
+            f"{source}: is loaded by torch; for ONNX Runtime export it first: ecgfounder-ft export {source}"
+        )
+    from ecgfounder_ft.inference.finished_model import FinishedModel, place_for
+    from ecgfounder_ft.inference.published import load_pretrained
+
+    place = place_for(device, bf16)
+    net, record = load_pretrained(source, lead)
+    return FinishedModel(net.to(place), record, bf16)
 
 
 def _of_a_run(path: Path, device: str, backend: str, bf16: bool, trusted: Collection[str]) -> Predictor:

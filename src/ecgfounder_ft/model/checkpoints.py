@@ -16,9 +16,6 @@ from ecgfounder_ft.labels import COMBINATIONS
 from ecgfounder_ft.model.network import Network
 from ecgfounder_ft.untrusted.weights import WeightsError, read_checkpoint, require_plain_tensors
 
-TASKS = 150
-"""Outputs of the published last layer, whose rows label maps number."""
-
 
 def read_state_dict(path: Path) -> dict[str, Tensor]:
     """The tensors in a checkpoint file, under the names they have there. No code from the file is run.
@@ -114,7 +111,23 @@ def load_weights(
     Raises:
         WeightsError: if a tensor is missing, unexpected or of another shape; the message names them.
     """
-    tensors = read_tensors(net, path)
+    load_tensors(net, read_tensors(net, path), path, head_rows, combine)
+
+
+def load_tensors(
+    net: Network,
+    tensors: Mapping[str, Tensor],
+    path: Path,
+    head_rows: Sequence[Sequence[int]] | None,
+    combine: Sequence[str] | None = None,
+) -> None:
+    """Load tensors under a network's own names, as :func:`load_weights` does; ``path`` is for messages.
+
+    Raises:
+        WeightsError: as :func:`load_weights`.
+    """
+    _require_finite(tensors, path)
+    tensors = dict(tensors)
     own = net.state_dict()
     made_for, leads = net.leads_of(tensors), net.leads_of(own)
     if made_for is not None and made_for != leads:
@@ -150,13 +163,14 @@ def load_weights(
     net.load_state_dict(tensors)
 
 
-def has_task_rows(net: Network, path: Path, head_rows: Sequence[Sequence[int]]) -> bool:
-    """Whether the last layer of a file is that of the published :data:`TASKS`, and every output has rows of it.
+def has_task_rows(net: Network, path: Path, head_rows: Sequence[Sequence[int]], outputs: int | None) -> bool:
+    """Tell whether the last layer of a file is the pretrained one, and every output of a network has rows of it.
 
     Args:
         net: the network.
         path: the checkpoint file.
         head_rows: as for :func:`load_weights`.
+        outputs: of the pretrained last layer; None where no pretraining of this network is known.
 
     Raises:
         WeightsError: as :func:`read_tensors`.
@@ -164,7 +178,7 @@ def has_task_rows(net: Network, path: Path, head_rows: Sequence[Sequence[int]]) 
     tensors, own = read_tensors(net, path), net.state_dict()
     layer = {name: tensors[name] for name in net.head_tensors() if name in tensors}
     fits = all(
-        value.ndim and len(value) == TASKS and value.shape[1:] == own[name].shape[1:] for name, value in layer.items()
+        value.ndim and len(value) == outputs and value.shape[1:] == own[name].shape[1:] for name, value in layer.items()
     )
     return all(head_rows) and len(layer) == len(net.head_tensors()) and fits
 

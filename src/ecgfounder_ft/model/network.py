@@ -7,7 +7,7 @@ of a network knows what stands in its parts.
 import re
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -97,9 +97,29 @@ class Network(nn.Module, ABC):
             NetworkError: if this network has no residual blocks that it knows of.
         """
         raise NetworkError(
-            f"finetune.stochastic_depth={probability:g} skips the residual blocks of Net1D, ECGFounder's network, and "
-            f"this one has the parts {', '.join(self.parts())}; set it to 0"
+            f"finetune.stochastic_depth={probability:g} skips residual blocks, and this network, with the parts "
+            f"{', '.join(self.parts())}, names none; set it to 0"
         )
+
+    def prepare_adapters(self) -> list[str]:
+        """Make ready for low-rank adapters, and return the names of the layers that get one.
+
+        Each is an ``nn.Linear`` then, by its own name without those of the modules that it stands in.
+
+        Raises:
+            NetworkError: if this network names no layers for adapters.
+        """
+        raise NetworkError(
+            f"finetune=lora adapts layers that a network names, and this one, with the parts {', '.join(self.parts())},"
+            " names none; choose another strategy, such as finetune=last_stages"
+        )
+
+    def remove_adapters(self, merged: Callable[[nn.Module], nn.Linear]) -> None:
+        """Put plain layers in the place of adapted ones: the inverse of :meth:`prepare_adapters`.
+
+        Args:
+            merged: the plain layer of an adapted one, with the adapter's effect in its weights.
+        """
 
     def average_over(self, shifts: Sequence[int]) -> None:
         """Answer, outside of training, with the mean of what the head reads of a recording shifted in time.
@@ -114,8 +134,8 @@ class Network(nn.Module, ABC):
             NetworkError: if this network cannot.
         """
         raise NetworkError(
-            f"model.shifts averages what Net1D, ECGFounder's network, reads of a shifted recording, and this network "
-            f"has the parts {', '.join(self.parts())}; set it to [0.0]"
+            f"model.shifts averages the features of shifted recordings, which this network, with the parts "
+            f"{', '.join(self.parts())}, does not do; set it to [0.0]"
         )
 
     def leads_of(self, tensors: Mapping[str, Tensor]) -> int | None:

@@ -5,14 +5,15 @@ Reading a record imports no torch: only building its network does, and Hydra onl
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ecgfounder_ft.ecg.preprocessing import Preprocessing
 from ecgfounder_ft.labels import LabelMap
-from ecgfounder_ft.model.ecgfounder import NET1D
 from ecgfounder_ft.model.errors import NetworkError
+from ecgfounder_ft.model.pretrained import network_of_class, pretrained_networks
 from ecgfounder_ft.records import check_record
 from ecgfounder_ft.targets import UntrustedTargetError, leaves_of, refuse_untrusted, targets_in
 from ecgfounder_ft.task import Task, task_named
@@ -96,11 +97,12 @@ class ModelRecord:
         self.refuse_implausible_shapes(where)
         if "_target_" not in self.architecture:
             raise NetworkError(f"{where}: architecture has no _target_, the dotted name of the network's class")
-        refuse_untrusted(self.architecture, own={NET1D}, trusted=trusted, where=where)
+        own = {network.network for network in pretrained_networks()}
+        refuse_untrusted(self.architecture, own=own, trusted=trusted, where=where)
         for path, target in targets_in(self.architecture):
-            if target != NET1D and target not in trusted and not target.startswith("torch.nn."):
+            if target not in own and target not in trusted and not target.startswith("torch.nn."):
                 raise UntrustedTargetError(f"{where}: {path or 'the top'} wants {target!r}, which is in no network")
-        if all(target == NET1D or target.startswith("torch.nn.") for _, target in targets_in(self.architecture)):
+        if all(target in own or target.startswith("torch.nn.") for _, target in targets_in(self.architecture)):
             self._refuse_implausible_size(where, min(most_parameters, MOST_PARAMETERS))
         net = self._build(where)
         if self.shifts != [0.0]:
@@ -134,26 +136,15 @@ class ModelRecord:
         from ecgfounder_ft.model.network import Network, require_logits
         from ecgfounder_ft.model.plain import PlainNetwork
 
-        if (
-            self.architecture["_target_"] == NET1D
-        ):  # shapes follow from arguments, and to try it full-size takes a while
-            return self._build_net1d(where)
         module = self._instantiate(where)
+        if network_of_class(self.architecture["_target_"]) is not None and isinstance(module, Network):
+            return module  # its shapes follow from its arguments, and to try it full-size takes a while
         try:
             net = module if isinstance(module, Network) else PlainNetwork(module)
             require_logits(net, len(self.preprocessing.leads), self.preprocessing.samples, len(self.label_map))
         except NetworkError as error:
             raise NetworkError(f"{where}: {error}") from error
         return net
-
-    def _build_net1d(self, where: str) -> Network:
-        from ecgfounder_ft.model.ecgfounder.net1d import Net1D
-
-        arguments = {name: value for name, value in self.architecture.items() if name != "_target_"}
-        try:
-            return Net1D(**arguments)
-        except Exception as error:  # whatever a layer raises at a size that it cannot have
-            raise NetworkError(f"{where}: {NET1D} cannot be built. {type(error).__name__}: {error}") from error
 
     def _instantiate(self, where: str) -> nn.Module:
         from hydra.errors import HydraException
@@ -162,6 +153,13 @@ class ModelRecord:
         from torch import nn
 
         target = self.architecture["_target_"]
+        if network_of_class(target) is not None:
+            place, _, name = target.rpartition(".")
+            arguments = {name: value for name, value in self.architecture.items() if name != "_target_"}
+            try:
+                return getattr(importlib.import_module(place), name)(**arguments)
+            except Exception as error:  # whatever a layer raises at a size that it cannot have
+                raise NetworkError(f"{where}: {name} cannot be built. {type(error).__name__}: {error}") from error
         try:
             module = instantiate(self.architecture, _convert_="all")
         except (HydraException, OmegaConfBaseException) as error:
@@ -193,8 +191,9 @@ class ModelRecord:
                 raise NetworkError(f"{where}: {number:,} {name}, expected {most:,} at most")
         self._refuse_implausible_filters(where)
         self._refuse_implausible_shifts(where)
-        if self.architecture.get("_target_") == NET1D:
-            for argument, name in (("in_channels", "leads"), ("num_classes", "conditions")):
+        network = network_of_class(self.architecture.get("_target_"))
+        if network is not None:
+            for argument, name in ((network.leads_argument, "leads"), (network.outputs_argument, "conditions")):
                 given, expected = self.architecture.get(argument), found[name][0]
                 if given != expected:
                     raise NetworkError(f"{where}: architecture.{argument} is {given}, but there are {expected} {name}")

@@ -14,15 +14,13 @@ from ecgfounder_ft.inference import NO_MEDICAL_DEVICE
 from ecgfounder_ft.inference.export import ExportedFiles, exported_files, refuse_used, write_exported_model
 from ecgfounder_ft.inference.exported_model import ONNX, ExportedModel
 from ecgfounder_ft.inference.finished_model import FinishedModel, load_model
-from ecgfounder_ft.model.ecgfounder.published import PUBLISHED, REPOSITORY
+from ecgfounder_ft.model.pretrained import weights_files
 from ecgfounder_ft.report.model_card import CardContent, Tested, render_model_card
 from ecgfounder_ft.report.run_facts import EvaluationFacts
 from ecgfounder_ft.runs.digests import require_unedited
 from ecgfounder_ft.runs.facts import facts_of, own_recordings
 from ecgfounder_ft.runs.folder import RunFolder
 from ecgfounder_ft.untrusted.run_files import RunFolderError
-
-LICENCE_OF_PUBLISHED_WEIGHTS = "mit"
 
 
 def export_run(
@@ -72,7 +70,7 @@ def card_content(
     """
     facts, predictions = facts_of(run, model, own_recordings(run)), run.predictions()
     calibration, thresholds = predictions.stored_calibration, predictions.stored_thresholds
-    from_published = facts.model.weights in PUBLISHED
+    _, start = weights_files().get(facts.model.weights or "", (None, None))
     exported = {
         "sha256 of config.json's content": str(files.config["sha256"]),
         **{f"exported with {package}": version for package, version in files.config["versions"].items()},
@@ -90,8 +88,8 @@ def card_content(
         files={file: len(content) for file, content in files.contents.items()},
         onnx_opset=files.config["onnx"].get(ONNX, {}).get("opset"),
         notice=NO_MEDICAL_DEVICE,
-        base_model=REPOSITORY if from_published else None,
-        licence=licence or (LICENCE_OF_PUBLISHED_WEIGHTS if from_published else None),
+        base_model=None if start is None else start.repository,
+        licence=licence or (None if start is None else start.licence),
     )
 
 

@@ -13,6 +13,7 @@ import torch
 from hydra.utils import instantiate
 
 from ecgfounder_ft.config.choices import ConfigurationError
+from ecgfounder_ft.config.pretraining import pretraining_of
 from ecgfounder_ft.config.settings import Node, Settings
 from ecgfounder_ft.data.datamodule import ECGDataModule
 from ecgfounder_ft.data.gather_and_split import PreparedData
@@ -23,8 +24,8 @@ from ecgfounder_ft.files import sha256_of
 from ecgfounder_ft.finetune.strategy import Strategy
 from ecgfounder_ft.losses.loss import Loss
 from ecgfounder_ft.model.checkpoints import has_task_rows, load_weights
-from ecgfounder_ft.model.ecgfounder.published import PUBLISHED, SHIPPED, find_weights
 from ecgfounder_ft.model.network import Network
+from ecgfounder_ft.model.pretrained import find_weights, network_of_class, weights_files
 from ecgfounder_ft.model.record import ModelRecord
 from ecgfounder_ft.schedules.schedule import Schedule
 from ecgfounder_ft.targets import targets_in
@@ -77,22 +78,29 @@ def build_model(settings: Settings, data: PreparedData) -> Model:
     if path is not None:
         rows, combine = label_map.task_rows
         if model.head == "auto":
-            record.head = "pretrained" if has_task_rows(net, path, rows) else "random"
+            pretrained = network_of_class(architecture["_target_"])
+            outputs = None if pretrained is None else pretrained.outputs
+            record.head = "pretrained" if has_task_rows(net, path, rows, outputs) else "random"
         load_weights(net, path, rows if record.head == "pretrained" else None, combine)
         log.info("Weights: %s (head: %s)", path, record.head)
-        if path.stem in (*PUBLISHED, *SHIPPED):
-            warn_of_other_preprocessing(record.preprocessing, path.name)
+        if path.stem in weights_files():
+            warn_of_other_preprocessing(record.preprocessing, path.stem)
     if strategy.stochastic_depth:
         net.skip_blocks(strategy.stochastic_depth)
     return Model(net, record, strategy)
 
 
 def warn_of_other_preprocessing(preprocessing: PreprocessingSettings, weights: str) -> None:
-    """Warn where a network pretrained as ECGFounder was reads another signal than it was pretrained on.
+    """Warn where a pretrained network reads another signal than it was pretrained on.
 
-    Its authors ask that their preprocessing be followed strictly; docs/mistakes.md measures what it costs not to.
+    ECGFounder's authors ask that their preprocessing be followed strictly; docs/mistakes.md measures what it costs.
+
+    Args:
+        preprocessing: of the run.
+        weights: name of a pretrained file.
     """
-    for name, (here, there) in preprocessing.unlike_pretraining().items():
+    network, file = weights_files()[weights]
+    for name, (here, there) in preprocessing.unlike(pretraining_of(network, file.leads)).items():
         log.warning("preprocessing.%s=%s, but %s was pretrained with %s", name, _short(here), weights, _short(there))
 
 

@@ -13,7 +13,7 @@ from ecgfounder_ft.config.settings import Settings
 from ecgfounder_ft.config.slips import suggestion
 from ecgfounder_ft.data.sources.source import require_data
 from ecgfounder_ft.errors import ExplainedError
-from ecgfounder_ft.model.ecgfounder.published import require_weights
+from ecgfounder_ft.model.pretrained import require_weights
 from ecgfounder_ft.targets import targets_in
 from ecgfounder_ft.training.build import scheduler_of
 from ecgfounder_ft.training.device import require_device

@@ -22,9 +22,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ecgfounder_ft.errors import ExplainedError, first_line
+from ecgfounder_ft.errors import first_line
 from ecgfounder_ft.files import whole_file
 from ecgfounder_ft.records import require_bounded
+from ecgfounder_ft.untrusted.errors import WeightsError
 
 log = logging.getLogger(__name__)
 
@@ -52,10 +53,6 @@ _GLOBALS = re.compile(
 """What a file may name: tensors, their types, and single numbers of numpy. None of it takes more than it is given."""
 _LEGACY_PICKLES = 5
 """Pickles in a file of torch before 1.6, which is no archive: magic number, version, system, content, keys."""
-
-
-class WeightsError(ExplainedError):
-    """A weights file that is absent, damaged, unsafe or made for another network."""
 
 
 def write_checkpoint(content: Mapping[str, Any], path: Path) -> None:

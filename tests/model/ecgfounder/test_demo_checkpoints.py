@@ -9,14 +9,14 @@ import yaml
 from hydra.utils import instantiate
 
 from ecgfounder_ft.config.compose import compose_settings
+from ecgfounder_ft.config.pretraining import sizes_in
 from ecgfounder_ft.ecg.leads import STANDARD_LEADS
 from ecgfounder_ft.ecg.preprocessing import Preprocessing
 from ecgfounder_ft.ecg.simulator import SIMULATED_CONDITIONS, simulate
 from ecgfounder_ft.labels import LabelMap
 from ecgfounder_ft.model.checkpoints import load_weights
-from ecgfounder_ft.model.ecgfounder.architecture import sizes_in
 from ecgfounder_ft.model.ecgfounder.net1d import Net1D
-from ecgfounder_ft.model.ecgfounder.published import SHIPPED, find_weights
+from ecgfounder_ft.model.pretrained import find_weights, shipped_names, weights_files
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 CARD = (REPOSITORY / "checkpoint" / "demo_models.md").read_text()
@@ -55,12 +55,12 @@ def test_demo_checkpoint_reads_simulated_recordings(
 
 
 def test_demo_checkpoints_have_the_published_layout() -> None:
-    for name, leads in SHIPPED.items():
+    for name in shipped_names():
         path = REPOSITORY / "checkpoint" / f"{name}.pth"
         content = torch.load(path, map_location="cpu", weights_only=False)  # our own file
         assert set(content) == {"epoch", "step", "state_dict", "optimizer", "scheduler", "val_auroc"}
         assert content["state_dict"]["dense.weight"].shape[0] == 150
-        assert content["state_dict"]["first_conv.conv.weight"].shape[1] == leads
+        assert content["state_dict"]["first_conv.conv.weight"].shape[1] == len(weights_files()[name][1].leads)
 
 
 def test_the_configured_architecture_is_theirs() -> None:

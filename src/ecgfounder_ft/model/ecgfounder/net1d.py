@@ -10,7 +10,7 @@ convolutions, so published files load unchanged.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -224,9 +224,28 @@ class Net1D(Network):
 
     def skip_blocks(self, probability: float) -> None:
         """Block l of L is skipped with l / L times the probability."""
-        blocks = [module for module in self.modules() if isinstance(module, BottleneckBlock)]
+        blocks = list(self._blocks())
         for place, block in enumerate(blocks, start=1):
             block.skipped = probability * place / len(blocks)
+
+    def prepare_adapters(self) -> list[str]:
+        """Pointwise convolutions, for now as linear layers, and squeeze-excitation layers.
+
+        peft's own layer for 1-D convolutions computes a convolution over (N, C, L). This network keeps (N, L, C) and
+        applies a pointwise convolution's weight as a matrix, so each becomes the ``nn.Linear`` that it is.
+        """
+        for block in self._blocks():
+            block.conv1, block.conv3 = _as_linear(block.conv1), _as_linear(block.conv3)  # type: ignore[assignment]
+        return ["conv1", "conv3", "se_fc1", "se_fc2"]
+
+    def remove_adapters(self, merged: Callable[[nn.Module], nn.Linear]) -> None:
+        """Convolutions again."""
+        for block in self._blocks():
+            block.conv1, block.conv3 = _as_convolution(merged(block.conv1)), _as_convolution(merged(block.conv3))
+            block.se_fc1, block.se_fc2 = merged(block.se_fc1), merged(block.se_fc2)
+
+    def _blocks(self) -> Iterator[BottleneckBlock]:
+        yield from (module for module in self.modules() if isinstance(module, BottleneckBlock))
 
     def average_over(self, shifts: Sequence[int]) -> None:
         """In one batch of so many times the recordings."""
@@ -257,3 +276,19 @@ class Net1D(Network):
         """Input channels of the stem."""
         stem = tensors.get("first_conv.conv.weight")
         return None if stem is None else stem.shape[1]
+
+
+def _as_linear(pointwise: Conv1dSame) -> nn.Linear:
+    outputs, inputs, _ = pointwise.conv.weight.shape
+    linear = nn.Linear(inputs, outputs, device="meta")
+    linear.weight = nn.Parameter(pointwise.conv.weight.detach().squeeze(-1))
+    linear.bias = pointwise.conv.bias  # type: ignore[assignment]
+    return linear
+
+
+def _as_convolution(linear: nn.Linear) -> Conv1dSame:
+    with torch.device("meta"):
+        pointwise = Conv1dSame(linear.in_features, linear.out_features, kernel_size=1)
+    pointwise.conv.weight = nn.Parameter(linear.weight.detach().unsqueeze(-1))
+    pointwise.conv.bias = nn.Parameter(linear.bias.detach())
+    return pointwise

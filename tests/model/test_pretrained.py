@@ -2,13 +2,14 @@
 
 import hashlib
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from ecgfounder_ft.model import pretrained
 from ecgfounder_ft.model.checkpoints import WeightsError
-from ecgfounder_ft.model.ecgfounder import published
-from ecgfounder_ft.model.ecgfounder.published import SHIPPED, PublishedCheckpoint, find_weights, require_weights
+from ecgfounder_ft.model.pretrained import find_weights, require_weights, shipped_names, weights_files
 
 
 def test_without_network_and_file_one_error_says_which_file_to_put_where(
@@ -32,8 +33,12 @@ def test_downloads_once_and_checks_the_digest(tmp_path: Path, monkeypatch: pytes
 
     monkeypatch.setattr("huggingface_hub.hf_hub_download", serve)
     digest = hashlib.sha256(b"weights").hexdigest()
-    monkeypatch.setitem(published.PUBLISHED, "good", PublishedCheckpoint("good.pth", 12, digest))
-    monkeypatch.setitem(published.PUBLISHED, "changed", PublishedCheckpoint("changed.pth", 12, "0" * 64))
+    network, file = weights_files()["12_lead_ECGFounder"]
+    files = {
+        name: (network, replace(file, name=name, sha256=known))
+        for name, known in (("good", digest), ("changed", "0" * 64))
+    }
+    monkeypatch.setattr(pretrained, "weights_files", lambda: files)
     for _ in range(2):
         assert find_weights("good", tmp_path) == tmp_path / "good.pth"
     assert calls == [("PKUDigitalHealth/ECGFounder", "good.pth")]
@@ -63,12 +68,12 @@ def test_an_unknown_name_lists_the_published_ones(tmp_path: Path) -> None:
         find_weights(str(tmp_path / "nothing.pth"), tmp_path)
 
 
-@pytest.mark.parametrize("name", SHIPPED)
+@pytest.mark.parametrize("name", shipped_names())
 def test_a_shipped_checkpoint_is_found_from_anywhere(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert find_weights(name, tmp_path) == Path(__file__).parents[3] / "checkpoint" / f"{name}.pth"
+    assert find_weights(name, tmp_path) == Path(__file__).parents[2] / "checkpoint" / f"{name}.pth"
 
 
 def test_a_shipped_checkpoint_of_other_leads_is_refused_with_those_that_fit(tmp_path: Path) -> None:
@@ -82,7 +87,7 @@ def test_a_shipped_checkpoint_of_other_leads_is_refused_with_those_that_fit(tmp_
 
 def test_an_installed_package_brings_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     package, checkout = tmp_path / "package", tmp_path / "checkout"
-    monkeypatch.setattr(published, "SHIPPED_FOLDERS", (package, checkout))
+    monkeypatch.setattr(pretrained, "SHIPPED_FOLDERS", (package, checkout))
     with pytest.raises(WeightsError, match=rf"demo_1_lead: ships with this project.*{package}.*{checkout}"):
         find_weights("demo_1_lead", tmp_path)
     for folder in (checkout, package):
