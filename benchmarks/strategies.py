@@ -184,7 +184,7 @@ def fine_tune(
         parameter.numel()
         for part in trained
         for name, parameter in parts[part].named_parameters()
-        if strategy.trains(name)
+        if strategy.trains(name, "block_list" not in name)
     )
     strategy.finish(classifier.net)
     trainer.test(classifier, datamodule=data, verbose=False)

@@ -42,15 +42,14 @@ class LoRA(Strategy):
         for name in ("rank", "alpha"):
             if getattr(self, name) < 1:
                 raise ValueError(f"finetune.{name} is {getattr(self, name)}, expected 1 or more")
-        self._head: frozenset[str] = frozenset()
 
     def multipliers(self, parts: Sequence[str], epoch: int) -> dict[str, float]:
         """1 for the stages (their adapters) and the head, 0 for the stem."""
         return {part: float(part != parts[0]) for part in parts}
 
-    def trains(self, parameter: str) -> bool:
+    def trains(self, parameter: str, in_head: bool) -> bool:
         """True for adapters, and for all of the last layer."""
-        return "lora_" in parameter or parameter in self._head
+        return in_head or "lora_" in parameter
 
     def prepare(self, net: Network) -> None:
         """Add the adapters.
@@ -63,7 +62,6 @@ class LoRA(Strategy):
             from peft import LoraConfig, inject_adapter_in_model
         except ImportError as error:
             raise MissingPeftError(f"finetune=lora needs peft: {how_to_install('lora')}") from error
-        self._head = frozenset(net.head_tensors())
         layers = net.prepare_adapters()
         inject_adapter_in_model(LoraConfig(r=self.rank, lora_alpha=self.alpha, target_modules=layers), net)
         # peft froze the rest. What trains follows from the multipliers of each epoch; and a parameter that is frozen

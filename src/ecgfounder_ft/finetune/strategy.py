@@ -57,8 +57,13 @@ class Strategy(ABC):
             epoch: counted from 0.
         """
 
-    def trains(self, parameter: str) -> bool:
-        """Whether a parameter of a training part trains, by its name in the network."""
+    def trains(self, parameter: str, in_head: bool) -> bool:
+        """Tell whether a parameter of a training part trains.
+
+        Args:
+            parameter: its name in the part.
+            in_head: whether the part is the last one.
+        """
         return True
 
     def prepare(self, net: Network) -> None:  # noqa: B027 - most need none

@@ -29,11 +29,12 @@ _LEARNING_RATES = ("lr", "initial_lr", "max_lr", "min_lr")
 
 def freeze(parts: Mapping[str, nn.Module], multipliers: Mapping[str, float], strategy: Strategy) -> None:
     """Freeze the parts with multiplier 0 (eval mode, no gradient kept), unfreeze what trains of the others."""
+    *_, head = parts
     for name, part in parts.items():
         trains = multipliers[name] > 0
         part.train(trains)
         for parameter_name, parameter in part.named_parameters():
-            parameter.requires_grad_(trains and strategy.trains(parameter_name))
+            parameter.requires_grad_(trains and strategy.trains(parameter_name, name == head))
             if not parameter.requires_grad:
                 parameter.grad = None
 

@@ -16,9 +16,10 @@ def strategy_rows(net: Network, strategy: Strategy, epochs: int, learning_rate: 
     parts = net.parts()
     schedule = [strategy.multipliers(list(parts), epoch) for epoch in range(max(epochs, 1))]
     rows: list[tuple[str, ...]] = []
+    *_, head = parts
     for name, part in parts.items():
         own = [(key, parameter.numel()) for key, parameter in part.named_parameters()]
-        trainable = sum(count for key, count in own if strategy.trains(key))
+        trainable = sum(count for key, count in own if strategy.trains(key, name == head))
         begins = next((epoch for epoch, multipliers in enumerate(schedule) if multipliers[name] > 0), None)
         now = trainable if begins == 0 else 0
         later = f"{trainable:,} from epoch {begins}" if begins else ""

@@ -10,7 +10,7 @@ convolutions, so published files load unchanged.
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -224,7 +224,7 @@ class Net1D(Network):
 
     def skip_blocks(self, probability: float) -> None:
         """Block l of L is skipped with l / L times the probability."""
-        blocks = list(self._blocks())
+        blocks = self._blocks()
         for place, block in enumerate(blocks, start=1):
             block.skipped = probability * place / len(blocks)
 
@@ -244,8 +244,8 @@ class Net1D(Network):
             block.conv1, block.conv3 = _as_convolution(merged(block.conv1)), _as_convolution(merged(block.conv3))
             block.se_fc1, block.se_fc2 = merged(block.se_fc1), merged(block.se_fc2)
 
-    def _blocks(self) -> Iterator[BottleneckBlock]:
-        yield from (module for module in self.modules() if isinstance(module, BottleneckBlock))
+    def _blocks(self) -> list[BottleneckBlock]:
+        return [module for module in self.modules() if isinstance(module, BottleneckBlock)]
 
     def average_over(self, shifts: Sequence[int]) -> None:
         """In one batch of so many times the recordings."""
