@@ -190,3 +190,9 @@ def test_thresholds_from_a_simulated_hospital(simulated_folders: tuple[Path, Pat
     assert [row[0] for row in cells] == ["NORM", "AFIB", "AFLT", "1dAVb", "RBBB", "LBBB", "macro"]
     assert all(0 < float(row[2]) < 1 for row in cells[:-1])  # thresholds
     assert 0.4 < float(cells[-1][4]) <= 1  # macro F1
+
+
+def test_coverage_of_comparisons_folds_and_rare_conditions() -> None:
+    found = run("-m", "benchmarks.coverage", "--short")
+    for row in ("| 3 | 0.1 |", "| pooled, patients |", "| 6 | percentile |", "| score 16 |"):
+        assert row in found

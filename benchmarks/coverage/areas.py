@@ -3,13 +3,12 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import brentq
 from scipy.special import expit, logit
 from scipy.stats import norm, t
 
 from benchmarks.bootstrap import AUROCS, DESIGNS, PREVALENCES, Setting
 from ecgfounder_ft.evaluation.auroc_variance import auroc_variance
-from ecgfounder_ft.evaluation.intervals import Interval, further, newcombe_interval, perfect_bound
+from ecgfounder_ft.evaluation.intervals import AurocStudy, Interval, further, perfect_bound
 
 POSITIVES = (5, 6, 8, 15, 44)
 DRAWN_TO_ONE = (2, 4, 8, 16)
@@ -35,7 +34,8 @@ class Found:
         if not 0 < self.auroc < 1:
             bound = perfect_bound(self.auroc, rarer, LEVEL)
             return dict.fromkeys([*names, *(name for name, _, _ in scores)], bound)
-        newcombe = newcombe_interval(self.auroc, self.positive, self.negative, LEVEL)
+        study = AurocStudy(self.auroc, self.variance, self.positive, self.negative)
+        newcombe = study.solved(float(norm.ppf((1 + LEVEL) / 2)) ** 2)
         wald = {
             "logit z": self._wald(float(norm.ppf((1 + LEVEL) / 2))),
             "logit t": self._wald(float(t.ppf((1 + LEVEL) / 2, rarer - 1))),
@@ -50,24 +50,11 @@ class Found:
 
     def _score(self, known: int, rarer: int, least: bool) -> Interval:
         freedom = known + rarer - 1
-        ratio = (known + (rarer - 1) * self.variance / self._modelled(self.auroc)) / freedom
+        study = AurocStudy(self.auroc, self.variance, self.positive, self.negative)
+        ratio = (known + (rarer - 1) * self.variance / study.modelled(self.auroc)) / freedom
         if least:
             ratio = max(1.0, ratio)
-        quantile = float(t.ppf((1 + LEVEL) / 2, freedom))
-
-        def excess(truth: float) -> float:
-            return float((truth - self.auroc) ** 2 - quantile**2 * ratio * self._modelled(truth))
-
-        tiny = 1e-12
-        low = 0.0 if excess(tiny) <= 0 else float(brentq(excess, tiny, self.auroc))
-        high = 1.0 if excess(1 - tiny) <= 0 else float(brentq(excess, self.auroc, 1 - tiny))
-        return low, high
-
-    def _modelled(self, truth: float) -> float:
-        """Variance by Newcombe's method 5."""
-        evened = (self.positive + self.negative) / 2 - 1
-        spread = 1 + evened * (1 - truth) / (2 - truth) + evened * truth / (1 + truth)
-        return truth * (1 - truth) * spread / (self.positive * self.negative)
+        return study.solved(float(t.ppf((1 + LEVEL) / 2, freedom)) ** 2 * ratio)
 
 
 def settings_of(positives: int) -> list[Setting]:

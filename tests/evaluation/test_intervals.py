@@ -4,15 +4,16 @@ import numpy as np
 import pytest
 from scipy.stats import binom, norm
 
+from ecgfounder_ft.evaluation.auroc_variance import auroc_influences, auroc_variance
 from ecgfounder_ft.evaluation.bootstrap import bootstrap_metrics, interval
 from ecgfounder_ft.evaluation.comparison import compare
 from ecgfounder_ft.evaluation.evaluate import evaluate, evaluate_input
 from ecgfounder_ft.evaluation.inputs import prepare
 from ecgfounder_ft.evaluation.intervals import (
+    AurocStudy,
     clopper_pearson,
     effective_trials,
     mean_interval,
-    newcombe_interval,
     proportion_interval,
     wilson_interval,
 )
@@ -38,19 +39,22 @@ def _prepared(label, probability, patient):
 
 
 @pytest.mark.parametrize(
-    ("positives", "auroc", "several"), [(5, 0.85, False), (5, 0.99, True), (8, 0.95, True), (15, 0.95, False)]
+    ("positives", "auroc", "several", "widest"),
+    [(5, 0.85, False, 0.39), (5, 0.99, True, 0.30), (8, 0.95, True, 0.215), (15, 0.95, False, 0.15)],
 )
-def test_auroc_of_few_patients_is_held_where_percentiles_lose_it(positives, auroc, several):
+def test_auroc_of_few_patients_is_held_where_percentiles_lose_it(positives, auroc, several, widest):
     generator = np.random.default_rng(positives)
     held = {"given": 0, "percentile": 0}
-    studies = 150
+    studies, width = 150, 0.0
     for seed in range(studies):
         data = _prepared(*_study(generator, positives, 60, auroc, several))
         given = evaluate_input(data, resamples=200, seed=seed).conditions["A"].metrics["auroc"]
         percentile = interval(given, bootstrap_metrics(data, resamples=200, seed=seed).conditions[:, 0, AUROC])
         for name, found in (("given", given), ("percentile", percentile)):
             held[name] += found.low is not None and found.low <= auroc <= found.high
+        width += (given.high - given.low) / studies
     assert held["given"] / studies >= 0.93
+    assert width < widest, "no wider than that takes"
     assert held["percentile"] / studies < 0.9
 
 
@@ -58,7 +62,7 @@ def test_an_interval_of_many_patients_is_about_that_of_the_percentiles():
     data = _prepared(*_study(np.random.default_rng(0), 400, 1600, 0.85))
     given = evaluate_input(data, resamples=1000).conditions["A"].metrics["auroc"]
     low, high = np.percentile(bootstrap_metrics(data, resamples=1000).conditions[:, 0, AUROC], (2.5, 97.5))
-    assert given.method == "logit"
+    assert given.method == "score"
     assert given.low == pytest.approx(low, abs=0.004)
     assert given.high == pytest.approx(high, abs=0.004)
 
@@ -136,7 +140,7 @@ def test_a_proportion_of_patients_with_several_recordings_is_held(alike):
 
 
 def test_score_intervals_solve_their_equations():
-    low, high = newcombe_interval(0.8, 12, 40, 0.95)
+    low, high = AurocStudy(0.8, 0.01, 12, 40).solved(norm.ppf(0.975) ** 2)
     for end in (low, high):
         evened = (12 + 40) / 2 - 1
         variance = end * (1 - end) * (1 + evened * (1 - end) / (2 - end) + evened * end / (1 + end)) / (12 * 40)
@@ -144,7 +148,7 @@ def test_score_intervals_solve_their_equations():
     low, high = wilson_interval(0.3, 20, 0.95)
     for end in (low, high):
         assert abs(0.3 - end) == pytest.approx(norm.ppf(0.975) * np.sqrt(end * (1 - end) / 20))
-    assert newcombe_interval(0.5, 1, 1, 0.95)[0] >= 0
+    assert AurocStudy(0.5, 0.1, 1, 1).interval(0.95) == (0, 1)
 
 
 def test_a_mean_of_independent_estimates_adds_their_distances_as_variances():
@@ -222,3 +226,18 @@ def test_a_difference_of_two_models_is_held_with_few_patients():
             held[name] += found.low <= truth <= found.high
     assert held["given"] > held["percentile"]
     assert held["given"] / 120 >= 0.91
+
+
+def test_the_variance_of_an_auroc_is_that_of_its_placements():
+    """By hand: two positives placed 1 and 0.5, three negatives placed 1, 1 and 0.5."""
+    labels = np.array([True, True, False, False, False])
+    scores = np.array([0.9, 0.4, 0.1, 0.2, 0.4])
+    auroc, variance = auroc_variance(labels, scores, np.arange(5))
+    positive, negative = np.array([1.0, 2.5 / 3]), np.array([1.0, 1.0, 0.75])
+    assert auroc == pytest.approx(positive.mean())
+    assert variance == pytest.approx(positive.var(ddof=1) / 2 + negative.var(ddof=1) / 3)
+    copied = auroc_variance(np.repeat(labels, 3), np.repeat(scores, 3), np.repeat(np.arange(5), 3))
+    assert copied == pytest.approx((auroc, variance)), "copies of a patient's recordings tell nothing more"
+    together, influences = auroc_influences(labels, np.stack([scores, -scores]), np.arange(5))
+    assert together == pytest.approx([auroc, 1 - auroc])
+    assert influences[1] == pytest.approx(-influences[0])

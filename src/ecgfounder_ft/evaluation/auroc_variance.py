@@ -39,7 +39,8 @@ def auroc_influences(
     for rows, placed in ((positive, placed_positive), (negative, placed_negative)):
         there = len(np.unique(patients[rows]))
         made_good = np.sqrt(there / (there - 1)) if there > 1 else 0.0
-        np.add.at(influences, (..., patients[rows]), (placed - auroc[..., None]) * made_good / len(rows))
+        drawn = np.moveaxis((placed - auroc[..., None]) * made_good / len(rows), -1, 0)
+        np.add.at(np.moveaxis(influences, -1, 0), patients[rows], drawn)
     return auroc, influences
 
 

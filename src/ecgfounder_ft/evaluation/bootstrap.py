@@ -9,19 +9,21 @@ Percentiles of the resamples are too narrow where few patients have a condition.
 :mod:`ecgfounder_ft.evaluation.intervals` says what is made of the resamples instead.
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ecgfounder_ft.evaluation.auroc_variance import auroc_variance
 from ecgfounder_ft.evaluation.inputs import EvaluationInput
 from ecgfounder_ft.evaluation.intervals import (
     BRIER_ALONE,
+    AurocStudy,
     expanded_tail,
     further,
     logit_interval,
-    newcombe_interval,
     perfect_bound,
     proportion_interval,
     wilson_interval,
@@ -47,6 +49,16 @@ FEW_PATIENTS = 10
 
 _CHUNK_ELEMENTS = 4_000_000
 """Weights held at a time (recordings x resamples), 32 MB per array."""
+
+
+@dataclass(frozen=True)
+class ByPatient:
+    """What the patients show of a condition, beside its metrics."""
+
+    counts: Counts
+    """(patients,) of the decisions."""
+    auroc_variance: float
+    """Between patients; NaN where there is no AUROC."""
 
 
 @dataclass(frozen=True)
@@ -164,7 +176,7 @@ def condition_interval(
     name: str,
     condition: ConditionMetrics,
     values: NDArray[np.float64],
-    by_patient: Counts,
+    by_patient: ByPatient,
     *,
     level: float = 0.95,
     however_few: bool = False,
@@ -175,7 +187,7 @@ def condition_interval(
         name: of the metric.
         condition: its metrics without intervals.
         values: (resamples,) the metric, NaN where undefined.
-        by_patient: (patients,) counts of the decisions.
+        by_patient: what the patients show of it.
         level: of confidence.
         however_few: an interval even where there are fewer than :data:`MIN_PATIENTS` patients, for means over
             conditions, which would be narrower than they may be without it.
@@ -185,36 +197,44 @@ def condition_interval(
         return estimate
     undefined = int(np.isnan(values).sum())
     too_few = "" if however_few else too_few_patients(name, condition)
-    rarer = rarer_patients(condition)
     if metric.raised_by_noise:
         return interval(estimate, values, level=level, too_few=too_few, recentred=True)
     if too_few:
         both = "; ".join(part for part in (estimate.reason, too_few) if part)
         return replace(estimate, undefined_resamples=undefined, reason=both)
     reason, value = estimate.reason, estimate.value
-    proportion = metric.proportion(by_patient)
+    proportion = metric.proportion(by_patient.counts)
     if proportion is not None:
         low, high = (
             metric.of_share(end) for end in proportion_interval(proportion.numerator, proportion.denominator, level)
         )
         method = "proportion"
     elif not 0 < value < 1:
+        rarer = rarer_patients(condition)
         low, high = perfect_bound(value, max(1, rarer), level)
         method = "bound"
         bound = f"one-sided {100 * level:.0f}% bound, for {count_patients(rarer)} of the rarer kind show no error"
         reason = "; ".join(part for part in (reason, bound) if part)
+    elif name == "auroc":
+        study = AurocStudy(value, by_patient.auroc_variance, condition.positive_patients, condition.negative_patients)
+        low, high = study.interval(level)
+        method = "score"
     else:
-        patients = rarer if metric.needs_positives else max(rarer, min(MIN_PATIENTS, condition.patients))
-        low, high = logit_interval(value, values, patients, level)
-        if name == "auroc":
-            score = newcombe_interval(value, condition.positive_patients, condition.negative_patients, level)
-            low, high = further((low, high), score)
-        elif name == "auprc":
-            low, high = further((low, high), wilson_interval(value, condition.positive_patients, level))
-        elif rarer < BRIER_ALONE:
-            low, high = further((low, high), wilson_interval(value, condition.patients, level))
+        low, high = _logit_or_wilson(name, condition, value, values, level)
         method = "logit"
     return Estimate(value, low, high, undefined, reason, method)
+
+
+def _logit_or_wilson(
+    name: str, condition: ConditionMetrics, value: float, values: NDArray[np.float64], level: float
+) -> tuple[float, float]:
+    """The further ends of a Wald interval and Wilson's, for AUPRC, and for the Brier score of few patients."""
+    rarer = rarer_patients(condition)
+    patients = rarer if METRICS[name].needs_positives else max(rarer, min(MIN_PATIENTS, condition.patients))
+    found = logit_interval(value, values, patients, level)
+    if name == "auprc":
+        return further(found, wilson_interval(value, condition.positive_patients, level))
+    return further(found, wilson_interval(value, condition.patients, level)) if rarer < BRIER_ALONE else found
 
 
 def rarer_patients(condition: ConditionMetrics) -> int:
@@ -222,18 +242,22 @@ def rarer_patients(condition: ConditionMetrics) -> int:
     return min(condition.positive_patients, condition.negative_patients)
 
 
-def counts_by_patient(data: EvaluationInput, column: int) -> Counts:
-    """Decisions of a condition as counts (patients,) each."""
+def by_patient(data: EvaluationInput, column: int) -> ByPatient:
+    """What the patients show of a condition."""
     known = data.known[:, column]
     present, decided = data.targets[known, column] == PRESENT, data.decisions[known, column]
+    groups = data.groups[known]
     patients = int(data.groups.max()) + 1 if len(data.groups) else 0
 
     def count(which: NDArray[np.bool_]) -> NDArray[np.float64]:
-        return np.bincount(data.groups[known], weights=which, minlength=patients).astype(np.float64)
+        return np.bincount(groups, weights=which, minlength=patients).astype(np.float64)
 
-    return Counts(
+    counts = Counts(
         count(~present & ~decided), count(~present & decided), count(present & ~decided), count(present & decided)
     )
+    ranked = present.any() and not present.all()
+    variance = auroc_variance(present, data.probabilities[known, column], groups)[1] if ranked else math.nan
+    return ByPatient(counts, variance)
 
 
 def too_few_patients(metric: str, condition: ConditionMetrics) -> str:

@@ -14,8 +14,8 @@ from ecgfounder_ft.evaluation.bootstrap import (
     MIN_PATIENTS,
     Resamples,
     bootstrap_metrics,
+    by_patient,
     condition_interval,
-    counts_by_patient,
     interval,
 )
 from ecgfounder_ft.evaluation.inputs import EvaluationInput, prepare
@@ -179,11 +179,11 @@ def _with_intervals(
     level: float,
 ) -> tuple[dict[str, ConditionMetrics], dict[str, Estimate]]:
     """The metrics with intervals from their resamples."""
-    by_patient = [counts_by_patient(data, column) for column in range(len(data.codes))]
+    shown = [by_patient(data, column) for column in range(len(data.codes))]
 
     def of(column: int, place: int, name: str, condition: ConditionMetrics, however_few: bool) -> Estimate:
         values = drawn.conditions[:, column, place]
-        return condition_interval(name, condition, values, by_patient[column], level=level, however_few=however_few)
+        return condition_interval(name, condition, values, shown[column], level=level, however_few=however_few)
 
     finished = {
         code: replace(

@@ -3,13 +3,16 @@
 A percentile interval of the bootstrap is too narrow where few patients have a condition: the resamples know only what
 those few patients show, and a metric close to its bound is skewed. What is done instead, by kind of metric:
 
-* **Areas (AUROC, AUPRC).** Each end is the further of two. The first is a Wald interval on the logit scale: the
-  standard deviation of the resamples over v (1 - v) (delta method), times the t quantile with m - 1 degrees of
-  freedom, where m is the number of patients with the condition or of those without it, whichever is smaller. It knows
-  what patients with several recordings and unequal spreads do. It fails where the few patients of a study happen to be
-  alike, close to 1 most of all. The second solves the score equation of a model: Newcombe's method 5 for AUROC (Stat
-  Med 2006;25:559), with the numbers of patients in place of recordings; Wilson's interval of a proportion of the
-  patients with the condition for AUPRC (after Boyd, Eng and Page, ECML PKDD 2013, who take AUPRC as such a proportion).
+* **AUROC.** The truths A with ``(A - AUROC)^2 = t^2 r V(A)``, where V is the variance of Newcombe's method 5 (Stat Med
+  2006;25:559) with the numbers of patients in place of recordings. r is how many times that variance the placements of
+  the patients' recordings show (:mod:`~ecgfounder_ft.evaluation.auroc_variance`). It knows what patients with several
+  recordings and unequal spreads do, but the few patients of a study may happen to be alike. So r is drawn towards 1 as
+  if :data:`MODEL_FREEDOM` degrees of freedom had shown 1, beside the m - 1 of the m patients with or without the
+  condition, whichever are fewer; t has the degrees of freedom of both. ``python -m benchmarks.coverage`` chose it.
+* **AUPRC.** Each end is the further of two. The first is a Wald interval on the logit scale: the standard deviation of
+  the resamples over v (1 - v) (delta method), times the t quantile with m - 1 degrees of freedom. The second is
+  Wilson's interval of a proportion of the patients with the condition (after Boyd, Eng and Page, ECML PKDD 2013, who
+  take AUPRC as such a proportion).
 * **A perfect 1.000** leaves nothing to estimate a spread from. It gets a one-sided bound: were the truth v, then m
   patients, each ranked right with probability of at most v, would all be so with v^m at most, so that
   v >= (1 - level)^(1/m). The same bound turned round for 0.000.
@@ -18,7 +21,7 @@ those few patients show, and a metric close to its bound is skewed. What is done
   have several, recordings are not independent trials: the same interval with the effective number of trials of Korn and
   Graubard (Survey Methodology 1998;24:193), v (1 - v) over the variance between patients, at most the recordings there
   are; where all or none are hits, that variance is 0 and the effective number is that of patients.
-* **Brier score**: the first of the two intervals of areas. One rare error may decide it and not have been seen, so
+* **Brier score**: the first of the two intervals of AUPRC. One rare error may decide it and not have been seen, so
   that with fewer than :data:`BRIER_ALONE` patients with or without the condition each end is the further of this and
   Wilson's interval of a share of all patients, whose variance that of a mean of numbers from 0 to 1 does not exceed.
 * **Means over conditions**: from the conditions' own intervals, MOVER (Zou and Donner, Stat Med 2008;27:1693), with the
@@ -26,6 +29,7 @@ those few patients show, and a metric close to its bound is skewed. What is done
 """
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +39,9 @@ from scipy.stats import beta, norm, t
 
 Interval = tuple[float, float]
 """Lower and upper end."""
+
+MODEL_FREEDOM = 16
+"""Degrees of freedom that Newcombe's variance of an AUROC counts for, beside what the patients show."""
 
 BRIER_ALONE = 30
 """From so many patients of the rarer kind on, the resamples alone tell how far the Brier score may be off."""
@@ -57,29 +64,52 @@ def logit_interval(value: float, resampled: NDArray[np.floating], patients: int,
     return float(low), float(high)
 
 
-def newcombe_interval(auroc: float, positive: int, negative: int, level: float) -> Interval:
-    """Newcombe's method 5: the true values A with ``abs(A - AUROC) = z sqrt(var(A))``.
+@dataclass(frozen=True)
+class AurocStudy:
+    """What a test set shows of one AUROC."""
 
-    var(A) = A (1 - A) (1 + n (1 - A) / (2 - A) + n A / (1 + A)) / (positive x negative) with n = (positive + negative)
-    / 2 - 1: the variance of Hanley and McNeil (Radiology 1982;143:29) with both sample sizes evened out.
+    auroc: float
+    """Strictly between 0 and 1."""
+    variance: float
+    """Between patients, by placements."""
+    positive: int
+    """Patients with the condition."""
+    negative: int
+    """Patients without it."""
 
-    Args:
-        auroc: of the whole set.
-        positive: patients with the condition.
-        negative: patients without it.
-        level: of confidence.
-    """
-    evened = (positive + negative) / 2 - 1
-    quantile = float(norm.ppf((1 + level) / 2))
+    def interval(self, level: float) -> Interval:
+        """Score interval with a moderated variance; 0 to 1 with one patient of a kind.
 
-    def excess(truth: float) -> float:
-        variance = truth * (1 - truth) * (1 + evened * (1 - truth) / (2 - truth) + evened * truth / (1 + truth))
-        return float((truth - auroc) ** 2 - quantile**2 * variance / (positive * negative))
+        Args:
+            level: of confidence.
+        """
+        own = min(self.positive, self.negative) - 1
+        if own < 1:
+            return 0.0, 1.0
+        freedom = MODEL_FREEDOM + own
+        ratio = (MODEL_FREEDOM + own * self.variance / self.modelled(self.auroc)) / freedom
+        return self.solved(float(t.ppf((1 + level) / 2, freedom)) ** 2 * ratio)
 
-    tiny = 1e-12
-    low = 0.0 if excess(tiny) <= 0 else float(brentq(excess, tiny, auroc))
-    high = 1.0 if excess(1 - tiny) <= 0 else float(brentq(excess, auroc, 1 - tiny))
-    return low, high
+    def modelled(self, truth: float) -> float:
+        """Variance of Hanley and McNeil (Radiology 1982;143:29), both sample sizes evened out, at a true AUROC.
+
+        A (1 - A) (1 + n (1 - A) / (2 - A) + n A / (1 + A)) / (positive x negative) with n = (positive + negative) / 2 -
+        1 (Newcombe's method 5).
+        """
+        evened = (self.positive + self.negative) / 2 - 1
+        spread = 1 + evened * (1 - truth) / (2 - truth) + evened * truth / (1 + truth)
+        return truth * (1 - truth) * spread / (self.positive * self.negative)
+
+    def solved(self, times: float) -> Interval:
+        """The truths whose squared distance from the AUROC is so many times their modelled variance."""
+
+        def excess(truth: float) -> float:
+            return (truth - self.auroc) ** 2 - times * self.modelled(truth)
+
+        tiny = 1e-12
+        low = 0.0 if excess(tiny) <= 0 else float(brentq(excess, tiny, self.auroc))
+        high = 1.0 if excess(1 - tiny) <= 0 else float(brentq(excess, self.auroc, 1 - tiny))
+        return low, high
 
 
 def wilson_interval(share: float, trials: float, level: float) -> Interval:
