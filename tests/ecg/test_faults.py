@@ -7,10 +7,11 @@ import pytest
 
 from ecgfounder_ft.data.recording_facts import find_headers
 from ecgfounder_ft.ecg import quality
+from ecgfounder_ft.ecg.added_ends import PADDING_CUT_OFF
 from ecgfounder_ft.ecg.description import LEAD_OFF, NAMES_AS_STATED, RATE_ASSUMED, SignalDescription
 from ecgfounder_ft.ecg.formats import find_recordings, read_recording
 from ecgfounder_ft.ecg.leads import STANDARD_LEADS
-from ecgfounder_ft.ecg.preprocessing import PADDING_CUT_OFF, Preprocessing
+from ecgfounder_ft.ecg.preprocessing import Preprocessing
 from ecgfounder_ft.inference.inputs import Input, Reading, prepare
 
 

@@ -9,10 +9,11 @@ import pytest
 
 from ecgfounder_ft.data.sources.simulated import MIMIC_LEADS
 from ecgfounder_ft.ecg import quality
+from ecgfounder_ft.ecg.added_ends import CALIBRATION_CUT_OFF, PADDING_CUT_OFF
 from ecgfounder_ft.ecg.formats import find_recordings, read_recording
 from ecgfounder_ft.ecg.leads import STANDARD_LEADS, lead_indices
 from ecgfounder_ft.ecg.limb_leads import LIMB_LEADS_COMPUTED, LIMB_LEADS_OF_I_AND_II
-from ecgfounder_ft.ecg.preprocessing import PADDING_CUT_OFF, Preprocessing
+from ecgfounder_ft.ecg.preprocessing import Preprocessing
 from ecgfounder_ft.ecg.quality import quality_flags
 from ecgfounder_ft.ecg.recording import Recording, UnreadableRecordingError
 from ecgfounder_ft.ecg.simulator import record, sample_physiology
@@ -159,6 +160,51 @@ def test_padding_is_missing_and_not_signal(value: float) -> None:
     assert found.flags == expected.flags == (quality.SHORT,)
     assert PADDING_CUT_OFF in found.repairs
     assert found.start == 1.5
+
+
+def with_pulse(
+    recording: Recording, begin: float, width: float, height: float = 1.0, seconds: float = 1.0
+) -> Recording:
+    """The recording, and behind it a rectangular pulse as Philips' devices write it."""
+    pulse = np.zeros((len(recording.leads), round(seconds * RATE)))
+    pulse[:, round(begin * RATE) : round((begin + width) * RATE)] = height
+    return replace(recording, signal=np.hstack([recording.signal, pulse - 0.03]))
+
+
+@pytest.mark.parametrize(
+    ("begin", "width", "height", "at_start"),
+    [(0.3, 0.2, 1.0, False), (0.3, 0.2, 0.98, False), (0.1, 0.5, 1.0, False), (0.4, 0.1, 1.0, True)],
+)
+def test_a_calibration_pulse_is_cut_off_and_said(begin: float, width: float, height: float, at_start: bool) -> None:
+    right = heart()
+    found = with_pulse(right, begin, width, height)
+    if at_start:
+        found = replace(found, signal=found.signal[:, ::-1])
+        right = replace(right, signal=right.signal[:, ::-1])
+    found, expected = Preprocessing()(found), Preprocessing()(right)
+    np.testing.assert_array_equal(found.signal, expected.signal)
+    assert CALIBRATION_CUT_OFF in found.repairs
+    assert quality.CLIPPED not in found.flags
+    assert found.start == pytest.approx(1.0 if at_start else 0.0, abs=0.05)
+
+
+@pytest.mark.parametrize(("width", "height", "leads"), [(0.2, 0.5, 12), (1.0, 1.0, 12), (0.02, 1.0, 12), (0.2, 1.0, 6)])
+def test_what_is_no_calibration_pulse_stays(width: float, height: float, leads: int) -> None:
+    found = with_pulse(heart(), 0.3, width, height, seconds=2.0)
+    found.signal[leads:, -2 * RATE :] = heart().signal[leads:, : 2 * RATE]
+    assert CALIBRATION_CUT_OFF not in Preprocessing()(found).repairs
+
+
+@pytest.mark.parametrize("step", [0.005, 0.02, 0.05])
+@pytest.mark.parametrize("voltage", [1.0, 0.3])
+def test_rounding_is_no_misfit_of_leads(step: float, voltage: float) -> None:
+    right = heart()
+    rounded = replace(right, signal=step * np.round(voltage * right.signal / step))
+    of_leads = {quality.UNEQUAL_SCALE, *map(quality.misfit, LIMB_LEADS_OF_I_AND_II)}
+    assert not of_leads & set(quality_flags(rounded, 10.0))
+    exchanged = rounded.signal.copy()
+    exchanged[[3, 4]] = rounded.signal[[4, 3]]
+    assert of_leads & set(quality_flags(replace(rounded, signal=exchanged), 10.0))
 
 
 def test_few_real_recordings_have_one(shared) -> None:

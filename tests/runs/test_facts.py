@@ -108,7 +108,7 @@ def test_a_source_that_chance_left_out_of_training_is_no_external_validation(fac
 
 def test_unknown_patients_and_exclusions_are_counted(facts: Facts) -> None:
     def spoilt(table: pd.DataFrame) -> pd.DataFrame:
-        table = table.assign(patient_known=table["split"] != "test", exclusion="")
+        table = table.assign(patient_known=table["split"] != "test")
         table.loc[table.index[:2], ["split", "exclusion"]] = ["excluded", "signal on another side"]
         return table
 

@@ -15,6 +15,7 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
+from ecgfounder_ft.ecg.added_ends import without_added_ends
 from ecgfounder_ft.ecg.leads import lead_indices
 from ecgfounder_ft.ecg.preprocessing_settings import PreprocessingSettings
 from ecgfounder_ft.ecg.quality import input_flags, quality_flags
@@ -22,10 +23,6 @@ from ecgfounder_ft.ecg.recording import Recording, UnreadableRecordingError
 
 ZSCORE_EPSILON = 1e-8
 """Added to the standard deviation, as in the pretraining code."""
-LEAST_PADDING = 0.3
-"""Seconds at an end without a change in any lead that count as padding."""
-PADDING_CUT_OFF = "padding cut off"
-"""Repair of a recording that was padded with identical samples."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +59,9 @@ class Preprocessing(PreprocessingSettings):
         except KeyError as error:
             raise UnreadableRecordingError("leads are missing", error.args[0], recording.path) from error
         self.require_plausible_rate(recording)
-        recording, offset = without_padding(replace(recording, leads=tuple(self.leads), signal=recording.signal[rows]))
+        recording, offset = without_added_ends(
+            replace(recording, leads=tuple(self.leads), signal=recording.signal[rows])
+        )
         self._require_plausible_time(recording)
         signal = recording.signal.astype(np.float64)
         repairs = list(recording.repairs)
@@ -178,35 +177,6 @@ class Preprocessing(PreprocessingSettings):
         if surplus >= 0:
             return signal[:, before : before + self.samples]
         return np.pad(signal, ((0, 0), (before, -surplus - before)))
-
-
-def without_padding(recording: Recording) -> tuple[Recording, float]:
-    """Cut off the ends at which no lead changes: they were added to the recording, and are missing signal.
-
-    In 431 real recordings all leads keep their values for 0.14 s at most.
-
-    Returns:
-        The recording, and the seconds that were cut off at its start. A recording without any change stays as it is.
-    """
-    signal = recording.signal
-    least = math.ceil(LEAST_PADDING * recording.sampling_rate)
-    if _changes(signal[:, :least]).any() and _changes(signal[:, -least:]).any():
-        return recording, 0.0
-    changes = np.flatnonzero(_changes(signal))
-    if not len(changes):
-        return recording, 0.0
-    first = int(changes[0]) + 1 if changes[0] + 1 >= least else 0
-    last = int(changes[-1]) + 1 if signal.shape[1] - changes[-1] - 1 >= least else signal.shape[1]
-    if first == 0 and last == signal.shape[1]:
-        return recording, 0.0
-    repairs = (*recording.repairs, PADDING_CUT_OFF)
-    return replace(recording, signal=signal[:, first:last], repairs=repairs), first / recording.sampling_rate
-
-
-def _changes(signal: NDArray[np.floating]) -> NDArray[np.bool_]:
-    """Tell for each sample but the first whether any lead has another value than before; NaN equals NaN."""
-    before, after = signal[:, :-1], signal[:, 1:]
-    return ((before != after) & ~(np.isnan(before) & np.isnan(after))).any(axis=0)
 
 
 # Designing a filter takes a thirtieth of the time of a whole recording, so it is done once for each setting.

@@ -72,7 +72,9 @@ SMALLEST_RANGE = 0.05
 LARGEST_MISFIT = 0.1
 """Largest residual of a limb lead that fits; at most 0.064 in 431 real recordings. It is the root mean square of the
 lead minus what I and II make of it, over that of the lead, or over a quarter of that of all limb leads if this is
-more."""
+more. What rounding makes of it does not count."""
+ROUNDING_MARGIN = 2.0
+"""Times the root mean square that rounding leaves of sums of leads, if it were even: the step over the root of 12."""
 LEAST_FLAT_TOGETHER = 1.2
 """Seconds for which two leads or more keep their values at the same time. In 431 real recordings at most 0.94 s."""
 SPIKE_SHARE, SPIKE_SAMPLES = 0.45, 0.002
@@ -96,22 +98,25 @@ def quality_flags(recording: Recording, window_seconds: float) -> tuple[str, ...
     lowest = (signal if complete else np.where(missing, np.inf, signal)).min(axis=1)
     highest = (signal if complete else np.where(missing, -np.inf, signal)).max(axis=1)
     dead = ~(highest > lowest)
-    alive = signal[~dead]
+    alive = signal if not dead.any() else signal[~dead]
+    ends = np.stack([lowest, highest], axis=1)[~dead]
+    reach = ends[:, 1] - ends[:, 0]
+    changes = np.abs(np.diff(alive, axis=1))
     flags = {
         DEAD_LEAD: bool(dead.any()),
         MISSING_SAMPLES: not complete,
         SHORT: recording.duration < window_seconds - 0.5 / rate,
         SHORT_WINDOW: window_seconds < STEADY_SECONDS,
         LOW_SAMPLING_RATE: rate < STEADY_RATE,
-        COARSE_RESOLUTION: smallest_step(alive) > ORDINARY_STEP + SAME_VALUE,
+        COARSE_RESOLUTION: _is_coarse(alive, changes),
         COMPUTED_LEADS: LIMB_LEADS_COMPUTED in recording.repairs,
-        CLIPPED: any(_is_clipped(lead, rate) for lead in alive),
+        CLIPPED: any(_is_clipped(lead, of_lead, rate) for lead, of_lead in zip(alive, ends, strict=True)),
         IMPLAUSIBLE_AMPLITUDE: len(alive) > 0
-        and (bool((highest - lowest)[~dead].max() < SMALLEST_RANGE) or _largest_range(alive, rate) > LARGEST_RANGE),
+        and (bool(reach.max() < SMALLEST_RANGE) or _largest_range(alive[reach > LARGEST_RANGE], rate) > LARGEST_RANGE),
         LEAD_OFF: LEAD_OFF in recording.repairs,
-        FLAT_STRETCH: _is_flat_for_long(signal, dead, rate),
+        FLAT_STRETCH: _is_flat_for_long(changes, rate),
     }
-    return (*(phrase for phrase, holds in flags.items() if holds), *_limb_lead_flags(recording, dead))
+    return (*(phrase for phrase, holds in flags.items() if holds), *_limb_lead_flags(recording, dead, complete))
 
 
 def input_flags(signal: NDArray[np.floating], leads: Sequence[str], rate: float) -> tuple[str, ...]:
@@ -142,22 +147,42 @@ def smallest_step(signal: NDArray[np.floating]) -> float:
     return float(np.quantile(smallest, 0.5, method="lower")) if len(smallest) else 0.0
 
 
-def _is_flat_for_long(signal: NDArray[np.floating], dead: NDArray[np.bool_], rate: float) -> bool:
+def _is_coarse(signal: NDArray[np.floating], changes: NDArray[np.floating]) -> bool:
+    """Tell whether neighbouring values lie further apart than electrocardiographs store them."""
+    # Neighbours in time are two values too, and few recordings need those of all samples to be sorted
+    fine = ((changes > SAME_VALUE) & (changes <= ORDINARY_STEP + SAME_VALUE)).any(axis=1)
+    if 2 * int(fine.sum()) > len(signal):
+        return False
+    return smallest_step(signal) > ORDINARY_STEP + SAME_VALUE
+
+
+def _is_flat_for_long(changes: NDArray[np.floating], rate: float) -> bool:
     """Tell whether one lead, or several at once, keep their values for longer than hearts and rounding explain."""
-    same = signal[~dead, 1:] == signal[~dead, :-1]
-    steady = same.sum(axis=0) > 1
-    if np.count_nonzero(steady) >= LEAST_FLAT_TOGETHER * rate and _longest_run(steady) >= LEAST_FLAT_TOGETHER * rate:
-        return True
-    often = same[same.sum(axis=1) >= LONGEST_STEADY * rate]
-    return any(_longest_run(lead) >= LONGEST_STEADY * rate for lead in often)
+    same = changes == 0
+    steady = np.add.reduce(same.view(np.uint8), axis=0, dtype=np.uint8) > 1
+    return _holds_for(steady[None], LEAST_FLAT_TOGETHER * rate) or _holds_for(same, LONGEST_STEADY * rate)
 
 
-def _longest_run(holds: NDArray[np.bool_]) -> int:
+def _holds_for(holds: NDArray[np.bool_], samples: float) -> bool:
+    """Tell whether something holds in a row for as many samples without a break.
+
+    Args:
+        holds: (rows, samples).
+        samples: least length of a stretch.
+    """
+    part = max(1, int(samples) // 2)  # a stretch holds one whole such part of the row, at whatever sample it begins
+    count = holds.shape[1] // part
+    parts = holds[:, : count * part].reshape(len(holds), count, part).all(axis=2)
+    return any(_runs(row).max(initial=0) >= samples for row in holds[np.flatnonzero(parts.sum(axis=1))])
+
+
+def _runs(holds: NDArray[np.bool_]) -> NDArray[np.intp]:
+    """Lengths of the stretches in which something holds."""
     edges = np.flatnonzero(np.diff(np.concatenate([[False], holds, [False]]).astype(np.int8)))
-    return int((edges[1::2] - edges[::2]).max(initial=0))
+    return edges[1::2] - edges[::2]
 
 
-def _limb_lead_flags(recording: Recording, dead: NDArray[np.bool_]) -> tuple[str, ...]:
+def _limb_lead_flags(recording: Recording, dead: NDArray[np.bool_], complete: bool) -> tuple[str, ...]:
     """Hold the limb leads against their definitions by I and II (Einthoven's law, Goldberger's leads).
 
     A lead fits if it can be made from I and II with weights of the signs that its definition has. III and aVF have the
@@ -167,19 +192,28 @@ def _limb_lead_flags(recording: Recording, dead: NDArray[np.bool_]) -> tuple[str
     names = [name for name in ("I", "II", *LIMB_LEADS_OF_I_AND_II) if name in there]
     if names[:2] != ["I", "II"]:
         return ()
-    rows = np.nan_to_num(recording.signal[[recording.leads.index(name) for name in names]])
+    rows = recording.signal[[recording.leads.index(name) for name in names]]
+    if not complete:
+        rows = np.nan_to_num(rows)
     rows = rows - rows.mean(axis=1, keepdims=True)
-    products = rows @ rows.T
-    least = np.maximum(np.diag(products), np.diag(products).mean() / 16)
+    products = (rows @ rows.T).tolist()
+    squares = [products[place][place] for place in range(len(names))]
     exact: dict[str, float] = {}
     by_sign: dict[str, float] = {}
+    rounding: float | None = None
     for place, name in enumerate(names[2:], start=2):
-        weights = np.array(LIMB_LEADS_OF_I_AND_II[name])
-        inner = products[:2, :2] * np.outer(weights, weights)
-        outer = products[place, :2] * weights
-        for found, scales in ((exact, np.ones(2)), (by_sign, _scales(inner, outer))):
-            squared = products[place, place] - 2 * scales @ outer + scales @ inner @ scales
-            found[name] = math.sqrt(max(float(squared / least[place]), 0.0))
+        of_i, of_ii = LIMB_LEADS_OF_I_AND_II[name]
+        least = max(squares[place], sum(squares) / len(squares) / 16)
+        inner = (of_i**2 * squares[0], of_i * of_ii * products[0][1], of_ii**2 * squares[1])
+        outer = (of_i * products[place][0], of_ii * products[place][1])
+        for found, (x, y) in ((exact, (1.0, 1.0)), (by_sign, _scales(inner, outer))):
+            squared = squares[place] - 2 * (x * outer[0] + y * outer[1])
+            squared += x * x * inner[0] + 2 * x * y * inner[1] + y * y * inner[2]
+            if squared > LARGEST_MISFIT**2 * least:
+                if rounding is None:  # which needs all values sorted, and few recordings come to it
+                    rounding = ROUNDING_MARGIN**2 * rows.shape[1] * smallest_step(rows) ** 2 / 12
+                squared -= rounding * (1 + (x * of_i) ** 2 + (y * of_ii) ** 2)
+            found[name] = math.sqrt(max(squared / least, 0.0))
     wrong = [name for name, residual in by_sign.items() if residual > LARGEST_MISFIT]
     unequal = [name for name, residual in exact.items() if residual > LARGEST_MISFIT and name not in wrong]
     if not wrong and unequal == ["III", "aVF"] and len(exact) == len(LIMB_LEADS_OF_I_AND_II):
@@ -187,28 +221,32 @@ def _limb_lead_flags(recording: Recording, dead: NDArray[np.bool_]) -> tuple[str
     return (*map(misfit, wrong), *([UNEQUAL_SCALE] if unequal and not wrong else []))
 
 
-def _scales(inner: NDArray[np.float64], outer: NDArray[np.float64]) -> NDArray[np.float64]:
+def _scales(inner: tuple[float, float, float], outer: tuple[float, float]) -> tuple[float, float]:
     """Scales from 0 of two parts whose sum comes nearest to a whole.
 
     Args:
-        inner: (2, 2) inner products of the parts.
-        outer: (2,) those with the whole.
+        inner: products of the first part with itself, of both, and of the second with itself.
+        outer: products of each part with the whole.
     """
-    alone = np.maximum(outer, 0.0) / np.maximum(np.diag(inner), 1e-12)
-    determinant = inner[0, 0] * inner[1, 1] - inner[0, 1] ** 2
-    if determinant > 1e-9 * inner[0, 0] * inner[1, 1]:
-        both = np.asarray(np.linalg.solve(inner, outer), dtype=np.float64)
-        if (both >= 0).all():
-            return both
-    return np.where(np.arange(2) == (alone * outer).argmax(), alone, 0.0)
+    first, both, second = inner
+    determinant = first * second - both * both
+    if determinant > 1e-9 * first * second:
+        x = (second * outer[0] - both * outer[1]) / determinant
+        y = (first * outer[1] - both * outer[0]) / determinant
+        if x >= 0 and y >= 0:
+            return x, y
+    x, y = max(outer[0], 0.0) / max(first, 1e-12), max(outer[1], 0.0) / max(second, 1e-12)
+    return (x, 0.0) if x * outer[0] >= y * outer[1] else (0.0, y)
 
 
 def _has_spike(signal: NDArray[np.floating]) -> bool:
     squares = np.square(signal)
     count = max(1, round(SPIKE_SAMPLES * signal.shape[1]))
     total = squares.sum(axis=1)
-    largest = np.partition(squares, -count, axis=1)[:, -count:].sum(axis=1)
     counted = total > 0.05 * np.median(total)  # a lead in which nothing moves has no spike
+    if not (count * squares.max(axis=1) > SPIKE_SHARE * total)[counted].any():  # as many as large as the largest
+        return False
+    largest = np.partition(squares, -count, axis=1)[:, -count:].sum(axis=1)
     return bool((largest[counted] > SPIKE_SHARE * total[counted]).any())
 
 
@@ -254,27 +292,24 @@ def _mean_beat(rows: NDArray[np.floating], rate: float) -> NDArray[np.floating] 
     return np.asarray(np.median([rows[:, peak - before : peak + after] for peak in whole], axis=0))
 
 
-def _largest_range(signal: NDArray[np.floating], rate: float) -> float:
-    """mV of the leads, spikes aside."""
-    reach = np.nanmax(signal, axis=1) - np.nanmin(signal, axis=1)
-    wide = signal[reach > LARGEST_RANGE]  # percentiles take long, and are within the extremes
+def _largest_range(wide: NDArray[np.floating], rate: float) -> float:
+    """mV of the leads that reach far, spikes aside; percentiles take long, so the others are left out."""
     if not len(wide):
         return 0.0
-    spike = min(100 * LONGEST_SPIKE * rate / signal.shape[1], 50.0)
+    spike = min(100 * LONGEST_SPIKE * rate / wide.shape[1], 50.0)
     low, high = np.nanpercentile(wide, [spike, 100 - spike], axis=1)
     return float((high - low).max())
 
 
-def _is_clipped(lead: NDArray[np.floating], rate: float) -> bool:
+def _is_clipped(lead: NDArray[np.floating], ends: NDArray[np.floating], rate: float) -> bool:
     shortest = max(3, round(SHORTEST_CLIP * rate))
-    highest, lowest = np.nanmax(lead), np.nanmin(lead)
+    lowest, highest = ends.tolist()
     held = 0
     for extreme in (highest, lowest):
         at = lead == extreme
         if np.count_nonzero(at) < shortest:
             continue
-        edges = np.flatnonzero(np.diff(np.concatenate([[False], at, [False]]).astype(np.int8)))
-        runs = edges[1::2] - edges[::2]
+        runs = _runs(at)
         if runs.max() >= LONGEST_STEADY * rate:
             return True
         if abs(extreme - np.nanmedian(lead)) >= CLIPPED_FROM_MIDDLE * (highest - lowest):

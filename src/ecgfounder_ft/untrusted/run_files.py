@@ -154,7 +154,8 @@ def read_table(folder: Path, file: Path, columns: Sequence[str] = (), texts: Seq
         raise RunFolderError(f"{file} has more fields in its rows than names in its first line: restore it")
     table = table.rename(columns=text_of)
     for name, column in table.select_dtypes(exclude=["number", "bool"]).items():
-        table[name] = column.map(text_of)
+        mapped = column.map(text_of)
+        table[name] = mapped.astype(column.dtype)  # map makes numbers of a column without any text
     missing = [name for name in columns if name not in table.columns]
     if missing:
         raise RunFolderError(

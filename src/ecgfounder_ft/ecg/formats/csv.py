@@ -20,7 +20,7 @@ from ecgfounder_ft.ecg.units import millivolts_per
 
 SUFFIXES = (".csv", ".tsv")
 
-_NAME_AND_UNIT = re.compile(r"^(?P<name>.*?)\s*(?:\((?P<round>[^()]*)\)|\[(?P<square>[^\[\]]*)\])?$")
+_BRACKETS = {")": "(", "]": "["}
 _SECONDS = {"s": 1.0, "sec": 1.0, "seconds": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6}
 _TIME_NAMES = ("time", "t", "timestamp", "elapsed time")
 _MISSING = ("", "nan", "na", "n/a", "null")
@@ -125,9 +125,16 @@ def _said_rate(said: dict[str, str], path: Path) -> float | None:
 
 
 def _name_and_unit(field: str) -> tuple[str, str]:
-    match = _NAME_AND_UNIT.match(field)
-    assert match is not None  # the pattern takes any line
-    return match["name"].strip(), (match["round"] or match["square"] or "").strip()
+    """Part ``V1 [uV]`` into the name and the unit in brackets, which may be absent.
+
+    >>> _name_and_unit("V1 [uV]"), _name_and_unit("I"), _name_and_unit("a)")
+    (('V1', 'uV'), ('I', ''), ('a)', ''))
+    """
+    opening = _BRACKETS.get(field[-1:], "")
+    name, bracket, unit = field[:-1].rpartition(opening) if opening else (field, "", "")
+    if not bracket or any(other in unit for other in field[-1:] + opening):
+        return field.strip(), ""
+    return name.strip(), unit.strip()
 
 
 def _rate_of(seconds: NDArray[np.float64], path: Path) -> float:
