@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from ecgfounder_ft.ecg.leads import STANDARD_LEADS
-from ecgfounder_ft.ecg.preprocessing import Preprocessing
+from ecgfounder_ft.ecg.preprocessing import Preprocessing, resample
 from ecgfounder_ft.ecg.preprocessing_settings import Amplitudes, BaselineMedian, Notch, Plausible, SamplingRates, Window
 from ecgfounder_ft.ecg.recording import Recording, UnreadableRecordingError
 
@@ -171,6 +171,25 @@ def test_a_long_recording_is_cropped_at_the_centre_or_the_start() -> None:
     np.testing.assert_allclose(plain()(recording(signal)).signal, signal[:, 1250:6250].astype(np.float32))
     start = plain(window=Window(position="start", seconds=4))(recording(signal)).signal
     np.testing.assert_allclose(start, signal[:, :2000].astype(np.float32))
+
+
+@pytest.mark.parametrize("rate", [500.0, 257.0])
+@pytest.mark.parametrize("position", ["centre", "start"])
+def test_of_a_long_recording_no_more_is_filtered_than_the_window_needs(
+    rate: float, position: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps = Preprocessing(scale=None, window=Window(position=position))
+    long = recording(noise(round(300 * rate)).cumsum(axis=1) / 100, rate=rate)
+    whole = steps._filter(long.signal if rate == 500 else resample(long.signal.astype(float), rate, 500))
+    before = (whole.shape[1] - 5000) // 2 if position == "centre" else 0
+    seen: list[int] = []
+    monkeypatch.setattr(
+        Preprocessing,
+        "_filter",
+        lambda self, signal, own=Preprocessing._filter: seen.append(signal.shape[1]) or own(self, signal),
+    )
+    np.testing.assert_allclose(steps(long).signal, whole[:, before : before + 5000], atol=1e-5)
+    assert seen[0] < 60 * 500
 
 
 def test_the_notch_takes_the_mains_and_the_median_the_baseline() -> None:

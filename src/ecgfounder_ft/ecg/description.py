@@ -186,7 +186,8 @@ def completed(numbers: StoredNumbers, path: Path, stated: SignalDescription) -> 
     values = _leads_first(numbers, len(names), path)
     factors, repairs = _factors(numbers, unit, names, path)
     repairs += naming
-    signal = values.astype(np.float64) * factors[:, None]
+    signal = values.astype(np.float64)
+    signal *= factors[:, None]
     signal[np.isinf(signal)] = np.nan
     if np.isnan(signal).any():
         repairs.append("missing samples")

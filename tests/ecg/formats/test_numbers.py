@@ -221,6 +221,12 @@ def test_an_empty_field_is_a_missing_sample(tmp_path: Path) -> None:
     assert "missing samples" in found.repairs
 
 
+def test_a_name_full_of_blanks_is_read_in_time_in_proportion_to_it(tmp_path: Path) -> None:
+    name = "a" + " " * 400_000 + "b"  # which an expression that tries every end of the name takes an hour for
+    (tmp_path / "r.csv").write_text(f"# sampling_rate: 500\n# unit: mV\n{name},I\n1,2\n3,4\n")
+    assert read_recording(tmp_path / "r.csv").leads == (name, "I")
+
+
 def test_times_with_few_digits_give_the_rate(tmp_path: Path) -> None:
     lines = [f"{place / 360:.4f},{place % 7}" for place in range(720)]
     (tmp_path / "r.csv").write_text("time (s),I (mV)\n" + "\n".join(lines))

@@ -214,6 +214,6 @@ def with_leads(recording: Recording, leads: Sequence[str]) -> Recording:
     return replace(
         recording,
         leads=tuple(canonical_lead(names[row]) for row in rows),
-        signal=signal[rows],
+        signal=signal if rows == list(range(len(signal))) else signal[rows],
         repairs=(*recording.repairs, *([LIMB_LEADS_COMPUTED] if max(rows, default=0) >= len(recording.leads) else [])),
     )

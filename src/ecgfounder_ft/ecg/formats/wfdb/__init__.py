@@ -111,7 +111,9 @@ def read_recording(
     if len(set(lengths.values())) > 1:
         raise UnreadableRecordingError("signal files of different length", f"samples per lead: {lengths}", path)
     require_modest_length(len(specs) * lengths[specs[0].file], path)
-    signal = np.stack([millivolts(header, index, digital[header.signals[index].file]) for index in chosen])
+    signal = np.empty((len(chosen), lengths[specs[0].file]))
+    for row, index in zip(signal, chosen, strict=True):  # of an hour, two signals in memory would be 350 MB
+        row[:] = millivolts(header, index, digital[header.signals[index].file])
     if signal.shape[1] == 0:
         raise UnreadableRecordingError("no samples", "the recording has length 0", path)
     if np.isnan(signal).any():
