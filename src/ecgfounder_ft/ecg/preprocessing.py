@@ -114,8 +114,8 @@ class Preprocessing(PreprocessingSettings):
     def _reach(self, first: int, last: int, recording: Recording) -> tuple[int, int]:
         """First sample that the filters need for a window, and the one behind the last.
 
-        What lies further away changes the window by less than rounding does (2e-5 of its standard deviation), so that a recording of an hour takes no
-        more time and memory than one of a minute.
+        What lies further away changes the window by less than rounding does, 2e-5 of its standard deviation. So a
+        recording of an hour takes no more time and memory than one of a minute.
 
         Args:
             first: sample of the window.

@@ -43,7 +43,7 @@ from ecgfounder_ft.ecg.description import NOTHING_STATED, SignalDescription
 from ecgfounder_ft.ecg.preprocessing import Preprocessing
 from ecgfounder_ft.files import make_shared_folder, whole_file
 
-FORMAT_VERSION = 4
+FORMAT_VERSION = 5
 """Part of a store's name: raised whenever reading or preprocessing changes what the same settings mean."""
 
 _OPEN_SHARDS = 256  # files kept open at once, well below the usual limit of 1024
