@@ -96,5 +96,7 @@ def write_sweep(
             kept = table if size is None else pd.concat([table[table["split"] == "train"][: int(str(size))]])
             kept.assign(path="", signal_hash="").to_csv(run.path / run.SPLITS, index=False)
             metric = {"name": "validation/macro_auroc", "mode": "max", "value": more(strength, point) / 10}
+            (run.path / ".hydra").mkdir(exist_ok=True)
+            write_json(run.path / run.OVERRIDES, list(overrides))  # JSON is YAML
             write_json(run.path / run.STATUS, {"state": "finished", "seconds": 1.0, "optimized_metric": metric})
     return sweep

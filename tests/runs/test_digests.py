@@ -10,6 +10,7 @@ from ecgfounder_ft.runs.compare import compare_runs
 from ecgfounder_ft.runs.digests import require_unedited
 from ecgfounder_ft.runs.export import export_run
 from ecgfounder_ft.runs.folder import RunFolder, RunFolderError
+from tests.console import console
 
 
 @pytest.fixture
@@ -56,6 +57,18 @@ def test_an_edited_file_is_named_and_needs_a_word(
     assert "--accept-edited" in str(refused.value)
     require_unedited(run, accept=True)
     assert words in caplog.text
+
+
+def test_predicting_with_it_needs_the_word_too(
+    run: RunFolder, simulated_folders: tuple[Path, Path], tmp_path: Path
+) -> None:
+    _one_more_byte(run.path / "calibration.json")
+    recording = next(simulated_folders[0].rglob("*.hea"))
+    command = ("predict", str(run), str(recording), "--output", str(tmp_path / "answers.csv"))
+    refused = console(*command)
+    assert refused.exit_code == 2
+    assert "calibration.json (differs)" in refused.stderr
+    assert console(*command, "--accept-edited").exit_code == 0
 
 
 def test_comparing_and_exporting_refuse_it_too(run: RunFolder, finished_run: Path, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from ecgfounder_ft.designs.label_efficiency import LabelEfficiency
 from ecgfounder_ft.designs.seeds import Seeds
 from ecgfounder_ft.files import write_json
 from ecgfounder_ft.report.sweep_section import Section, SectionTable
+from ecgfounder_ft.runs.digests import write_digests
 from ecgfounder_ft.sweeps import overview
 from ecgfounder_ft.sweeps.answer import design_sections, section_table, show_answer, terminal_table
 from ecgfounder_ft.sweeps.folder import SweepFolder, SweepFolderError
@@ -67,6 +68,30 @@ def test_what_another_process_runs_has_not_failed(tmp_path: Path, capsys: pytest
     said = capsys.readouterr().err
     assert "1 of 2 trials is run by another process (1); its end shows all of them" in said
     assert "did not finish" not in said
+
+
+def test_an_edited_trial_cannot_win_unless_it_was_meant(tmp_path: Path) -> None:
+    sweep = write_sweep(tmp_path / "sweep", Grid(resume=True), [1.0, 3.0])
+    for trial in sweep.trials():
+        write_digests(sweep.run(trial))
+    file = sweep.path / "1" / "predictions.csv"
+    file.write_text("".join(file.read_text().splitlines(keepends=True)[:-1]))
+    edited = read_results(sweep).trials[1]
+    assert (edited.trial.name, edited.value, edited.test) == ("1", None, None)
+    assert "predictions.csv (differs)" in edited.error
+    assert "Winner by validation: finetune=s0" in console("compare", str(sweep.path)).stdout
+    assert "Winner by validation: finetune=s1" in console("compare", str(sweep.path), "--accept-edited").stdout
+
+
+def test_exchanged_folders_of_trials_are_told(tmp_path: Path) -> None:
+    sweep = write_sweep(tmp_path / "sweep", Grid(resume=True), [1.0, 3.0, 2.0])
+    for source, target in (("0", "x"), ("1", "0"), ("x", "1")):
+        (sweep.path / source).rename(sweep.path / target)
+    results = read_results(sweep)
+    assert [one.trial.name for one in results.trials if one.value is not None] == ["2"]
+    assert "holds another trial: it was run with finetune=s1, and sweep.json has finetune=s0 there" in next(
+        one.error for one in results.trials if one.trial.name == "0"
+    )
 
 
 def test_a_configuration_wins_by_the_mean_of_its_trials(tmp_path: Path) -> None:

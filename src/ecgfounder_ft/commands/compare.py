@@ -42,7 +42,8 @@ def compare(
         if len(runs) == 1 and SweepFolder(runs[0]).is_sweep:
             from ecgfounder_ft.sweeps.answer import show_answer
 
-            show_answer(SweepFolder(runs[0]), metric=require_metric(sort_by), resamples=resamples)
+            metric = require_metric(sort_by)
+            show_answer(SweepFolder(runs[0]), metric=metric, resamples=resamples, accept_edited=accept_edited)
             return
         for file in (output, output.with_suffix(".csv")):
             require_place_for(file)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ecgfounder_ft.commands.options import Bf16, Trust, path_argument, path_option, stated
+from ecgfounder_ft.commands.options import AcceptEdited, Bf16, Trust, path_argument, path_option, stated
 from ecgfounder_ft.console import plain_console, say
 from ecgfounder_ft.errors import ExitCode, run_or_explain
 from ecgfounder_ft.memory import keep_freed_memory
@@ -81,6 +81,7 @@ def predict(
         bool, typer.Option("--restart", help="Begin anew, where the same command would go on after a kill.")
     ] = False,
     trust: Trust = None,
+    accept_edited: AcceptEdited = False,
 ) -> None:
     """Predict recordings as they are stored; leads, sampling rate and filters follow from the model.
 
@@ -99,6 +100,7 @@ def predict(
             if file is not None:
                 require_place_for(file)
         keep_freed_memory()
+        _require_unedited(model, accept_edited)
         described = SignalDescription(sampling_rate, unit, None if leads is None else tuple(leads.split(",")))
         found = load_predictor(
             model, device=device, backend=backend, bf16=bf16, trusted=trust or (), revision=revision, lead=lead
@@ -109,6 +111,16 @@ def predict(
 
     if not run_or_explain(run):
         raise typer.Exit(ExitCode.NO_RESULT)
+
+
+def _require_unedited(model: str, accept: bool) -> None:
+    """Refuse a run whose files were edited; a file of it, or an exported model, has digests of its own."""
+    from ecgfounder_ft.runs.digests import require_unedited
+    from ecgfounder_ft.runs.folder import RunFolder
+
+    folder = RunFolder(Path(model))
+    if (folder.path / folder.CONFIGURATION).is_file():
+        require_unedited(folder, accept=accept)
 
 
 def _predict(model: Predictor, recordings: Sequence[Path], reading: Reading, wanted: Wanted, show: int) -> bool:

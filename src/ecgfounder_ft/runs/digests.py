@@ -1,6 +1,7 @@
 """The files of a run held against each other: their sha256 as the evaluation left them."""
 
 import logging
+from collections.abc import Collection
 
 from ecgfounder_ft.files import sha256_of, write_json
 from ecgfounder_ft.runs.evaluation_folder import EvaluationFolder
@@ -33,10 +34,10 @@ _FILES = (
 
 def write_digests(folder: EvaluationFolder) -> None:
     """Write the sha256 of every file that is read again later."""
-    write_json(folder.path / folder.DIGESTS, _digests(folder))
+    write_json(folder.path / folder.DIGESTS, _digests(folder, _FILES))
 
 
-def require_unedited(folder: EvaluationFolder, *, accept: bool = False) -> None:
+def require_unedited(folder: EvaluationFolder, *, accept: bool = False, but: Collection[str] = ()) -> None:
     """Refuse a run whose files are not those that its evaluation left.
 
     A run of an earlier version has no digests: it is read, and the log says so.
@@ -44,6 +45,7 @@ def require_unedited(folder: EvaluationFolder, *, accept: bool = False) -> None:
     Args:
         folder: of the run.
         accept: take edited files as they are, and name them in the log.
+        but: names of files that are not read, and so not looked at.
 
     Raises:
         RunFolderError: that names the files that differ.
@@ -52,10 +54,11 @@ def require_unedited(folder: EvaluationFolder, *, accept: bool = False) -> None:
     if written is None:
         log.info("%s has no %s, so its files cannot be held against each other", folder, folder.DIGESTS)
         return
-    found = _digests(folder)
+    names = [name for name in _FILES if name not in but]
+    found = _digests(folder, names)
     changed = [
         f"{name} ({'was removed' if name not in found else 'was added' if name not in written else 'differs'})"
-        for name in _FILES
+        for name in names
         if written.get(name) != found.get(name)
     ]
     if not changed:
@@ -68,5 +71,5 @@ def require_unedited(folder: EvaluationFolder, *, accept: bool = False) -> None:
     log.warning("%s: taken although edited: %s", folder, ", ".join(changed))
 
 
-def _digests(folder: EvaluationFolder) -> dict[str, str]:
-    return {name: sha256_of(folder.path / name) for name in _FILES if (folder.path / name).is_file()}
+def _digests(folder: EvaluationFolder, names: Collection[str]) -> dict[str, str]:
+    return {name: sha256_of(folder.path / name) for name in names if (folder.path / name).is_file()}

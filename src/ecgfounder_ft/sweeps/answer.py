@@ -48,19 +48,22 @@ _MOST_ROWS = 40
 """Trials that the terminal shows; the table on disk and the page have all."""
 
 
-def show_answer(folder: SweepFolder, *, metric: str = "auroc", resamples: int | None = None) -> bool:
+def show_answer(
+    folder: SweepFolder, *, metric: str = "auroc", resamples: int | None = None, accept_edited: bool = False
+) -> bool:
     """Write and print the table of a sweep, what its design says, and its page.
 
     Args:
         folder: of the sweep.
         metric: one of :data:`~ecgfounder_ft.evaluation.metrics.METRICS`, by which configurations are compared.
         resamples: of the patients; None: as the trials were evaluated.
+        accept_edited: take trials whose files were edited as they are.
 
     Returns:
         Whether every trial came to its end, or is at it in another process.
     """
     console = plain_console()
-    results = read_results(folder)
+    results = read_results(folder, accept_edited=accept_edited)
     if not results.trials:
         console.print(f"No trial in {folder}")
         return True

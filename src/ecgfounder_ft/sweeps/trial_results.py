@@ -13,6 +13,7 @@ from ecgfounder_ft.evaluation.metrics import Estimate
 from ecgfounder_ft.evaluation.run_evaluation import evaluate_predictions
 from ecgfounder_ft.evaluation.settings import EvaluationSettings
 from ecgfounder_ft.files import write_json
+from ecgfounder_ft.runs.digests import require_unedited
 from ecgfounder_ft.runs.folder import RunFolder, RunFolderError
 from ecgfounder_ft.sweeps.folder import SweepFolder, Trial
 from ecgfounder_ft.sweeps.trial import state_of
@@ -161,28 +162,41 @@ def by_configuration(results: Sequence[TrialResult]) -> dict[str, list[TrialResu
     return groups
 
 
-def read_results(folder: SweepFolder) -> SweepResults:
-    """Read every trial of a sweep."""
+def read_results(folder: SweepFolder, *, accept_edited: bool = False) -> SweepResults:
+    """Read every trial of a sweep.
+
+    Args:
+        folder: of the sweep.
+        accept_edited: take trials whose files were edited as they are, and name the files in the log.
+    """
     trials = folder.trials()
     varying = varying_parameters(trials)
-    results = [read_trial(folder, trial, varying[trial.name]) for trial in trials]
+    results = [read_trial(folder, trial, varying[trial.name], accept_edited=accept_edited) for trial in trials]
     return SweepResults(folder, best_first(results))
 
 
-def read_trial(folder: SweepFolder, trial: Trial, parameters: Mapping[str, str]) -> TrialResult:
-    """Read one trial. What cannot be read of it is said in its ``error``, so that the others are shown all the same."""
+def read_trial(
+    folder: SweepFolder, trial: Trial, parameters: Mapping[str, str], *, accept_edited: bool = False
+) -> TrialResult:
+    """Read one trial. What cannot be read of it is said in its ``error``, so that the others are shown all the same.
+
+    A trial that was edited, or whose folder holds another trial, has no metrics, and cannot win.
+    """
     run = folder.run(trial)
     status = run.read_status()
     metric = status.get("optimized_metric", {})
     state = state_of(folder, trial)
     error = str(status.get("error", "")).strip().split("\n")[0]
     validation = test = None
+    value = metric.get("value")
     if state == FINISHED:
         try:
+            _require_own(folder, trial, run, accept_edited)
             test = _evaluation(run.read_metrics().get("test"))
             validation = validation_of(folder, trial)
         except (ExplainedError, ValueError, KeyError, TypeError) as reason:
-            error = f"{run}: its metrics cannot be read ({reason})"
+            error = str(reason) if isinstance(reason, RunFolderError) else f"{run}: metrics cannot be read ({reason})"
+            value = test = validation = None
             log.warning("%s", error)
     return TrialResult(
         trial=trial,
@@ -191,13 +205,31 @@ def read_trial(folder: SweepFolder, trial: Trial, parameters: Mapping[str, str])
         parameters=parameters,
         metric=metric.get("name"),
         mode=metric.get("mode", "max"),
-        value=metric.get("value"),
+        value=value,
         validation=validation,
         test=test,
         started=status.get("started") or "",
         seconds=status.get("seconds"),
         error=error,
     )
+
+
+def _require_own(folder: SweepFolder, trial: Trial, run: RunFolder, accept: bool) -> None:
+    """Refuse a folder that holds another trial, or whose files are not as its run left them.
+
+    Raises:
+        RunFolderError: that says which.
+    """
+    typed, laid_out = (
+        sorted(one for one in some if not one.startswith("hydra")) for some in (run.overrides(), trial.overrides)
+    )
+    if typed and typed != laid_out:
+        other = [one for one in typed if one not in laid_out]
+        raise RunFolderError(
+            f"{run} holds another trial: it was run with {' '.join(other) or ' '.join(typed)}, and {folder.RECORD} has "
+            f"{' '.join(laid_out)} there. Were folders exchanged? Put them back"
+        )
+    require_unedited(run, accept=accept, but=(run.MODEL,))
 
 
 def validation_of(folder: SweepFolder, trial: Trial) -> Evaluation | None:
