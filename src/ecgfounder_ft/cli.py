@@ -11,6 +11,7 @@ from ecgfounder_ft.commands.catalog import catalog
 from ecgfounder_ft.commands.compare import compare
 from ecgfounder_ft.commands.download import download
 from ecgfounder_ft.commands.draw import draw
+from ecgfounder_ft.commands.embed import embed
 from ecgfounder_ft.commands.evaluate import evaluate
 from ecgfounder_ft.commands.export import export
 from ecgfounder_ft.commands.predict import predict
@@ -31,7 +32,7 @@ app.command(
     context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
     options_metavar="",
 )(train)
-for _command in (simulate, download, catalog, store, draw, predict, export, push, evaluate, compare):
+for _command in (simulate, download, catalog, store, draw, predict, embed, export, push, evaluate, compare):
     app.command()(_command)
 
 

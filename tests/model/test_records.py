@@ -3,18 +3,19 @@
 import pytest
 
 from ecgfounder_ft.config.compose import compose_settings, load_label_map
-from ecgfounder_ft.config.pretraining import architecture_of, pretraining_of
+from ecgfounder_ft.config.pretraining import architecture_of, outputs_of, pretraining_of
 from ecgfounder_ft.model.pretrained import PretrainedNetwork, pretrained_networks, weights_files
 
 
 @pytest.mark.parametrize("network", pretrained_networks(), ids=lambda network: network.name)
 def test_its_label_map_names_every_output_once_in_order(network: PretrainedNetwork) -> None:
-    rows, _ = load_label_map(network.labels).task_rows
+    rows, _ = outputs_of(network, network.files[0]).task_rows
     assert rows == [[row] for row in range(network.outputs)]
 
 
 def test_the_150_statements_agree_with_what_is_known_of_their_rows() -> None:
-    statements, six = load_label_map("ecgfounder_150"), load_label_map("six_conditions")
+    network, file = weights_files()["12_lead_ECGFounder"]
+    statements, six = outputs_of(network, file), load_label_map("six_conditions")
     known = {18: "INCOMPLETE RIGHT BUNDLE BRANCH BLOCK", 62: "INCOMPLETE LEFT BUNDLE BRANCH BLOCK"}
     known |= {81: "WITH PROLONGED AV CONDUCTION", 103: "RBBB AND LEFT ANTERIOR FASCICULAR BLOCK"}
     assert {row: statements.codes[row] for row in known} == known

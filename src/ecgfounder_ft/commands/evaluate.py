@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ecgfounder_ft.commands.options import AcceptEdited, Run, Trust, path_option
+from ecgfounder_ft.commands.options import AcceptEdited, Trust, path_argument, path_option
 from ecgfounder_ft.console import say
 from ecgfounder_ft.errors import run_or_explain
 from ecgfounder_ft.memory import keep_freed_memory
@@ -42,7 +42,7 @@ class _Wanted:
 
 
 def evaluate(
-    run_folder: Run,
+    run_folder: Annotated[Path, path_argument("The folder of a finished run, or a pretrained file.", "RUN")],
     overrides: Overrides = None,
     by: Annotated[str | None, typer.Option(help="Subgroups: source,constituent,sex,age,condition,signal.")] = None,
     calibration: Annotated[str | None, typer.Option(help="Fit anew: auto, none, temperature or platt.")] = None,
@@ -61,7 +61,11 @@ def evaluate(
     trust: Trust = None,
     accept_edited: AcceptEdited = False,
 ) -> None:
-    """Evaluate a finished run again, by its own settings where no other are given; the first evaluation stays."""
+    """Evaluate a finished run again, by its own settings where no other are given; the first evaluation stays.
+
+    A pretrained file (12_lead_ECGFounder, or its path) is evaluated untrained, on the recordings that are named. Three
+    in ten patients choose calibration and thresholds, the others are tested.
+    """
     given = {
         "calibration": calibration,
         "thresholds": thresholds,
@@ -76,12 +80,46 @@ def evaluate(
     )
 
     def run() -> None:
+        from ecgfounder_ft.inference.loading import pretrained_source
+
+        if (pretrained := pretrained_source(run_folder)) is not None:
+            _evaluate_pretrained(pretrained, wanted)
+            return
         evaluated, target = _evaluate(wanted)
         macro = evaluated.evaluation.macro["auroc"]
         value = "undefined" if macro.value is None else f"{macro.value:.3f}"
         say(f"{evaluated.evaluation.n} recordings, macro AUROC {value}; results: {target}")
 
     run_or_explain(run)
+
+
+def _evaluate_pretrained(source: str, wanted: _Wanted) -> None:
+    """Evaluate a pretrained file as the untrained start of a run, through the label map of the recordings."""
+    from ecgfounder_ft.config.choices import ConfigurationError
+    from ecgfounder_ft.config.pretraining import overrides_of
+    from ecgfounder_ft.train import main_of_command
+
+    if not any(entry.startswith("data") for entry in wanted.overrides):
+        raise ConfigurationError(f"{source}: name the recordings to judge it by, as for train: data=... data.root=...")
+    settings = [f"evaluation.{name}={_typed(value)}" for name, value in wanted.settings.items()]
+    run = [] if wanted.output is None else [f"hydra.run.dir='{wanted.output}'"]
+    device = {"auto": [], "cpu": ["trainer.accelerator=cpu"], "cuda": ["trainer.accelerator=gpu"]}[wanted.device]
+    untrained = [
+        "task=multi_label",
+        "trainer.max_epochs=0",
+        "split.train=0.01",
+        "split.validation=0.29",
+        "split.test=0.7",
+    ]
+    more = ["split.minimum=0", "evaluation.baselines=false"]
+    main_of_command([*overrides_of(source), *untrained, *more, *settings, *run, *device, *wanted.overrides])
+
+
+def _typed(value: Any) -> str:
+    """A value as Hydra reads it."""
+    if isinstance(value, list):
+        return f"[{','.join(value)}]"
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _evaluate(wanted: _Wanted) -> tuple[RunEvaluation, EvaluationFolder]:

@@ -6,9 +6,10 @@ from typing import Any
 
 import yaml
 
-from ecgfounder_ft.config.choices import config_folder
+from ecgfounder_ft.config.choices import ConfigurationError, config_folder
 from ecgfounder_ft.ecg.preprocessing_settings import PreprocessingSettings
-from ecgfounder_ft.model.pretrained import PretrainedNetwork, WeightsFile
+from ecgfounder_ft.labels import LabelMap
+from ecgfounder_ft.model.pretrained import PretrainedNetwork, WeightsFile, weights_files
 
 
 def pretraining_of(network: PretrainedNetwork, leads: Sequence[str]) -> PreprocessingSettings:
@@ -32,6 +33,35 @@ def architecture_of(network: PretrainedNetwork, file: WeightsFile, outputs: int)
     sizes = sizes_in(config_folder() / "model" / "architecture" / f"{file.architecture}.yaml")
     given = {network.leads_argument: len(file.leads), network.outputs_argument: outputs}
     return {"_target_": network.network, **given, **sizes}
+
+
+def outputs_of(network: PretrainedNetwork, file: WeightsFile) -> LabelMap:
+    """Read the label map of the outputs that a file of a network's weights answers.
+
+    The file is read as it stands: composing a map of 150 statements takes seconds.
+    """
+    return LabelMap.from_dict(_content("labels", file.labels or network.labels))
+
+
+def overrides_of(source: str) -> list[str]:
+    """Return what a user would type to start from a pretrained file, all of its last layer's rows included.
+
+    Args:
+        source: a name of ``model.weights``, or the path of a file that is called as one of these.
+
+    Raises:
+        ConfigurationError: if the file is called otherwise, so that its network is not known.
+    """
+    name = Path(source).stem if Path(source).is_file() else source
+    if name not in weights_files():
+        raise ConfigurationError(
+            f"{source}: is called like no pretrained file; expected one of {', '.join(weights_files())}. Rename it, or "
+            "evaluate it as the start of a run: model.weights=... model.head=pretrained trainer.max_epochs=0"
+        )
+    _, file = weights_files()[name]
+    leads = f"model.leads=[{','.join(file.leads)}]"
+    weights = f"model.weights='{Path(source).absolute()}'" if Path(source).is_file() else f"model.weights={name}"
+    return [leads, f"model/architecture={file.architecture}", weights, "model.head=pretrained"]
 
 
 def sizes_in(file: Path) -> dict[str, Any]:

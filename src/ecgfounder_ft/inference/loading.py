@@ -101,6 +101,13 @@ def pretrained_name(source: str) -> str | None:
     return None
 
 
+def pretrained_source(source: Path) -> str | None:
+    """Return the name or path of the pretrained file that an argument means; None for a run, or a file of one."""
+    if source.is_file():
+        return str(source) if source.stem in weights_files() else None
+    return None if source.exists() else pretrained_name(str(source))
+
+
 def _pretrained(source: str | Path, lead: str | None, device: str, backend: str, bf16: bool) -> Predictor:
     if backend == "onnxruntime" or not _installed("torch"):
         raise DeviceError(

@@ -1,4 +1,4 @@
-"""Any number of recordings into a file: what ``ecgfounder-ft predict`` does."""
+"""Any number of recordings into a file: what ``ecgfounder-ft predict`` and ``ecgfounder-ft embed`` do."""
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
@@ -34,6 +34,8 @@ class Wanted:
     """Throw away what an earlier start of the command left."""
     progress: bool
     """Show a progress bar."""
+    answers: bool = True
+    """Write the model's answers; without them the table says which recording each embedding is of."""
 
 
 def predict_into_file(model: Predictor, given: Iterable[Path], reading: Reading, wanted: Wanted) -> Summary:
@@ -54,7 +56,7 @@ def predict_into_file(model: Predictor, given: Iterable[Path], reading: Reading,
     if wanted.pages is not None:
         from ecgfounder_ft.inference.pages import write_page  # it imports matplotlib
     record = model.record
-    codes = record.label_map.codes
+    codes = record.label_map.codes if wanted.answers else ()
     settings = {
         "version": __version__,
         "model": model.digest,
@@ -70,7 +72,7 @@ def predict_into_file(model: Predictor, given: Iterable[Path], reading: Reading,
     ) as file:
         total = sum(1 for _ in _recordings(given, file.own_files)) if wanted.progress else None
         with progress_bar(wanted.progress) as bar:
-            task = bar.add_task("Predicting", total=total)
+            task = bar.add_task("Predicting" if wanted.answers else "Embedding", total=total)
             remaining = file.remaining(_recordings(given, file.own_files))
             answers = predict(
                 model, remaining, reading, wanted.batch_size, wanted.workers, embeddings=wanted.embeddings is not None

@@ -68,7 +68,8 @@ class PredictionsFile:
         output: the table, ``.csv`` or ``.parquet``.
         codes: the model's conditions.
         settings: what the predictions depend on, in plain containers.
-        embeddings: a ``.npy`` file for them, (rows of the table, width).
+        embeddings: a ``.npy`` file for them, (rows of the table, width); or the table itself, if it is Parquet, which
+            then has a column ``embedding`` of lists.
         width: numbers of an embedding.
         restart: throw away what an earlier start left.
 
@@ -188,6 +189,7 @@ class PredictionsFile:
         with writing_to(self.output):
             if self.embeddings is not None:
                 self._vectors.close()
+            if self.embeddings not in (None, self.output):
                 self._finish_embeddings(self.embeddings)
             if self.output.suffix.casefold() in PARQUET_SUFFIXES:
                 with whole_file(self.output) as unfinished:
@@ -229,8 +231,11 @@ class PredictionsFile:
             vectors.truncate(4 * self.width * kept)
         return recordings
 
+    def _read_vectors(self) -> np.memmap:
+        return np.memmap(self._vectors_file, "<f4", "r", shape=(self.summary.rows, self.width))
+
     def _finish_embeddings(self, target: Path) -> None:
-        vectors = np.memmap(self._vectors_file, "<f4", "r", shape=(self.summary.rows, self.width))
+        vectors = self._read_vectors()
         with whole_file(target) as unfinished, unfinished.open("wb") as stream:
             np.save(stream, vectors)
         described = {"rows_of": self.output.name, "model": self._settings.get("model"), "use": NO_MEDICAL_DEVICE}
@@ -242,19 +247,26 @@ class PredictionsFile:
         import pyarrow.parquet as pq
 
         schema = pa.schema([(name, pa.type_for_alias(kind)) for name, kind in self.columns.items()])
+        inside = self.embeddings == self.output
+        vectors, at = (self._read_vectors() if inside else None), 0
+        written = schema.append(pa.field("embedding", pa.list_(pa.float32(), self.width))) if inside else schema
         with (
             pa_csv.open_csv(
                 self._rows_file,
                 read_options=pa_csv.ReadOptions(block_size=_BLOCK_BYTES),
                 convert_options=pa_csv.ConvertOptions(column_types=schema, strings_can_be_null=False),
             ) as reader,
-            pq.ParquetWriter(target, schema, compression="zstd") as writer,
+            pq.ParquetWriter(target, written, compression="zstd") as writer,
         ):
             for batch in reader:
                 for place, name in enumerate(batch.schema.names):
                     if name in ("path", "detail"):  # a cell of CSV may begin with an apostrophe
                         plain = [text_of(cell) for cell in batch.column(name).to_pylist()]
                         batch = batch.set_column(place, name, pa.array(plain, pa.string()))
+                if vectors is not None:
+                    numbers = pa.array(vectors[at : at + len(batch)].ravel(), pa.float32())
+                    batch = batch.append_column("embedding", pa.FixedSizeListArray.from_arrays(numbers, self.width))
+                    at += len(batch)
                 writer.write_batch(batch)
 
 
@@ -289,7 +301,7 @@ def _require_names(output: Path, embeddings: Path | None) -> None:
         raise PredictionError(f"{output}: the suffix is {output.suffix!r}, expected .csv or .parquet")
     if output.suffix.casefold() in PARQUET_SUFFIXES and importlib.util.find_spec("pyarrow") is None:
         raise PredictionError(f"{output}: Parquet needs pyarrow: {how_to_install('parquet')}; or name a .csv")
-    if embeddings is not None and embeddings.suffix.casefold() != ".npy":
+    if embeddings not in (None, output) and embeddings.suffix.casefold() != ".npy":
         raise PredictionError(f"{embeddings}: the suffix is {embeddings.suffix!r}, expected .npy")
     for file in (output, embeddings):
         if file is not None and file.is_dir():
@@ -326,9 +338,10 @@ def _row(one: Prediction, names: Sequence[str]) -> Row:
         "" if one.start is None else f"{one.start:g}",
     ]
     n_conditions = (len(names) - len(values) - 1) // 3
-    for numbers in (one.uncalibrated, one.probabilities):
+    for numbers in (one.uncalibrated, one.probabilities) if n_conditions else ():
         values += [""] * n_conditions if numbers is None else [f"{value:.{_DECIMALS}f}" for value in numbers]
-    values += [""] * n_conditions if one.decisions is None else [int(choice) for choice in one.decisions]
+    if n_conditions:
+        values += [""] * n_conditions if one.decisions is None else [int(choice) for choice in one.decisions]
     return dict(zip(names, [cell_of(str(value)) for value in (*values, NO_MEDICAL_DEVICE)], strict=True))
 
 

@@ -16,15 +16,14 @@ import torch
 from torch import Tensor
 
 from ecgfounder_ft import __version__
-from ecgfounder_ft.config.compose import load_label_map
-from ecgfounder_ft.config.pretraining import architecture_of, pretraining_of
+from ecgfounder_ft.config.pretraining import architecture_of, outputs_of, pretraining_of
 from ecgfounder_ft.ecg.leads import canonical_lead
 from ecgfounder_ft.ecg.preprocessing import Preprocessing
 from ecgfounder_ft.files import sha256_of
 from ecgfounder_ft.inference.predictor import ModelFileError
 from ecgfounder_ft.labels import LabelMap
 from ecgfounder_ft.model.checkpoints import load_tensors, read_state_dict
-from ecgfounder_ft.model.pretrained import PretrainedNetwork, WeightsFile, find_weights, weights_files
+from ecgfounder_ft.model.pretrained import PretrainedNetwork, WeightsFile, class_of, find_weights, weights_files
 from ecgfounder_ft.model.record import ModelRecord
 from ecgfounder_ft.task import MULTI_LABEL
 from ecgfounder_ft.untrusted.errors import WeightsError
@@ -49,12 +48,12 @@ def load_pretrained(source: str | Path, lead: str | None = None) -> tuple[Networ
         WeightsError: if the file is absent, damaged, or of no pretrained network that is known.
         ModelFileError: if a lead is named for a file of several, or there is no such lead.
     """
-    named = weights_files().get(str(source).removesuffix(".pth"))
     path = Path(source) if Path(source).is_file() else find_weights(str(source), FOLDER)
+    named = weights_files().get(path.stem)
     tensors = read_state_dict(path)
     network, file = named if named is not None else _file_of(path, tensors)
     file = _with_lead(file, lead)
-    label_map = load_label_map(file.labels or network.labels)
+    label_map = outputs_of(network, file)
     record = _record_of(network, file, label_map, path)
     net = record.build_network(where=str(path))
     rows, combine = label_map.task_rows
@@ -101,10 +100,9 @@ def _file_of(path: Path, tensors: Mapping[str, Tensor]) -> tuple[PretrainedNetwo
     """Find the pretrained file that another file has the form of, by the shapes of its tensors."""
     nearest: tuple[int, str] | None = None
     for network, file in weights_files().values():
-        label_map = load_label_map(network.labels)
-        record = _record_of(network, file, label_map, path)
+        arguments = architecture_of(network, file, network.outputs)
         with torch.device("meta"):
-            net = record.build_network(where=str(path))
+            net = class_of(network)(**{name: value for name, value in arguments.items() if name != "_target_"})
         own, found = net.state_dict(), net.own_tensors(tensors)
         wrong = [name for name, value in own.items() if name not in found or found[name].shape != value.shape]
         wrong = [name for name in wrong if name not in net.head_tensors()]

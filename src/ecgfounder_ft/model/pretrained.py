@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import ecgfounder_ft.model
 from ecgfounder_ft.errors import first_line
@@ -93,6 +94,12 @@ def pretrained_networks() -> tuple[PretrainedNetwork, ...]:
 def network_of_class(target: object) -> PretrainedNetwork | None:
     """Return the record of the network whose class a ``_target_`` names; None if there is none."""
     return next((network for network in pretrained_networks() if network.network == target), None)
+
+
+def class_of(network: PretrainedNetwork) -> Any:
+    """Import the class of a network."""
+    module, _, name = network.network.rpartition(".")
+    return getattr(importlib.import_module(module), name)
 
 
 def weights_files() -> dict[str, tuple[PretrainedNetwork, WeightsFile]]:

@@ -5,7 +5,6 @@ Reading a record imports no torch: only building its network does, and Hydra onl
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ecgfounder_ft.ecg.preprocessing import Preprocessing
 from ecgfounder_ft.labels import LabelMap
 from ecgfounder_ft.model.errors import NetworkError
-from ecgfounder_ft.model.pretrained import network_of_class, pretrained_networks
+from ecgfounder_ft.model.pretrained import class_of, network_of_class, pretrained_networks
 from ecgfounder_ft.records import check_record
 from ecgfounder_ft.targets import UntrustedTargetError, leaves_of, refuse_untrusted, targets_in
 from ecgfounder_ft.task import Task, task_named
@@ -153,13 +152,14 @@ class ModelRecord:
         from torch import nn
 
         target = self.architecture["_target_"]
-        if network_of_class(target) is not None:
-            place, _, name = target.rpartition(".")
+        network = network_of_class(target)
+        if network is not None:
             arguments = {name: value for name, value in self.architecture.items() if name != "_target_"}
             try:
-                return getattr(importlib.import_module(place), name)(**arguments)
+                module: nn.Module = class_of(network)(**arguments)
+                return module
             except Exception as error:  # whatever a layer raises at a size that it cannot have
-                raise NetworkError(f"{where}: {name} cannot be built. {type(error).__name__}: {error}") from error
+                raise NetworkError(f"{where}: {target} cannot be built. {type(error).__name__}: {error}") from error
         try:
             module = instantiate(self.architecture, _convert_="all")
         except (HydraException, OmegaConfBaseException) as error:

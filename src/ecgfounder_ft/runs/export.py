@@ -14,8 +14,10 @@ from ecgfounder_ft.inference import NO_MEDICAL_DEVICE
 from ecgfounder_ft.inference.export import ExportedFiles, exported_files, refuse_used, write_exported_model
 from ecgfounder_ft.inference.exported_model import ONNX, ExportedModel
 from ecgfounder_ft.inference.finished_model import FinishedModel, load_model
+from ecgfounder_ft.inference.published import load_pretrained
 from ecgfounder_ft.model.pretrained import weights_files
 from ecgfounder_ft.report.model_card import CardContent, Tested, render_model_card
+from ecgfounder_ft.report.pretrained_card import render_pretrained_card
 from ecgfounder_ft.report.run_facts import EvaluationFacts
 from ecgfounder_ft.runs.digests import require_unedited
 from ecgfounder_ft.runs.facts import facts_of, own_recordings
@@ -53,6 +55,27 @@ def export_run(
     model = load_model(run.path, trusted=trusted)
     files = exported_files(model, onnx=onnx)
     card = render_model_card(card_content(run, model, files, name=folder.resolve().name, licence=licence))
+    return write_exported_model(files, card, folder)
+
+
+def export_pretrained(source: str, folder: Path, *, onnx: bool = True, licence: str | None = None) -> ExportedModel:
+    """Export a pretrained file as it was published, with all of its outputs.
+
+    Args:
+        source: a name of ``model.weights``, or the path of such a file.
+        folder: to write, absent or empty.
+        onnx: also as ONNX.
+        licence: identifier of the Hub; None: the file's own.
+
+    Raises:
+        WeightsError: if the file is absent, damaged or of another network.
+        ExportedModelError: if the folder to write is not empty, or ONNX Runtime answers otherwise than PyTorch.
+    """
+    refuse_used(folder)
+    net, record = load_pretrained(source)
+    files = exported_files(FinishedModel(net, record), onnx=onnx)
+    network, file = weights_files()[Path(source).stem]
+    card = render_pretrained_card(folder.resolve().name, network, file, record, licence or file.licence)
     return write_exported_model(files, card, folder)
 
 
