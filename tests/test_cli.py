@@ -67,7 +67,7 @@ def test_the_console_command_explains_errors_in_words(tmp_path: Path) -> None:
         (("simulate", str(tmp_path), "--recordings", "1"), "'--recordings'"),
         (("simulate", str(tmp_path), "--seed", "-1"), "'--seed'"),
         (("simulate", str(tmp_path), "--wrong-labels", "2"), "'--wrong-labels'"),
-        (("download", "13lead"), "expected one of 12lead, 1lead"),
+        (("download", "13lead"), "expected one of 12_lead_ECGFounder, 1_lead_ECGFounder"),
     ):
         found = console(*arguments)
         assert found.exit_code == 2, found.stdout + found.stderr
