@@ -17,8 +17,8 @@ from ecgfounder_ft.inference.finished_model import FinishedModel, load_model
 from ecgfounder_ft.inference.published import load_pretrained
 from ecgfounder_ft.model.pretrained import weights_files
 from ecgfounder_ft.report.model_card import CardContent, Tested, render_model_card
-from ecgfounder_ft.report.pretrained_card import render_pretrained_card
 from ecgfounder_ft.report.run_facts import EvaluationFacts
+from ecgfounder_ft.report.templating import environment
 from ecgfounder_ft.runs.digests import require_unedited
 from ecgfounder_ft.runs.facts import facts_of, own_recordings
 from ecgfounder_ft.runs.folder import RunFolder
@@ -75,7 +75,11 @@ def export_pretrained(source: str, folder: Path, *, onnx: bool = True, licence: 
     net, record = load_pretrained(source)
     files = exported_files(FinishedModel(net, record), onnx=onnx)
     network, file = weights_files()[Path(source).stem]
-    card = render_pretrained_card(folder.resolve().name, network, file, record, licence or file.licence)
+    card = (
+        environment(autoescape=False)
+        .get_template("pretrained_card.md.j2")
+        .render(name=folder.resolve().name, network=network, file=file, record=record, licence=licence or file.licence)
+    )
     return write_exported_model(files, card, folder)
 
 
