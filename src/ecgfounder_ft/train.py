@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ecgfounder_ft.errors import run_or_explain
+from ecgfounder_ft.interruption import Interrupted
 from ecgfounder_ft.memory import give_back
 
 if TYPE_CHECKING:
@@ -139,18 +140,28 @@ def _run(config: "DictConfig") -> float | None:
     from ecgfounder_ft.config.compose import log_own_config_folder
     from ecgfounder_ft.config.settings import settings_of
     from ecgfounder_ft.runs.folder import RunFolder
+    from ecgfounder_ft.runs.output_folder import link_latest
     from ecgfounder_ft.sweeps.slurm import is_requeued
     from ecgfounder_ft.training.resume import resumed_settings, same_command_again
 
     log_own_config_folder()
     if config.resume is not None:
         overrides = HydraConfig.get().overrides.task
-        return _experiment(resumed_settings(RunFolder(Path(config.resume)), overrides, trusted_in(overrides)))
-    settings = settings_of(config)
-    folder = RunFolder(settings.output_dir)
-    if is_requeued() and folder.last_checkpoint.is_file():
-        settings = same_command_again(folder, settings)
-    return _experiment(settings)
+        place = Path(config.resume)
+        place = place.resolve() if place.is_symlink() else place  # outputs/latest may lead elsewhere soon
+        settings = resumed_settings(RunFolder(place), overrides, trusted_in(overrides))
+    else:
+        settings = settings_of(config)
+        folder = RunFolder(settings.output_dir)
+        if is_requeued() and folder.last_checkpoint.is_file():
+            settings = same_command_again(folder, settings)
+    try:
+        metric = _experiment(settings)
+    except Interrupted:
+        link_latest(settings.output_dir)
+        raise
+    link_latest(settings.output_dir)
+    return metric
 
 
 def _run_trial(config: "DictConfig") -> float | None:
@@ -158,8 +169,6 @@ def _run_trial(config: "DictConfig") -> float | None:
     from ecgfounder_ft.config.settings import settings_of
     from ecgfounder_ft.sweeps.trial import run_trial
 
-    if config.resume is not None:  # several runs of one's own that go on, one after the other
-        return _run(config)
     log_own_config_folder()
     return run_trial(settings_of(config), _experiment)
 

@@ -20,8 +20,8 @@ class Command:
 
     @property
     def words(self) -> list[str]:
-        """As a shell parts them; comments, and dots that stand for more of the same, left out."""
-        return [word for word in shlex.split(self.text, comments=True) if word != "..."]
+        """As a shell parts them, without comments."""
+        return shlex.split(self.text, comments=True)
 
     @property
     def trains(self) -> bool:

@@ -36,6 +36,11 @@ def test_the_pages_have_commands_of_every_kind() -> None:
     assert MAKE
 
 
+@pytest.mark.parametrize("command", EACH, ids=str)
+def test_a_command_can_be_pasted(command: Command) -> None:
+    assert "..." not in command.text
+
+
 @pytest.mark.parametrize("command", TRAINING, ids=str)
 def test_a_training_command_composes(command: Command, files_of_the_pages: Path) -> None:
     if command.words[2:] == ["--help"]:

@@ -90,27 +90,45 @@ def read_command_line(arguments: Sequence[str]) -> CommandLine:
         )
     if given.config_name is not None and Path(given.config_name).name != given.config_name:
         raise ConfigurationError(f"--config-name {given.config_name}: files are named, not given by a path")
-    groups = choices()
-    for override in _parsed(given.overrides):
-        value = override.value()
-        if override.key_or_group in groups or "/" in override.key_or_group:
-            _refuse_path(override.input_line, override.key_or_group, value)
-        if override.key_or_group in ("hydra.searchpath", "hydra/searchpath"):
-            raise ConfigurationError(f"{override.input_line}: type --config-dir FOLDER in its place")
-        if override.is_sweep_override() and not (given.multirun or "hydra.mode=MULTIRUN" in given.overrides):
-            raise ConfigurationError(
-                f"{override.input_line}: several values. Type -m before them for a sweep, or [...] around them for a "
-                "list"
-            )
-        if override.key_or_group == "output_dir" and value is None:
-            raise ConfigurationError("output_dir=null: expected a folder; hydra.run.dir=FOLDER names that of a run")
+    multirun = bool(given.multirun) or "hydra.mode=MULTIRUN" in given.overrides
+    _refuse_values(given.overrides, multirun)
     return CommandLine(
         overrides=tuple(given.overrides),
         config_dir=None if given.config_dir is None else Path(given.config_dir).absolute(),
         config_name=given.config_name or "train",
-        multirun=bool(given.multirun) or "hydra.mode=MULTIRUN" in given.overrides,
+        multirun=multirun,
         shows=bool(given.cfg or given.info or given.shell_completion or given.hydra_help),
     )
+
+
+def _refuse_values(overrides: Sequence[str], multirun: bool) -> None:
+    """Refuse what Hydra would take, and do something else with than is meant.
+
+    Raises:
+        ConfigurationError: that says what to type in its place.
+    """
+    groups = choices()
+    for override in _parsed(overrides):
+        value, typed, key = override.value(), override.input_line, override.key_or_group
+        if key in groups or "/" in key:
+            _refuse_path(typed, key, value)
+        if key in ("hydra.searchpath", "hydra/searchpath"):
+            raise ConfigurationError(f"{typed}: type --config-dir FOLDER in its place")
+        if key == "resume" and value is not None and multirun:
+            raise ConfigurationError(
+                f"{typed} beside -m: one run goes on without -m; a sweep goes on where the command that started it is "
+                "typed again"
+            )
+        if override.is_sweep_override() and not multirun:
+            raise ConfigurationError(
+                f"{typed}: several values. Type -m before them for a sweep, or [...] around them for a list"
+            )
+        if key == "hydra.sweep.subdir":
+            raise ConfigurationError(
+                f"{typed}: folders of trials have numbers; hydra.sweep.dir=FOLDER names the one of the sweep"
+            )
+        if key == "output_dir" and value is None:
+            raise ConfigurationError("output_dir=null: expected a folder; hydra.run.dir=FOLDER names that of a run")
 
 
 def _refuse_flag(message: str) -> NoReturn:

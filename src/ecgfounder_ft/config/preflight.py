@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf.errors import OmegaConfBaseException
 
 from ecgfounder_ft.config.choices import ConfigurationError, choices, config_folder
 from ecgfounder_ft.config.command_line import CommandLine, read_command_line
@@ -66,11 +67,26 @@ def _compose(line: CommandLine, overrides: Sequence[str]) -> DictConfig:
         raise ConfigurationError(explained(error, overrides)) from error
     for key in (one for one in config if one not in (*_known_keys(), "hydra")):
         raise ConfigurationError(explained_key(str(key), overrides))
+    _require_places(config, overrides)
     with open_dict(config):
         config.pop("hydra")
         config.output_dir = "outputs"  # the run folder is Hydra's to name
     OmegaConf.set_struct(config, False)
     return config
+
+
+def _require_places(config: DictConfig, overrides: Sequence[str]) -> None:
+    """Look at what is typed for Hydra itself, which it would read later, and refuse with a traceback."""
+    typed = [one.lstrip("+").partition("=")[0] for one in overrides]
+    for key in ("hydra.run.dir", *(one for one in typed if one.startswith("hydra."))):
+        try:
+            place = OmegaConf.select(config, key)
+        except (OmegaConfBaseException, ValueError) as error:
+            if "Environment variable" in str(error):  # other values may be there once Hydra runs: hydra.job.num
+                raise ConfigurationError(explained(error, overrides)) from error
+            continue
+        if key.endswith(".dir") and not str(place).strip():
+            raise ConfigurationError(f"{key} is empty, which would mean the current folder: name a folder")
 
 
 def explained_key(key: str, overrides: Sequence[str]) -> str:

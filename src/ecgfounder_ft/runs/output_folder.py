@@ -1,6 +1,8 @@
-"""The folder of a run or of a sweep, looked at before Hydra makes it."""
+"""The folder of a run or of a sweep: looked at before Hydra makes it, and found again as ``outputs/latest``."""
 
 import os
+import uuid
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,29 @@ from omegaconf import DictConfig
 
 from ecgfounder_ft.errors import run_or_explain
 from ecgfounder_ft.files import WriteError
+
+OUTPUTS = Path("outputs")
+"""Where runs and sweeps lie, below the folder that the program was started in."""
+LATEST = "latest"
+
+
+def link_latest(folder: Path) -> None:
+    """Let ``outputs/latest`` lead to a run or sweep that has come to its end.
+
+    A folder outside of ``outputs`` has been named by the user, and gets no link. Where links are not possible there is
+    none, and a folder or file of that name stays.
+    """
+    outputs = Path(os.path.realpath(OUTPUTS))
+    target = Path(os.path.realpath(folder))
+    if not target.is_relative_to(outputs) or target == outputs:
+        return
+    unfinished = outputs / f".{LATEST}.{uuid.uuid4().hex[:12]}"
+    with suppress(OSError):
+        unfinished.symlink_to(target.relative_to(outputs), target_is_directory=True)
+        try:
+            unfinished.replace(outputs / LATEST)
+        finally:
+            unfinished.unlink(missing_ok=True)
 
 
 class RequireWritableFolder(Callback):

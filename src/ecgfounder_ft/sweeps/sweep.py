@@ -21,6 +21,7 @@ from ecgfounder_ft.config.settings import design_in, settings_of, unchecked_cont
 from ecgfounder_ft.designs.design import Design, Point, quoted
 from ecgfounder_ft.designs.optuna import OptunaSearch
 from ecgfounder_ft.errors import ExplainedError, how_to_install, run_or_explain
+from ecgfounder_ft.runs.output_folder import link_latest
 from ecgfounder_ft.sweeps.folder import SweepFolder, Trial, choose_folder
 from ecgfounder_ft.sweeps.layout import Typed, command_of, digest_of, parse
 from ecgfounder_ft.sweeps.trial import DONE, optimized_value, state_of
@@ -74,7 +75,9 @@ class Sweep:
             self._launch(self.folder.add(laid_out))
         from ecgfounder_ft.sweeps.answer import show_answer  # imports pandas and the evaluation
 
-        return show_answer(self.folder)
+        whole = show_answer(self.folder)
+        link_latest(self.folder.path)
+        return whole
 
     # ------------------------------------------------------------------------------------ layout
 
