@@ -13,7 +13,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
     from ecgfounder_ft.model.network import Network
@@ -33,6 +33,9 @@ class Strategy(ABC):
     Raises:
         ValueError: if one of the two is none of its values.
     """
+
+    solves: ClassVar[bool] = False
+    """Whether the last layer is solved to its optimum, in no epoch, as of a :class:`SolvedHead`."""
 
     store_activations: str
     stochastic_depth: float

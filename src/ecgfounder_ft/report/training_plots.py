@@ -98,6 +98,18 @@ def wise_ft_figure(rows: Sequence[Mapping[str, float]], chosen: float) -> Figure
     return figure
 
 
+def solved_head_figure(tried: Sequence[Mapping[str, float]], chosen: float) -> Figure:
+    """Draw the log loss over left-out patients for each inverse strength of the penalty of a solved last layer."""
+    figure = new_figure(7, 4)
+    axes = figure.subplots()
+    axes.semilogx([row["strength"] for row in tried], [row["log_loss"] for row in tried], marker="o")
+    axes.axvline(chosen, color="grey", linestyle="--", label=f"chosen: {chosen:g}")
+    axes.set(xlabel="inverse strength of the L2 penalty (C)", ylabel="log loss over left-out patients")
+    axes.grid(alpha=0.3)
+    axes.legend()
+    return figure
+
+
 def lr_finder_figure(learning_rates: Sequence[float], losses: Sequence[float], suggestion: float | None) -> Figure:
     """Training loss over the learning rate of a range test."""
     figure = new_figure(7, 4)

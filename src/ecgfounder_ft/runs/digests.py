@@ -18,6 +18,7 @@ _FILES = (
     RunFolder.SPLITS,
     RunFolder.SKIPPED,
     RunFolder.HISTORY,
+    RunFolder.SOLVED_HEAD,
     RunFolder.WISE_FT,
     RunFolder.PREDICTIONS,
     RunFolder.START,

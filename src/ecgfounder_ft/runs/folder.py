@@ -43,6 +43,7 @@ class RunFolder(RunStatus):
     RANDOM_ENCODER = "random_encoder.json"
     HISTORY = "training_history.csv"
     LR_FINDER = "lr_finder.json"
+    SOLVED_HEAD = "solved_head.json"
     WISE_FT = "wise_ft.json"
     CHECKPOINTS = "checkpoints"
     LAST_CHECKPOINT = "last.ckpt"
@@ -182,6 +183,11 @@ class RunFolder(RunStatus):
         """Write the losses of the range test, and draw them."""
         write_json(self.path / self.LR_FINDER, found)
         self.write_picture("lr_finder", figure)
+
+    def write_solved_head(self, found: Mapping[str, Any], figure: Figure) -> None:
+        """Write how the last layer was solved, as a table and as a picture."""
+        write_json(self.path / self.SOLVED_HEAD, found)
+        self.write_picture("solved_head", figure)
 
     def write_wise_ft(self, found: Mapping[str, Any], figure: Figure) -> None:
         """Write the validation metrics between start and end, and draw them."""

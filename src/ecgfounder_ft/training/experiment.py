@@ -16,7 +16,7 @@ from ecgfounder_ft.inference.finished_model import FinishedModel
 from ecgfounder_ft.interruption import Interrupted, interruptible, kept_apart
 from ecgfounder_ft.memory import keep_freed_memory
 from ecgfounder_ft.model.record import RECORD_KEY
-from ecgfounder_ft.report.training_plots import lr_finder_figure, wise_ft_figure
+from ecgfounder_ft.report.training_plots import lr_finder_figure, solved_head_figure, wise_ft_figure
 from ecgfounder_ft.runs.folder import RunFolder
 from ecgfounder_ft.runs.report import report_first_evaluation
 from ecgfounder_ft.training.build import Model, build_model
@@ -172,6 +172,9 @@ def report(settled: Settled, model: Model, data: PreparedData, trained: Trained,
     folder.write_history(trained.epochs)
     if settled.settings.evaluation.baselines:
         add_random_encoder(settled, model, data, trained, folder)
+    if trained.solution is not None:
+        found = trained.solution
+        folder.write_solved_head(found.to_dict(), solved_head_figure(found.tried, found.strength))
     chosen = trained.interpolation
     if chosen is not None:
         folder.write_wise_ft(chosen.to_dict(), wise_ft_figure(chosen.rows, chosen.coefficient))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
+import numpy as np
 import pandas as pd
 import pytorch_lightning as pl
 import torch
@@ -18,15 +19,19 @@ from pytorch_lightning.plugins.environments import SLURMEnvironment
 
 from ecgfounder_ft.data.datamodule import ECGDataModule
 from ecgfounder_ft.data.gather_and_split import PreparedData
+from ecgfounder_ft.data.splits import TRAIN, VALIDATION
 from ecgfounder_ft.errors import ExplainedError
+from ecgfounder_ft.finetune.solved_head import SolvedHead
 from ecgfounder_ft.interruption import deferred
 from ecgfounder_ft.training.build import Model, build_classifier, build_data_module
 from ecgfounder_ft.training.callbacks import FiniteEpochs, FollowStrategy, History, LastCheckpoint
 from ecgfounder_ft.training.checkpoint_io import WholeCheckpoints
 from ecgfounder_ft.training.classifier import Classifier, NonFiniteEpochError, NonFiniteLossError
+from ecgfounder_ft.training.embeddings import embeddings_of
 from ecgfounder_ft.training.epoch_log import EpochLog
 from ecgfounder_ft.training.results import Pass
 from ecgfounder_ft.training.settle import OutOfMemoryError, Settled, explain_out_of_memory
+from ecgfounder_ft.training.solved_head import Solution, choose_and_solve, head_of, set_head
 from ecgfounder_ft.training.wise_ft import Interpolation, State, choose_interpolation
 from ecgfounder_ft.untrusted.weights import read_checkpoint
 
@@ -55,7 +60,9 @@ class Trained:
     interpolation: Interpolation | None
     """What was chosen between start and end, where that was asked for."""
     seconds: float
-    """That the epochs took in this process."""
+    """Seconds that the epochs, or the solution, took in this process."""
+    solution: Solution | None = None
+    """How the last layer was solved, where it was not trained."""
 
 
 def fit(
@@ -106,7 +113,10 @@ def fit(
         raise TrainingStoppedError(f"{error}: training diverged. {_WHERE_TRAINING_DIVERGES}") from error
     except torch.OutOfMemoryError as error:
         raise OutOfMemoryError(explain_out_of_memory(settings, error)) from error
-    if not last_checkpoint.is_file():  # no epoch ended, as with trainer.max_epochs=0: the start is the model
+    solution = _solve_head(settled, model, data) if isinstance(model.strategy, SolvedHead) else None
+    if (
+        solution is not None or not last_checkpoint.is_file()
+    ):  # no epoch ended, as with trainer.max_epochs=0: the start is the model
         trainer.save_checkpoint(last_checkpoint)
     _load_best(trainer, classifier)
     model.strategy.finish(classifier.net)
@@ -124,7 +134,37 @@ def fit(
     end = quiet_pass(trainer, classifier, datamodule)
     if found := classifier.not_finite():  # where no callback keeps the best epoch
         raise TrainingStoppedError(f"{found} NaN or infinite after training. {_WHERE_TRAINING_DIVERGES}")
-    return Trained(trainer, start, end, history.epochs, interpolation, seconds)
+    seconds = seconds if solution is None else solution.seconds
+    return Trained(trainer, start, end, history.epochs, interpolation, seconds, solution)
+
+
+def _solve_head(settled: Settled, model: Model, data: PreparedData) -> Solution:
+    """Solve the last layer on the embeddings of a run's recordings, and put it into the network."""
+    strategy, net, task = model.strategy, model.net, model.record.task
+    assert isinstance(strategy, SolvedHead)
+    net.eval()
+    *_, (name, layer) = net.parts().items()
+    inputs = settled.inputs
+    if inputs.entry == name:
+        embeddings = inputs.stored.read(np.arange(len(inputs.stored)))
+    else:
+        embeddings = embeddings_of(net, data, settled.plan.batch_size, torch.device(settled.plan.accelerator))
+        net.to("cpu")
+    sides = data.table["split"].to_numpy()
+    rows = np.flatnonzero(task.usable(data.targets) & np.isin(sides, (TRAIN, VALIDATION)))
+    head, solution = choose_and_solve(
+        embeddings[rows],
+        task.states(data.targets[rows]),
+        data.table["patient"].to_numpy()[rows],
+        sides[rows] == TRAIN,
+        task,
+        strengths=strategy.strengths,
+        folds=strategy.folds,
+        start=head_of(layer) if strategy.towards == "start" else None,
+    )
+    set_head(layer, head)
+    log.info("%s", solution)
+    return solution
 
 
 def build_trainer(
@@ -140,6 +180,7 @@ def build_trainer(
         pl.Trainer,
         instantiate(
             settings.trainer.node,
+            max_epochs=settled.plan.epochs,
             precision=settled.plan.precision,
             callbacks=[*callbacks, *configured, *after],
             logger=list(loggers) or False,

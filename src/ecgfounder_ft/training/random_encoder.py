@@ -19,11 +19,9 @@ import torch
 from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
-from torch import Tensor
 
 from ecgfounder_ft.data.gather_and_split import PreparedData
 from ecgfounder_ft.data.splits import TEST, TRAIN, VALIDATION
-from ecgfounder_ft.data.store.frozen_outputs import store_activations
 from ecgfounder_ft.evaluation.predictions import predictions_table
 from ecgfounder_ft.evaluation.probabilities import log_losses
 from ecgfounder_ft.labels import PRESENT, UNKNOWN
@@ -31,7 +29,7 @@ from ecgfounder_ft.model.network import Network
 from ecgfounder_ft.model.record import ModelRecord
 from ecgfounder_ft.targets import targets_in
 from ecgfounder_ft.task import Task
-from ecgfounder_ft.training.inputs import digest_of
+from ecgfounder_ft.training.embeddings import embeddings_of
 
 log = logging.getLogger(__name__)
 
@@ -103,7 +101,7 @@ def probe_random_encoder(
     rows = {side: np.flatnonzero(usable & (sides == side)) for side in (TRAIN, VALIDATION, TEST)}
     net = random_network(record, seed)
     try:
-        features = _features(net, data, batch_size, device)
+        features = embeddings_of(net, data, batch_size, device)
     except NotImplementedError as error:
         log.info("No random encoder beside the model: the network's features cannot be had (%s)", error)
         return None
@@ -233,23 +231,3 @@ def _regression(
         warnings.simplefilter("ignore", ConvergenceWarning)
         model = LogisticRegression(C=strength, max_iter=_STEPS).fit(features, labels)
     return classes, np.asarray(model.predict_proba(asked), dtype=np.float64)
-
-
-def _features(net: Network, data: PreparedData, batch_size: int, device: torch.device) -> NDArray[np.float32]:
-    """What the head of a network would read of each recording, (recordings, width)."""
-    *body, _ = net.parts().values()
-    what = f"features of {digest_of(body)}"
-    what += f" over shifts of {list(net.shifts)} samples" if net.shifts != (0,) else ""
-    moved = net.to(device)
-
-    def run(signal: Tensor) -> Tensor:
-        with torch.inference_mode():
-            return moved.features(signal.to(device)).float().cpu()
-
-    signals = data.signals
-    stored = store_activations(signals, run, what, batch_size)
-    if stored is not None:
-        return stored.read(np.arange(len(stored)))
-    begins = range(0, len(signals), batch_size)
-    batches = [np.arange(begin, min(begin + batch_size, len(signals))) for begin in begins]
-    return np.concatenate([run(torch.from_numpy(signals.read(batch))).numpy() for batch in batches])

@@ -155,7 +155,7 @@ def settle(settings: Settings, model: Model, data: PreparedData, earlier: Traini
         model.strategy,
         data,
         settings.augmentation if settings.augmentation.effects else None,
-        epochs=trainer.max_epochs,
+        epochs=1 if model.strategy.solves else trainer.max_epochs,  # with none, nothing would be worth storing
         batch_size=batch_size or BATCH_SIZE,
         device=device,
         precision=lower,
@@ -197,7 +197,7 @@ def settle(settings: Settings, model: Model, data: PreparedData, earlier: Traini
             found["optimizer.lr"] = f"range test (was {learning_rate:g})"
             learning_rate = tried.suggestion
     plan = TrainingPlan(
-        epochs=trainer.max_epochs,
+        epochs=0 if model.strategy.solves else trainer.max_epochs,
         batch_size=batch_size,
         learning_rate=learning_rate,
         accelerator=accelerator,
