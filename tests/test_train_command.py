@@ -44,6 +44,18 @@ def test_without_data_it_says_what_to_download_and_names_the_demo(tmp_path: Path
     assert "Traceback" not in found.stderr + found.stdout
 
 
+def test_a_table_whose_files_are_absent_names_the_first_and_lists_all(tmp_path: Path) -> None:
+    rows = "".join(f"ecgs/{number}.hea,1,0,0,0,0,0\n" for number in range(3))
+    (tmp_path / "table.csv").write_text(f"path,NORM,AFIB,AFLT,1dAVb,RBBB,LBBB\n{rows}")
+    found = command("data=table", "data.path=table.csv", "hydra.run.dir=run", "model.weights=null", cwd=tmp_path)
+    assert found.returncode == 2
+    said = " ".join(found.stderr.split())
+    assert f"The first: {tmp_path}/ecgs/0.hea: header cannot be read (No such file or directory)" in said
+    assert "does data.root, or the table's folder, lead to where paths start?" in said
+    listed = list(csv.DictReader((tmp_path / "run" / "skipped.csv").open()))
+    assert [Path(row["path"]).name for row in listed] == ["0.hea", "1.hea", "2.hea"]
+
+
 @pytest.mark.parametrize("form", FORMS)
 def test_help_says_what_can_be_done(form: str) -> None:
     found = train("--help", form=form)

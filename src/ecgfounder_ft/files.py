@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import functools
 import hashlib
 import json
 import logging
@@ -179,7 +180,7 @@ def file_lock(path: Path, *, wait: float = math.inf, remove: bool = False) -> It
     except OSError as error:
         if error.errno not in _NO_LOCKS:
             raise _write_error(error, path) from error
-        log.warning("%s: the file system has no locks (%s); going on without", path, error.strerror)
+        _tell_without_locks(path.parent, str(error.strerror))
         yield False
         return
     try:
@@ -189,6 +190,11 @@ def file_lock(path: Path, *, wait: float = math.inf, remove: bool = False) -> It
             with suppress(OSError):
                 path.unlink()
         os.close(descriptor)
+
+
+@functools.cache
+def _tell_without_locks(folder: Path, why: str) -> None:
+    log.warning("%s: the file system has no locks (%s); going on without", folder, why)
 
 
 def _lock(path: Path, wait: float) -> int:

@@ -128,3 +128,22 @@ def test_a_signal_file_without_a_header_is_listed(tmp_path: Path) -> None:
     assert [path.name for path in headers] == ["E10000.hea", "E10001.HEA"]
     assert len(left_out) == 10
     assert {error.reason for error in left_out} == {"signal file without a header"}
+
+
+def test_recordings_of_other_formats_are_listed_and_tables_are_not(tmp_path: Path) -> None:
+    write(tmp_path, "r0")
+    recordings = {
+        "r1.edf": "",
+        "R2.XML": "",
+        "r3.csv": "time (s),I (mV),II (mV)\n0,1,1\n",
+        "r4.csv": "# unit: mV\n0.1,0.2\n0.1,0.2\n",
+        "deeper/r5.npy": "",
+    }
+    others = {"RECORDS": "r0\n", "patients.csv": "record,age\nr0,60\n", "r0.json": "{}", "LICENSE.txt": "free"}
+    (tmp_path / "deeper").mkdir()
+    for name, content in {**recordings, **others}.items():
+        (tmp_path / name).write_text(content)
+    headers, left_out = find_headers(tmp_path)
+    assert [path.name for path in headers] == ["r0.hea"]
+    assert {error.path for error in left_out} == {str(tmp_path / name) for name in recordings}
+    assert {error.reason for error in left_out} == {"recording of another format"}

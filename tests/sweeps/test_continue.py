@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from ecgfounder_ft.sweeps.trial import run_trial
+from tests.small_run import composed, small_run
 from tests.sweep_runs import run_sweep, table_of
 
 AXES = ("optimizer.lr=1e-2,1e-3,1e30", "optimized_metric=validation/loss")
@@ -26,6 +28,16 @@ def test_a_trial_that_raises_fails_alone_and_shows(sweep: Path) -> None:
     assert "TrainingStopped" in rows[-1]["error"]
     assert "1 of 3 trials did not finish (failed: 2)" in (sweep / "output-0.txt").read_text()
     assert "TrainingStopped" in (sweep / "output-0.txt").read_text()
+
+
+@pytest.mark.parametrize(("typed", "drawn"), [("null", False), ("true", True)])
+def test_a_trial_draws_attributions_only_where_they_are_asked_for(
+    typed: str, drawn: bool, small_root: Path, tmp_path: Path
+) -> None:
+    seen = []
+    settings = composed(small_run(small_root, f"output_dir={tmp_path}", f"evaluation.attribution={typed}"))
+    run_trial(settings, lambda used, _: seen.append(used.evaluation.attribution))
+    assert seen == [drawn]
 
 
 def test_a_metric_that_is_minimised_has_its_smallest_first(sweep: Path) -> None:

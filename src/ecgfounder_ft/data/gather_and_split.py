@@ -41,7 +41,7 @@ from ecgfounder_ft.data.catalog import (
 from ecgfounder_ft.data.leakage import LeakageReport, leakage_report
 from ecgfounder_ft.data.near_copies import find_copies, groups_of, labels_of_copies, name_groups
 from ecgfounder_ft.data.notes import notes_of
-from ecgfounder_ft.data.sources.source import DataSource, NoDataError, read_catalog
+from ecgfounder_ft.data.sources.source import DataSource, NoDataError, first_skipped, read_catalog
 from ecgfounder_ft.data.split_settings import EXCLUDED, SIDES, TEST, TRAIN, SplitSettings
 from ecgfounder_ft.data.splits import exclude_copies, require_enough, split_recordings
 from ecgfounder_ft.data.store.signal_store import StoredSignals, build_store
@@ -101,9 +101,12 @@ class Gathered:
         if len(self.table):
             return
         reasons = self.counts.get("left out", {}) | self.counts["skipped"]
+        told = "; ".join(f"{count} x {reason}" for reason, count in reasons.items())
         raise NoDataError(
-            f"none of {self.counts['catalog']} recordings can be used: "
-            + "; ".join(f"{count} x {reason}" for reason, count in reasons.items())
+            ". ".join(
+                [f"none of {self.counts['catalog']} recordings can be used: {told}", *first_skipped(self.skipped)]
+            ),
+            self.skipped,
         )
 
 

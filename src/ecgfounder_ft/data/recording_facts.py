@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ecgfounder_ft.ecg.description import NOTHING_STATED, SignalDescription
-from ecgfounder_ft.ecg.formats import read_recording, walk_files, wfdb
+from ecgfounder_ft.ecg.formats import csv, may_be_recording, read_recording, walk_files, wfdb
 from ecgfounder_ft.ecg.formats.wfdb import DEFAULT_RATE, count_samples, read_header, signal_file
 from ecgfounder_ft.ecg.recording import UnreadableRecordingError
 from ecgfounder_ft.files import make_shared_folder, whole_file
@@ -30,6 +30,7 @@ _BLOCK_BYTES = 1 << 20
 _CACHE_VERSION = b"3"
 """Raised whenever the meaning of a field of :class:`RecordingFacts` changes, or which headers can be used."""
 _SIGNAL_SUFFIXES = (".dat", ".mat")
+_OTHER_FORMAT = "this source reads WFDB (.hea); list such files in a table, data=table"
 _SEXES = {"female": "female", "f": "female", "male": "male", "m": "male"}
 _AGE_OVER_89 = 300
 """PTB-XL's spelling of an age over 89 years, which it withholds (Wagner et al. 2020, Sci Data 7:154)."""
@@ -151,26 +152,34 @@ def _signature(header: Path) -> str:
 
 
 def find_headers(root: Path) -> tuple[list[Path], list[UnreadableRecordingError]]:
-    """List the WFDB headers (``.hea`` in any case) below a folder, by path, and the signal files that have none.
+    """List the WFDB headers (``.hea`` in any case) below a folder, by path, and what is left out beside them.
+
+    Left out are signal files without a header, and recordings of other formats: the datasets consist of WFDB alone.
 
     Raises:
         UnreadableRecordingError: if a folder cannot be listed.
     """
-    headers, signals = [], []
+    headers, signals, others = [], [], []
     for file in walk_files(root):
         suffix = file.suffix.casefold()
         if suffix in wfdb.SUFFIXES:
             headers.append(file)
         elif suffix in _SIGNAL_SUFFIXES:
             signals.append(file)
+        elif suffix in csv.SUFFIXES:
+            others += [file] if csv.looks_like_recording(file) else []
+        elif may_be_recording(file):
+            others.append(file)
     stems = {header.with_suffix("") for header in headers}
     alone = [file for file in signals if file.with_suffix("") not in stems]
     left_out = [
         UnreadableRecordingError("signal file without a header", f"no {file.stem}.hea beside it", file)
         for file in alone
     ]
-    if alone:
-        logger.warning("%d signal file(s) without a header, the first %s", len(alone), alone[0])
+    left_out += [UnreadableRecordingError("recording of another format", _OTHER_FORMAT, file) for file in others]
+    for found, what in ((alone, "signal file(s) without a header"), (others, "recording(s) of other formats left out")):
+        if found:
+            logger.warning("%d %s, the first %s", len(found), what, found[0])
     return headers, left_out
 
 

@@ -50,8 +50,9 @@ class EvaluationSettings:
     """Draw the pictures and write ``report.html``; for one of many short runs that is most of its time."""
     cases: bool
     """Draw errors and uncertain recordings in the report, where their files are still at hand."""
-    attribution: bool
-    """Draw what the decisions rest on (integrated gradients), where captum is installed."""
+    attribution: bool | None
+    """Draw what the decisions rest on (integrated gradients), where captum is installed; None: in a run of its own, and
+    not in the trials of a sweep."""
 
     def __post_init__(self) -> None:
         for name, found, allowed in (

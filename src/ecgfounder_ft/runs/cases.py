@@ -1,6 +1,7 @@
 """The recordings that a report shows: the most confident errors and the least certain ones, with attributions."""
 
 import logging
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +10,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from ecgfounder_ft.console import progress_bar
 from ecgfounder_ft.ecg.formats import read_recording
 from ecgfounder_ft.ecg.paper import overlay_from_window
 from ecgfounder_ft.ecg.recording import Recording, UnreadableRecordingError
@@ -38,7 +40,7 @@ def draw_cases(
     paths = dict(zip(recordings["recording"], recordings["path"], strict=True))
     position = model.record.preprocessing.window.position
     drawings = [_drawing(case, run, paths, position) for case in choose_cases(run.data)]
-    if not run.settings.attribution:
+    if run.settings.attribution is False:
         return drawings, None
     try:
         import captum.attr  # noqa: F401
@@ -60,11 +62,20 @@ def _attributed(
     signals = [drawings[number].signal for number in drawable]
     inputs = torch.from_numpy(np.stack([preprocessing(signal).signal for signal in signals if signal]))
     outputs = [run.data.codes.index(drawings[number].case.code) for number in drawable]
-    log.info("Attributing %d decisions (integrated gradients, %d steps)", len(outputs), ATTRIBUTION_STEPS)
-    found = integrated_gradients(model.net, inputs, outputs, steps=ATTRIBUTION_STEPS)
+    log.info(
+        "Attributing %d decisions (integrated gradients, %d steps); evaluation.attribution=false leaves it out",
+        len(outputs),
+        ATTRIBUTION_STEPS,
+    )
+    weights_of = []
+    with progress_bar(sys.stderr.isatty()) as bar:
+        for number in bar.track(range(len(outputs)), description="Attributing"):
+            one = slice(number, number + 1)
+            found = integrated_gradients(model.net, inputs[one], outputs[one], steps=ATTRIBUTION_STEPS)
+            weights_of.append(found.weights[0])
     few = slice(0, 4)  # enough to tell whether attributions depend on what was learned
     check = randomisation_check(model.net, inputs[few], outputs[few], steps=ATTRIBUTION_STEPS)
-    for number, signal, weights in zip(drawable, signals, found.weights, strict=True):
+    for number, signal, weights in zip(drawable, signals, weights_of, strict=True):
         assert signal is not None
         overlay = overlay_from_window(
             signal,

@@ -73,7 +73,8 @@ def evaluate_elsewhere(
     source = composed.source
     if not any(entry.startswith("data.max_evaluation_recordings=") for entry in overrides):
         source = replace(source, max_evaluation_recordings=None)  # another set is whole unless less is asked for
-    gathered = gather_recordings(source, label_map, record.task, record.preprocessing, record.seed)
+    with output.listing_skipped():
+        gathered = gather_recordings(source, label_map, record.task, record.preprocessing, record.seed)
     output.write_skipped(gathered.skipped)
     gathered.require_any()
     useless = gathered.table["exclusion"] != ""

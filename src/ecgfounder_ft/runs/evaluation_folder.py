@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +18,8 @@ if TYPE_CHECKING:  # a resume is refused, and a sweep summed up, without pandas 
     from ecgfounder_ft.evaluation.calibration import Calibration
     from ecgfounder_ft.evaluation.thresholds import Thresholds
     from ecgfounder_ft.inference.finished_model import FinishedModel
+
+log = logging.getLogger(__name__)
 
 EXACT = "%.9g"
 """A float32 probability in text, without loss."""
@@ -70,6 +74,19 @@ class EvaluationFolder:
     def write_skipped(self, skipped: pd.DataFrame) -> None:
         """Write path, reason and detail of every recording that could not be used."""
         write_csv(self.path / self.SKIPPED, skipped)
+
+    @contextmanager
+    def listing_skipped(self) -> Iterator[None]:
+        """Write the list of what was skipped where no recording at all is left, too, and the command fails."""
+        from ecgfounder_ft.data.sources.source import NoDataError
+
+        try:
+            yield
+        except NoDataError as error:
+            if error.skipped is not None:
+                self.write_skipped(error.skipped)
+                log.warning("Every skipped recording is listed in %s", self.skipped_file)
+            raise
 
     def read_skipped(self) -> pd.DataFrame:
         """As :meth:`write_skipped` wrote it."""

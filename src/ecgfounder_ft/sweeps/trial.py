@@ -3,6 +3,7 @@
 import logging
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from ecgfounder_ft.config.settings import Settings
@@ -42,7 +43,7 @@ def run_trial(settings: Settings, train: Train) -> float | None:
     if trial is None:  # of another sweeper
         if is_requeued() and run.last_checkpoint.is_file():
             settings = same_command_again(run, settings)
-        return train(settings, ())
+        return train(_without_attribution(settings), ())
     with sweep.holding(trial):
         status = run.read_status()
         if status.get("state") in DONE:
@@ -54,11 +55,18 @@ def run_trial(settings: Settings, train: Train) -> float | None:
         from ecgfounder_ft.sweeps.pruning import pruning_callbacks  # imports Lightning
 
         try:
-            return train(settings, pruning_callbacks(settings, sweep, trial))
+            return train(_without_attribution(settings), pruning_callbacks(settings, sweep, trial))
         except ExplainedError as error:
             if run.read_status() == status:  # refused before the run has written anything of its own
                 run.write_lost(f"{type(error).__name__}: {error}", trial.overrides)
             raise
+
+
+def _without_attribution(settings: Settings) -> Settings:
+    """Leave out of a trial what takes half a minute to three, and few look at, unless it was asked for."""
+    if settings.evaluation.attribution is not None:
+        return settings
+    return replace(settings, evaluation=replace(settings.evaluation, attribution=False))
 
 
 def optimized_value(run: RunFolder) -> float:

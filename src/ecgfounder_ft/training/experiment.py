@@ -122,7 +122,8 @@ def prepare_data(settings: Settings, folder: RunFolder) -> PreparedData:
     """
     label_map, split = settings.label_map, settings.split
     preprocessing = Preprocessing.of(settings.preprocessing)
-    gathered = gather_recordings(settings.source, label_map, settings.task, preprocessing, split.seed, split=split)
+    with folder.listing_skipped():
+        gathered = gather_recordings(settings.source, label_map, settings.task, preprocessing, split.seed, split=split)
     folder.write_skipped(gathered.skipped)
     gathered.require_any()
     data = divide_recordings(gathered, label_map, split)

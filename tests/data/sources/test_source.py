@@ -136,7 +136,7 @@ def test_what_is_not_there_is_told_with_what_to_download(label_map: LabelMap) ->
 def test_an_empty_catalog_is_explained(label_map: LabelMap) -> None:
     errors = [UnreadableRecordingError("no samples", path=f"{n}.hea") for n in range(3)]
     empty = Catalog(build_table([], label_map), skipped_table(errors), ("a note",))
-    with pytest.raises(NoDataError, match=r"3 x no samples\. a note"):
+    with pytest.raises(NoDataError, match=r"3 x no samples\. The first: 0\.hea: no samples\. a note"):
         read_catalog(Given(source="given", found=empty, **COMMON), label_map)
     nothing = Catalog(build_table([], label_map))
     with pytest.raises(NoDataError, match="none found at all"):

@@ -11,12 +11,23 @@ from ecgfounder_ft.errors import ExplainedError
 from ecgfounder_ft.labels import LabelMap
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from ecgfounder_ft.data.catalog import Catalog
     from ecgfounder_ft.ecg.description import SignalDescription
 
 
 class NoDataError(ExplainedError):
-    """No recordings where the configuration says."""
+    """No recordings where the configuration says.
+
+    Args:
+        message: what was looked for.
+        skipped: path, reason and detail of each recording that was found and cannot be used.
+    """
+
+    def __init__(self, message: str, skipped: pd.DataFrame | None = None) -> None:
+        super().__init__(message)
+        self.skipped = skipped
 
 
 @dataclass(kw_only=True)
@@ -138,6 +149,23 @@ def read_catalog(source: DataSource, label_map: LabelMap) -> Catalog:
         reasons = catalog.skipped["reason"].value_counts()
         skipped = "; ".join(f"{count} x {reason}" for reason, count in reasons.items()) or "none found at all"
         raise NoDataError(
-            f"no usable recording in the configured folders. Skipped: {skipped}. {' '.join(catalog.notes)}"
+            f"no usable recording in the configured folders. Skipped: {skipped}. "
+            + " ".join([*first_skipped(catalog.skipped), *catalog.notes]),
+            catalog.skipped,
         )
     return catalog
+
+
+def first_skipped(skipped: pd.DataFrame) -> list[str]:
+    """Sentences on the first recording that was skipped, and on what is likely at fault where all share the reason."""
+    if skipped.empty:
+        return []
+    path, reason, detail = skipped.iloc[0][["path", "reason", "detail"]]
+    told = [f"The first: {path}: {reason}{f' ({detail})' if detail else ''}."]
+    if skipped["detail"].str.contains("No such file", regex=False).mean() > 0.9:
+        told.append(
+            "Nearly all of these files are absent: does data.root, or the table's folder, lead to where paths start?"
+        )
+    elif skipped["reason"].eq("signal file is missing").mean() > 0.9:
+        told.append("Headers are there without their signal files (.dat, .mat): was only a part of the folder copied?")
+    return told

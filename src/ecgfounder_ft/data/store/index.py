@@ -4,7 +4,6 @@ Every file is written under a temporary name, flushed to the disk and renamed, a
 it: at whatever moment a build is killed, what stands under its final name is whole.
 """
 
-import fcntl
 import hashlib
 import logging
 import os
@@ -19,7 +18,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 import numpy as np
 
 from ecgfounder_ft.errors import ExplainedError
-from ecgfounder_ft.files import UNFINISHED_SUFFIX, whole_file
+from ecgfounder_ft.files import UNFINISHED_SUFFIX, HeldError, file_lock, whole_file
 
 if TYPE_CHECKING:
     import pandas as pd  # a process takes longer to import it than a hundred recordings take
@@ -194,9 +193,7 @@ def temporary_file(folder: Path) -> Iterator[tuple[BinaryIO, Path]]:
     """
     temporary = folder / f".{uuid.uuid4().hex}.temporary"
     try:
-        with temporary.open("xb") as stream:
-            with suppress(OSError):  # no locks on this file system: such files are then never taken for remains
-                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        with file_lock(temporary, wait=0), temporary.open("wb") as stream:
             yield stream, temporary
     finally:
         temporary.unlink(missing_ok=True)
@@ -215,9 +212,9 @@ def remove_remains(folder: Path) -> None:
     are not locked, those that nobody has written to for :data:`_ABANDONED_SECONDS`.
     """
     for temporary in folder.glob(".*.temporary"):
-        with suppress(OSError), temporary.open("rb") as stream:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            temporary.unlink()
+        with suppress(OSError, HeldError), file_lock(temporary, wait=0) as alone:
+            if alone:  # without locks on this file system nobody can tell, and they stay
+                temporary.unlink()
     for pattern in ("index-*.parquet", SETTINGS_FILE):
         for unfinished in folder.glob(f".{pattern}.*{UNFINISHED_SUFFIX}"):
             with suppress(OSError):

@@ -131,12 +131,16 @@ def find_recordings(folder: Path) -> Iterator[Path]:
     Raises:
         UnreadableRecordingError: if a folder cannot be listed.
     """
-    known = formats()
-    for path in walk_files(folder):
-        if (reader := known.get(path.suffix.casefold())) and path.is_file():
-            judge = getattr(reader, "may_be_recording", None)
-            if judge is None or judge(path):
-                yield path
+    yield from filter(may_be_recording, walk_files(folder))
+
+
+def may_be_recording(path: Path) -> bool:
+    """Tell whether a file of a folder has the suffix of a format, and is not known to be something else."""
+    reader = formats().get(path.suffix.casefold())
+    if reader is None or not path.is_file():
+        return False
+    judge = getattr(reader, "may_be_recording", None)
+    return judge is None or bool(judge(path))
 
 
 def walk_files(folder: Path) -> Iterator[Path]:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecgfounder_ft.ecg.description import StoredNumbers
+from ecgfounder_ft.ecg.leads import STANDARD_LEADS, lead_of_label
 from ecgfounder_ft.ecg.recording import UnreadableRecordingError
 from ecgfounder_ft.ecg.units import millivolts_per
 
@@ -25,8 +26,24 @@ _SECONDS = {"s": 1.0, "sec": 1.0, "seconds": 1.0, "ms": 1e-3, "us": 1e-6, "µs":
 _TIME_NAMES = ("time", "t", "timestamp", "elapsed time")
 _MISSING = ("", "nan", "na", "n/a", "null")
 """Fields, in lower case, that stand for a missing sample."""
+_FIRST_BYTES = 4096
 _UNEVENNESS = 0.01
 """Of the median step between two times, how far another may be from it: times are often written with few digits."""
+
+
+def looks_like_recording(path: Path) -> bool:
+    """Tell whether the first line of a table names leads or holds numbers alone, as tables of patients do not."""
+    try:
+        with path.open("rb") as stream:
+            start = stream.read(_FIRST_BYTES).decode("utf-8-sig", errors="replace")
+    except OSError:
+        return False
+    _, lines = _comments(start.splitlines())
+    if not lines:
+        return False
+    fields = _fields(lines[0], max(";\t,", key=lines[0].count))
+    named = [lead_of_label(_name_and_unit(field)[0]) in STANDARD_LEADS for field in fields]
+    return any(named) or all(_is_number(field) for field in fields)
 
 
 def read_numbers(path: Path) -> StoredNumbers:
