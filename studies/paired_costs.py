@@ -78,7 +78,7 @@ def costs_of(pairs: Mapping[str, Pair], resamples: int) -> dict[str, Cost]:
         right, wrong = drawn[id(pair.right)], draw(pair.wrong)
         costs[name] = Cost(
             {metric: float(found.values[:, found.columns.index(MACRO)].mean()) for metric, found in right.items()},
-            {metric: difference_of(right[metric], wrong[metric], seed=0).estimate for metric in JUDGED_BY},
+            {metric: difference_of(right[metric], wrong[metric]).estimate for metric in JUDGED_BY},
         )
     return costs
 

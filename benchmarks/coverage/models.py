@@ -6,7 +6,7 @@ from scipy.stats import norm, t
 
 from ecgfounder_ft.evaluation.auroc_variance import auroc_influences
 from ecgfounder_ft.evaluation.bootstrap import resample_counts
-from ecgfounder_ft.evaluation.intervals import expanded_tail
+from ecgfounder_ft.evaluation.intervals import expanded_tail, mean_spread
 
 CONDITIONS = 6
 PREVALENCE = 0.05
@@ -37,12 +37,9 @@ def intervals(difference: float, drawn: NDArray[np.float64], positives: int) -> 
         drawn: (resamples, conditions) differences.
         positives: patients with each condition.
     """
-    mean = drawn.mean(axis=1)
-    known = mean[~np.isnan(mean)]
-    variances = np.nanvar(drawn, axis=0, ddof=1)
-    better = variances * positives / (positives - 1)
-    freedom = better.sum() ** 2 / (better**2 / (positives - 1)).sum()
-    variance = known.var(ddof=1) * better.sum() / variances.sum()
+    known = drawn.mean(axis=1)
+    known = known[~np.isnan(known)]
+    variance, freedom = mean_spread(drawn, np.full(drawn.shape[1], positives))
     reach = float(t.ppf((1 + LEVEL) / 2, freedom) * np.sqrt(variance))
     tails = {"percentile": (1 - LEVEL) / 2, "expanded": expanded_tail(freedom + 1, LEVEL)}  # type: ignore[arg-type]
     found = {name: np.percentile(known, (100 * tail, 100 - 100 * tail)) for name, tail in tails.items()}

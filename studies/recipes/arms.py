@@ -252,7 +252,7 @@ def _judged(
     starts = {size: {seed: start_of(trial) for seed, trial in trials.items()} for size, trials in arm.trials.items()}
     start = _drawn("start", starts, resamples)
     changes = [
-        (f"{code}, {size:,}", float(difference_of(others[size], own[size], code, seed=0).estimate.value or 0))
+        (f"{code}, {size:,}", float(difference_of(others[size], own[size], code).estimate.value or 0))
         for size in own
         for code in own[size].columns
         if code != MACRO
@@ -264,8 +264,8 @@ def _judged(
         deviation={size: float(one.values[:, -1].std(ddof=1)) for size, one in own.items()},
         log_loss=losses,
         validation=float(np.mean(arm.values())),
-        gain=difference_of(_over_sizes(others), _over_sizes(own), seed=0),
-        over_start=difference_of(_over_sizes(start), _over_sizes(own), seed=0),
+        gain=difference_of(_over_sizes(others), _over_sizes(own)),
+        over_start=difference_of(_over_sizes(start), _over_sizes(own)),
         worst=min(changes, key=lambda change: change[1]),
         log_loss_change=max(losses[size] - before[size] for size in own),
         below_start=_below_start(arm, own, start),

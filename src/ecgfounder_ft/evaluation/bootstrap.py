@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import t
 
 from ecgfounder_ft.evaluation.auroc_variance import auroc_variance
 from ecgfounder_ft.evaluation.inputs import EvaluationInput
@@ -24,6 +25,7 @@ from ecgfounder_ft.evaluation.intervals import (
     expanded_tail,
     further,
     logit_interval,
+    mean_spread,
     perfect_bound,
     proportion_interval,
     wilson_interval,
@@ -269,6 +271,39 @@ def too_few_patients(metric: str, condition: ConditionMetrics) -> str:
     if condition.patients < MIN_PATIENTS:
         return f"no interval: {count_patients(condition.patients)}"
     return ""
+
+
+def mean_difference_interval(
+    estimate: Estimate,
+    drawn: NDArray[np.float64],
+    patients: NDArray[np.integer],
+    *,
+    level: float = 0.95,
+    too_few: str = "",
+) -> Estimate:
+    """The difference of a mean over conditions with its t interval, see
+    :func:`~ecgfounder_ft.evaluation.intervals.mean_spread`.
+
+    Args:
+        estimate: of the whole set.
+        drawn: (resamples, k) differences of the conditions, NaN where undefined.
+        patients: (k,) of the rarer kind, with or without the condition.
+        level: of confidence.
+        too_few: why no interval may be given, empty where it may.
+    """
+    if estimate.value is None:
+        return estimate
+    found = interval(estimate, drawn.mean(axis=1), level=level, too_few=too_few)
+    if found.low is None:
+        return found
+    variance, freedom = mean_spread(drawn, patients)
+    reach = float(t.ppf((1 + level) / 2, freedom)) * math.sqrt(variance)
+    return replace(found, low=max(-1.0, estimate.value - reach), high=min(1.0, estimate.value + reach), method="t")
+
+
+def patients_behind(metric: str, condition: ConditionMetrics) -> int:
+    """Patients that a metric of a condition rests on: the rarer kind, where it needs both."""
+    return rarer_patients(condition) if METRICS[metric].needs_positives else condition.patients
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,10 @@
 """Two models on the same recordings: differences with intervals, and McNemar's test of their decisions."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.stats import binomtest
 
 from ecgfounder_ft.errors import ExplainedError
@@ -11,6 +13,8 @@ from ecgfounder_ft.evaluation.bootstrap import (
     MIN_PATIENTS,
     bootstrap_metrics,
     interval,
+    mean_difference_interval,
+    patients_behind,
     rarer_patients,
     too_few_patients,
 )
@@ -75,40 +79,17 @@ def compare(
     Raises:
         NotComparableError: if conditions, task, labels or patients differ.
     """
-    if first.codes != second.codes:
-        raise NotComparableError(f"conditions {', '.join(first.codes)} against {', '.join(second.codes)}")
-    if first.task != second.task:
-        raise NotComparableError(f"a {first.task.name} model against a {second.task.name} model")
-    given = len(np.union1d(first.kept, second.kept))
-    both = np.intersect1d(first.kept, second.kept)
-    one, other = (data.select(np.flatnonzero(np.isin(data.kept, both))) for data in (first, second))
-    if not np.array_equal(one.targets, other.targets):
-        raise NotComparableError("the labels of the test recordings differ")
-    if not np.array_equal(one.groups, other.groups):
-        raise NotComparableError("the patients of the test recordings differ")
+    one, other, left_out = _on_both(first, second)
     evaluations = [evaluate_input(data, resamples=0) for data in (one, other)]
     drawn = [bootstrap_metrics(data, resamples=resamples, seed=seed) for data in (one, other)]
     few = f"no interval: {count_patients(one.patients)}" if one.patients < MIN_PATIENTS else ""
-    conditions = {}
-    for column, code in enumerate(one.codes):
-        condition = evaluations[0].conditions[code]
-        conditions[code] = {
-            name: interval(
-                _difference(*(result.conditions[code].metrics[name] for result in evaluations)),
-                drawn[1].conditions[:, column, place] - drawn[0].conditions[:, column, place],
-                level=level,
-                too_few=too_few_patients(name, condition),
-                rarer=rarer_patients(condition) if METRICS[name].needs_positives else None,
-            )
-            for place, name in enumerate(METRICS)
-        }
-    means = [resampled.macro(_defined(result)) for resampled, result in zip(drawn, evaluations, strict=True)]
-    macro = {
-        name: interval(
-            _macro_difference(evaluations, name), means[1][:, place] - means[0][:, place], level=level, too_few=few
-        )
-        for place, name in enumerate(METRICS)
-    }
+    between = drawn[1].conditions - drawn[0].conditions
+    macro = {}
+    for place, name in enumerate(METRICS):
+        estimate = _macro_difference(evaluations, name)
+        there = [column for column, code in enumerate(one.codes) if _has(evaluations[0], code, name)]
+        behind = np.array([patients_behind(name, evaluations[0].conditions[one.codes[column]]) for column in there])
+        macro[name] = mean_difference_interval(estimate, between[:, there, place], behind, level=level, too_few=few)
     accuracy = interval(
         _difference(*(result.overall["accuracy"] for result in evaluations)),
         drawn[1].accuracy - drawn[0].accuracy,
@@ -118,8 +99,11 @@ def compare(
     return PairedComparison(
         n=len(one.targets),
         patients=one.patients,
-        left_out=given - len(both),
-        conditions=conditions,
+        left_out=left_out,
+        conditions={
+            code: _condition_differences(evaluations, code, between[:, column], level)
+            for column, code in enumerate(one.codes)
+        },
         macro=macro,
         accuracy=accuracy,
         mcnemar={code: _mcnemar(one, other, column) for column, code in enumerate(one.codes)},
@@ -129,28 +113,55 @@ def compare(
     )
 
 
+def _on_both(first: EvaluationInput, second: EvaluationInput) -> tuple[EvaluationInput, EvaluationInput, int]:
+    """The recordings that both models answered, and how many are left out."""
+    if first.codes != second.codes:
+        raise NotComparableError(f"conditions {', '.join(first.codes)} against {', '.join(second.codes)}")
+    if first.task != second.task:
+        raise NotComparableError(f"a {first.task.name} model against a {second.task.name} model")
+    both = np.intersect1d(first.kept, second.kept)
+    one, other = (data.select(np.flatnonzero(np.isin(data.kept, both))) for data in (first, second))
+    if not np.array_equal(one.targets, other.targets):
+        raise NotComparableError("the labels of the test recordings differ")
+    if not np.array_equal(one.groups, other.groups):
+        raise NotComparableError("the patients of the test recordings differ")
+    return one, other, len(np.union1d(first.kept, second.kept)) - len(both)
+
+
+def _condition_differences(
+    evaluations: Sequence[Evaluation], code: str, between: NDArray[np.float64], level: float
+) -> dict[str, Estimate]:
+    """Differences of a condition's metrics, from (resamples, metrics) those of the resamples."""
+    condition = evaluations[0].conditions[code]
+    return {
+        name: interval(
+            _difference(*(result.conditions[code].metrics[name] for result in evaluations)),
+            between[:, place],
+            level=level,
+            too_few=too_few_patients(name, condition),
+            rarer=rarer_patients(condition) if METRICS[name].needs_positives else None,
+        )
+        for place, name in enumerate(METRICS)
+    }
+
+
+def _has(result: Evaluation, code: str, name: str) -> bool:
+    return result.conditions[code].metrics[name].value is not None
+
+
 def _difference(first: Estimate, second: Estimate) -> Estimate:
     if first.value is None or second.value is None:
         return Estimate(None, reason=first.reason or second.reason)
     return Estimate(second.value - first.value)
 
 
-def _macro_difference(evaluations: list[Evaluation], name: str) -> Estimate:
+def _macro_difference(evaluations: Sequence[Evaluation], name: str) -> Estimate:
     """None where the two means would be over different conditions."""
-    defined = [
-        {code for code, condition in result.conditions.items() if condition.metrics[name].value is not None}
-        for result in evaluations
-    ]
+    defined = [{code for code in result.conditions if _has(result, code, name)} for result in evaluations]
     if defined[0] != defined[1]:
         unlike = ", ".join(sorted(defined[0] ^ defined[1]))
         return Estimate(None, reason=f"defined for one of the models only: {unlike}")
     return _difference(*(result.macro[name] for result in evaluations))
-
-
-def _defined(result: Evaluation) -> np.ndarray:
-    return np.array(
-        [[condition.metrics[name].value is not None for name in METRICS] for condition in result.conditions.values()]
-    )
 
 
 def _mcnemar(first: EvaluationInput, second: EvaluationInput, column: int) -> McNemar:

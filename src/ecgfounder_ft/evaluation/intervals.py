@@ -24,6 +24,8 @@ those few patients show, and a metric close to its bound is skewed. What is done
 * **Brier score**: the first of the two intervals of AUPRC. One rare error may decide it and not have been seen, so
   that with fewer than :data:`BRIER_ALONE` patients with or without the condition each end is the further of this and
   Wilson's interval of a share of all patients, whose variance that of a mean of numbers from 0 to 1 does not exceed.
+* **Differences of means over conditions**: t interval with the variance and the degrees of freedom of
+  :func:`mean_spread`. Percentiles tell two equal models apart in more than the stated share of studies.
 * **Means over conditions**: from the conditions' own intervals, MOVER (Zou and Donner, Stat Med 2008;27:1693), with the
   correlations that the resamples show.
 """
@@ -200,6 +202,31 @@ def mean_interval(
     centre = float(np.mean(values))
     reach = [math.sqrt(max(0.0, float(distance @ correlations @ distance))) / k for distance in (below, above)]
     return max(0.0, centre - reach[0]), min(1.0, centre + reach[1])
+
+
+def mean_spread(resampled: NDArray[np.floating], patients: NDArray[np.integer]) -> tuple[float, float]:
+    """Variance of a mean over conditions between patients, and its degrees of freedom.
+
+    The variance is that of the resamples' means. With v the variance of a condition and m its patients, resamples show
+    v too small by (m - 1) / m, so it is taken times the sum of v m / (m - 1) over the sum of v. The degrees of freedom
+    are Satterthwaite's (Biometrics 1946;2:110), (sum w)^2 / sum w^2 / (m - 1) with w = v m / (m - 1).
+
+    Args:
+        resampled: (resamples, k) of the conditions, or of their differences; NaN where undefined.
+        patients: (k,) of the rarer kind, with or without the condition.
+
+    Returns:
+        The variance, 0 where all resamples are alike, and the degrees of freedom, at least 1.
+    """
+    means = resampled.mean(axis=1)
+    means = means[~np.isnan(means)]
+    own = np.nanvar(resampled, axis=0, ddof=1)
+    freedom = np.maximum(np.asarray(patients, dtype=np.float64) - 1, 1.0)
+    better = own * (freedom + 1) / freedom
+    if len(means) < 2 or not own.sum() > 0:
+        return 0.0, 1.0
+    satterthwaite = better.sum() ** 2 / (better**2 / freedom).sum()
+    return float(means.var(ddof=1) * better.sum() / own.sum()), float(satterthwaite)
 
 
 def expanded_tail(patients: int, level: float) -> float:

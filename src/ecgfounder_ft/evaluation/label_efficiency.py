@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 from sklearn.isotonic import isotonic_regression
 
 from ecgfounder_ft.evaluation.metrics import METRICS
-from ecgfounder_ft.evaluation.several_trainings import LEVEL, MACRO, Spread, Trainings, mean_over_seeds, spread_of
+from ecgfounder_ft.evaluation.seeds_and_patients import FEWEST_SEEDS, mean_over_seeds
+from ecgfounder_ft.evaluation.several_trainings import LEVEL, MACRO, Spread, Trainings, spread_of
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,11 @@ class LearningCurve:
     points: tuple[Spread, ...]
     drawn: NDArray[np.float64]
     """(sizes, resamples) means over seeds, patients and seeds drawn anew."""
+
+    @property
+    def readable(self) -> tuple[bool, ...]:
+        """(sizes,) whether a point has enough seeds, and an interval."""
+        return tuple(point.seeds >= FEWEST_SEEDS and point.over_both.low is not None for point in self.points)
 
     @property
     def means(self) -> NDArray[np.float64]:
@@ -44,6 +50,11 @@ class Worth:
     largest: float
     """The factor that could still be measured: the largest size of the other configuration by this size."""
 
+    @property
+    def is_told(self) -> bool:
+        """Whether the interval shows that the other configuration needs more labels."""
+        return self.low > 1
+
 
 def curve_of(name: str, metric: str, trainings: dict[int, Trainings], *, seed: int) -> LearningCurve:
     """A learning curve.
@@ -59,8 +70,8 @@ def curve_of(name: str, metric: str, trainings: dict[int, Trainings], *, seed: i
         name,
         metric,
         sizes,
-        tuple(spread_of(trainings[size], MACRO, seed=seed) for size in sizes),
-        np.array([mean_over_seeds(trainings[size].drawn[:, :, -1], seed) for size in sizes]),
+        tuple(spread_of(trainings[size], MACRO) for size in sizes),
+        np.array([mean_over_seeds(trainings[size].drawn[:, :, -1], seed, LEVEL) for size in sizes]),
     )
 
 
@@ -68,10 +79,16 @@ def worth_of(better: LearningCurve, other: LearningCurve) -> list[Worth]:
     """At each size of one curve, how many times as many labels the other needs for the same metric, with an interval.
 
     Both curves are drawn anew together, over the same patients and seeds, and the other read backwards in each draw.
+    Empty where too few seeds or patients leave a point of the other curve without an interval; sizes at which the first
+    has none are left out.
     """
+    if not all(other.readable):
+        return []
     lower_is_better = METRICS[better.metric].lower_is_better
     found = []
     for place, size in enumerate(better.sizes):
+        if not better.readable[place]:
+            continue
         factor = labels_needed(other.sizes, other.means, better.means[place], lower_is_better) / size
         drawn = np.array(
             [
@@ -94,7 +111,8 @@ def labels_needed(
     """The number of training recordings at which a curve comes to a value: the curve read backwards.
 
     More labels do not harm: a curve that falls here and there is made level first (isotonic regression). Between two
-    sizes it is straight over the logarithm of their number.
+    sizes it is straight over the logarithm of their number. A true curve bends there, so that a number between sizes is
+    off by some percent: of sizes a factor of three apart, 5 times as many reads 5.3 or 5.4.
 
     Args:
         sizes: training recordings, rising.

@@ -161,9 +161,9 @@ class Estimate:
     """How the interval was made, one of :data:`INTERVAL_METHODS`; empty where there is none."""
 
 
-INTERVAL_METHODS = ("score", "logit", "bound", "proportion", "mean", "percentile", "sandwich")
+INTERVAL_METHODS = ("score", "logit", "bound", "proportion", "mean", "t", "percentile", "sandwich")
 """Ways to an interval, see :mod:`~ecgfounder_ft.evaluation.intervals`: score of a model, logit scale, one-sided bound
-of a perfect value, binomial with an effective number, from the conditions' intervals, percentiles of the resamples,
+of a perfect value, binomial with an effective number, from the conditions' intervals, t, percentiles of the resamples,
 robust variance of a regression (:mod:`~ecgfounder_ft.evaluation.calibration_check`)."""
 
 

@@ -1,13 +1,10 @@
 """Several trainings on the same recordings: what is chance of training, and what is chance of the patients.
 
-Two things would be different another time: the patients tested, and the seeds of the trainings. A hierarchical
-bootstrap draws both: patients with replacement, each with all of its recordings, and seeds with replacement.
-Configurations are compared in pairs, over the same patients and the same seeds of each draw, so that what they share
-does not blur their difference.
-
-Drawing n seeds with replacement gives their mean too small a spread, by sqrt((n - 1) / n): with five seeds a tenth is
-missing. Each draw's distance from the mean of all seeds is stretched by the inverse (Rao and Wu, JASA 1988;83:231).
-With a single seed nothing is known of the chance of training, and intervals are of the patients alone.
+Two things would be different another time: the patients tested, and the seeds of the trainings. Configurations are
+compared in pairs, over the same patients and the same seeds, so that what they share does not blur their difference.
+:mod:`~ecgfounder_ft.evaluation.seeds_and_patients` says how both make one interval. With fewer than
+:data:`~ecgfounder_ft.evaluation.seeds_and_patients.FEWEST_SEEDS` seeds the chance of training is not known: intervals
+are of the patients alone, and no configuration is told from another.
 """
 
 import itertools
@@ -19,11 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-from ecgfounder_ft.evaluation.bootstrap import MIN_PATIENTS, bootstrap_metrics, interval
+from ecgfounder_ft.evaluation.bootstrap import MIN_PATIENTS, bootstrap_metrics, interval, patients_behind
 from ecgfounder_ft.evaluation.comparison import NotComparableError
 from ecgfounder_ft.evaluation.evaluate import evaluate_input
 from ecgfounder_ft.evaluation.inputs import EvaluationInput
+from ecgfounder_ft.evaluation.intervals import mean_spread
 from ecgfounder_ft.evaluation.metrics import METRICS, Estimate, count_patients
+from ecgfounder_ft.evaluation.seeds_and_patients import FEWEST_SEEDS, Uncertainty, mean_over_seeds
 
 MACRO = "macro"
 """Stands in the place of a condition's code for the mean over the conditions."""
@@ -45,6 +44,15 @@ class Trainings:
     drawn: NDArray[np.float64]
     """(seeds, resamples, columns) in each resample of the patients, which is the same for all trainings."""
     patients: int
+    rarer: tuple[int, ...]
+    """Of each condition, patients that its metric rests on: with or without it, whichever are fewer, where it needs
+    both."""
+
+    def places(self, column: str) -> list[int]:
+        """Columns that a column is the mean of: its own, or those of all conditions that have the metric."""
+        if column != MACRO:
+            return [self.columns.index(column)]
+        return [place for place in range(len(self.rarer)) if not np.isnan(self.values[:, place]).any()]
 
     @property
     def too_few(self) -> str:
@@ -70,7 +78,8 @@ class Spread:
     over_patients: Estimate
     """The mean, with the interval that other patients would give, the seeds as they are."""
     over_both: Estimate
-    """The mean, with the interval that other patients and other seeds would give."""
+    """The mean, with the interval that other patients and other seeds would give; with too few seeds that of the
+    patients."""
 
 
 @dataclass(frozen=True)
@@ -82,9 +91,9 @@ class Difference:
     seeds: int
     """That both have."""
     estimate: Estimate
-    """Mean of the second minus mean of the first."""
+    """Mean of the second minus mean of the first; with too few seeds the interval is of the patients alone."""
     p_value: float | None
-    """Two-sided, of the bootstrap."""
+    """Two-sided; None with too few seeds."""
     corrected: float | None = None
     """The p-value corrected for the number of comparisons (Holm)."""
 
@@ -131,8 +140,9 @@ def draw_trainings(
         defined = np.array([[one.value is not None for one in c.metrics.values()] for c in found.conditions.values()])
         macro = resampled.macro(defined)[:, place]
         drawn.append(np.column_stack([resampled.conditions[:, :, place], macro]))
+    rarer = tuple(patients_behind(metric, found.conditions[code]) for code in first.codes)
     return Trainings(
-        name, tuple(inputs), (*first.codes, MACRO), np.array(values), np.array(drawn), patients=first.patients
+        name, tuple(inputs), (*first.codes, MACRO), np.array(values), np.array(drawn), first.patients, rarer
     )
 
 
@@ -155,49 +165,67 @@ def require_same_recordings(name: str, first: EvaluationInput, other_name: str, 
         raise NotComparableError(f"{name} and {other_name} were tested on different sets: {what} differ")
 
 
-def spread_of(trainings: Trainings, column: str = MACRO, *, seed: int) -> Spread:
+def spread_of(trainings: Trainings, column: str = MACRO) -> Spread:
     """A metric over seeds and patients.
 
     Args:
         trainings: of a configuration.
         column: a condition's code, or the mean over conditions.
-        seed: of the draws of seeds.
     """
-    place = trainings.columns.index(column)
-    values, drawn = trainings.values[:, place], trainings.drawn[:, :, place]
-    mean = _estimate(values.mean())
-    single = len(values) == 1
+    values = trainings.values[:, trainings.columns.index(column)]
     known = values[~np.isnan(values)]
-    # the few seeds that were drawn are spread out, which may lead beyond what a metric can be
-    both = np.clip(mean_over_seeds(drawn, seed), 0.0, 1.0)
+    mean = _estimate(values.mean())
+    places = trainings.places(column)
+    found, uncertainty = _uncertain(mean, trainings, values, trainings.drawn[:, :, places], places)
+    over_patients = over_both = found
+    if uncertainty is not None and found.value is not None:
+        if uncertainty.of_patients > 0:
+            low, high = uncertainty.around(found.value, LEVEL, seeds=False)
+            over_patients = over_both = replace(found, low=low, high=high, method="t")
+        if len(values) >= FEWEST_SEEDS:
+            low, high = uncertainty.around(found.value, LEVEL, seeds=True)
+            over_both = replace(found, low=low, high=high, method="t")
     return Spread(
         name=trainings.name,
         seeds=len(values),
         lowest=float(known.min()) if len(known) else None,
         highest=float(known.max()) if len(known) else None,
-        deviation=None if single or np.isnan(values).any() else float(values.std(ddof=1)),
-        over_patients=interval(mean, drawn.mean(axis=0), level=LEVEL, too_few=trainings.too_few),
-        over_both=interval(mean, both, level=LEVEL, too_few=trainings.too_few),
+        deviation=None if len(values) == 1 or np.isnan(values).any() else float(values.std(ddof=1)),
+        over_patients=over_patients,
+        over_both=over_both,
     )
 
 
-def mean_over_seeds(drawn: NDArray[np.float64], seed: int) -> NDArray[np.float64]:
-    """(resamples,) means over seeds that are drawn anew in each resample.
+def _uncertain(
+    mean: Estimate,
+    trainings: Trainings,
+    values: NDArray[np.float64],
+    drawn: NDArray[np.float64],
+    places: Sequence[int],
+) -> tuple[Estimate, Uncertainty | None]:
+    """The estimate, and how uncertain it is; without that, and with the reason, where there can be no interval.
 
     Args:
-        drawn: (seeds, resamples) of one metric.
-        seed: of the draws; the same gives the same seeds to every configuration that has as many.
+        mean: over the seeds.
+        trainings: for their patients.
+        values: (seeds,) of each training, or differences.
+        drawn: (seeds, resamples, k) of the conditions that it is the mean of.
+        places: (k,) of these conditions.
     """
-    seeds, resamples = drawn.shape
-    mean: NDArray[np.float64] = drawn.mean(axis=0)
-    if seeds == 1:
-        return mean
-    chosen = np.random.default_rng([seed, seeds]).integers(0, seeds, (seeds, resamples))
-    picked = drawn[chosen, np.arange(resamples)].mean(axis=0)
-    return np.asarray(mean + math.sqrt(seeds / (seeds - 1)) * (picked - mean))
+    if mean.value is None:
+        return mean, None
+    over_seeds = drawn.mean(axis=0)
+    found = interval(mean, over_seeds.mean(axis=1), level=LEVEL, too_few=trainings.too_few)
+    between = 0.0 if len(values) < FEWEST_SEEDS else float(values.var(ddof=1)) / len(values)
+    if found.low is None and (between < 1e-24 or "alike" not in found.reason):
+        return found, None
+    variance, freedom = mean_spread(over_seeds, np.array([trainings.rarer[place] for place in places]))
+    return replace(mean, undefined_resamples=found.undefined_resamples), Uncertainty(
+        variance, freedom, between, len(values)
+    )
 
 
-def difference_of(first: Trainings, second: Trainings, column: str = MACRO, *, seed: int) -> Difference:
+def difference_of(first: Trainings, second: Trainings, column: str = MACRO) -> Difference:
     """The second configuration minus the first, over the same patients and the seeds that both have.
 
     Raises:
@@ -208,28 +236,22 @@ def difference_of(first: Trainings, second: Trainings, column: str = MACRO, *, s
         raise NotComparableError(f"{first.name} and {second.name} have no seed in common")
     one, other = first.of_seeds(shared), second.of_seeds(shared)
     place = one.columns.index(column)
-    estimate = _estimate((other.values[:, place] - one.values[:, place]).mean())
-    drawn = mean_over_seeds(other.drawn[:, :, place] - one.drawn[:, :, place], seed)
-    found = interval(estimate, drawn, level=LEVEL, too_few=first.too_few)
-    p_value = None if found.low is None else two_sided(drawn)
+    values = other.values[:, place] - one.values[:, place]
+    places = one.places(column)
+    drawn = other.drawn[:, :, places] - one.drawn[:, :, places]
+    found, uncertainty = _uncertain(_estimate(values.mean()), one, values, drawn, places)
+    p_value = None
+    if uncertainty is not None and found.value is not None:
+        value, reach = found.value, uncertainty.quantile((1 - LEVEL) / 2) * uncertainty.deviation
+        found = replace(found, low=max(-1.0, value - reach), high=min(1.0, value + reach), method="t")
+        p_value = uncertainty.p_value(value) if len(shared) >= FEWEST_SEEDS else None
     return Difference(first.name, second.name, len(shared), found, p_value)
 
 
-def two_sided(differences: NDArray[np.float64]) -> float:
-    """The p-value of a bootstrap: twice the smaller share of its differences on one side of 0, never 0 itself.
-
-    Args:
-        differences: (resamples,), NaN where undefined.
-    """
-    known = differences[~np.isnan(differences)]
-    beyond = min(int((known <= 0).sum()), int((known >= 0).sum()))
-    return float(min(1.0, 2 * (beyond + 1) / (len(known) + 1)))
-
-
-def all_differences(trainings: Sequence[Trainings], column: str = MACRO, *, seed: int) -> list[Difference]:
+def all_differences(trainings: Sequence[Trainings], column: str = MACRO) -> list[Difference]:
     """Every pair of configurations, corrected for their number."""
     pairs = itertools.combinations(trainings, 2)
-    found = [difference_of(first, second, column, seed=seed) for first, second in pairs]
+    found = [difference_of(first, second, column) for first, second in pairs]
     return corrected_by_holm(found)
 
 
@@ -254,7 +276,7 @@ def ranks_of(trainings: Sequence[Trainings], metric: str, *, seed: int) -> list[
     shared = [number for number in trainings[0].seeds if all(number in one.seeds for one in trainings)]
     if not shared:
         raise NotComparableError("the configurations have no seed in common")
-    drawn = np.array([mean_over_seeds(one.of_seeds(shared).drawn[:, :, -1], seed) for one in trainings])
+    drawn = np.array([mean_over_seeds(one.of_seeds(shared).drawn[:, :, -1], seed, LEVEL) for one in trainings])
     drawn = drawn[:, ~np.isnan(drawn).any(axis=0)]
     ranks = rankdata(drawn if METRICS[metric].lower_is_better else -drawn, axis=0)
     tail = 50 * (1 - LEVEL)

@@ -10,7 +10,7 @@ from ecgfounder_ft.evaluation.run_evaluation import RunEvaluation
 from ecgfounder_ft.evaluation.several_trainings import MACRO, difference_of, draw_trainings, spread_of
 from ecgfounder_ft.report.sweep_section import Section, SectionTable
 from ecgfounder_ft.report.words import format_difference, format_value, with_interval
-from ecgfounder_ft.sweeps.answers.trainings import Draws, draws_of, evaluated
+from ecgfounder_ft.sweeps.answers.trainings import Draws, draws_of, evaluated, interval_words
 from ecgfounder_ft.sweeps.folder import SweepFolder
 from ecgfounder_ft.sweeps.trial_results import TrialResult, by_configuration
 
@@ -27,7 +27,7 @@ def sections(folder: SweepFolder, trials: Sequence[TrialResult], metric: str, re
     draws = draws_of(trials, metric, resamples)
     text = [
         "Each row's source was held out: the model was trained and validated on all the others, and tested on all of "
-        "its recordings. Intervals (95%) are of patients and seeds.",
+        f"its recordings. {interval_words(trials)}",
         "The drop is over the recordings of the source that the mixed split tests too, so that the same recordings, "
         "patients and seeds stand on both sides of it: held out minus mixed.",
     ]
@@ -59,7 +59,7 @@ def matrix(trials: Sequence[TrialResult], draws: Draws, of: str) -> list[Section
             resamples=draws.resamples,
             seed=draws.seed,
         )
-        spreads = [spread_of(trainings, column, seed=draws.seed).over_both for column in trainings.columns]
+        spreads = [spread_of(trainings, column).over_both for column in trainings.columns]
         recordings = len(next(iter(seeds.values())).data.targets)
         values.append([source, f"{recordings:,}", *(with_interval(format_value(found), found) for found in spreads)])
         drops.append(_drop(source, seeds, mixed, draws, len(codes) + 1))
@@ -88,7 +88,7 @@ def _drop(
         )
         for name, one in (("mixed", mixed), ("held out", held_out))
     )  # fmt: skip
-    found = [difference_of(first, second, column, seed=draws.seed).estimate for column in first.columns]
+    found = [difference_of(first, second, column).estimate for column in first.columns]
     return [source, f"{len(shared):,}", *(with_interval(format_difference(one), one) for one in found)]
 
 

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 
 from ecgfounder_ft.evaluation.label_efficiency import LearningCurve, Worth, curve_of, worth_of
 from ecgfounder_ft.evaluation.metrics import METRICS
+from ecgfounder_ft.evaluation.seeds_and_patients import FEWEST_SEEDS
 from ecgfounder_ft.report.sweep_plots import label_efficiency_figure
 from ecgfounder_ft.report.sweep_section import Section, SectionPicture, SectionTable
 from ecgfounder_ft.report.words import format_interval, format_value
-from ecgfounder_ft.sweeps.answers.trainings import Draws, draws_of, evaluated, trainings_of
+from ecgfounder_ft.sweeps.answers.trainings import Draws, draws_of, evaluated, interval_words, trainings_of
 from ecgfounder_ft.sweeps.folder import SweepFolder
 from ecgfounder_ft.sweeps.trial_results import TrialResult, by_configuration
 
@@ -30,10 +31,10 @@ def sections(folder: SweepFolder, trials: Sequence[TrialResult], metric: str, re
     curves = curves_of(trials, draws)
     text = [
         "Smaller training sides are parts of the larger ones, the same for every configuration and seed; validation "
-        "and test recordings are the same for all. Bands are 95% intervals of patients and seeds."
+        f"and test recordings are the same for all. {interval_words(trials)}",
     ]
     table = SectionTable(
-        f"{draws.label} of the test recordings by training recordings, with 95% intervals",
+        f"{draws.label} of the test recordings by training recordings",
         ["configuration", "training recordings", "seeds", draws.label, "95% interval", "between seeds"],
         [
             [
@@ -49,12 +50,27 @@ def sections(folder: SweepFolder, trials: Sequence[TrialResult], metric: str, re
         ],
     )
     tables, said = [table], []
-    for better, other in pairs_of(curves):
+    pairs = pairs_of(curves)
+    for better, other in pairs:
         worths = worth_of(better, other)
-        said.append(sentence(better, other, worths))
-        tables.append(worth_table(better, other, worths))
+        if worths:
+            said.append(sentence(better, other, worths))
+            tables.append(worth_table(better, other, worths))
+    if said:
+        said.append(
+            "Between two sizes a curve is taken as straight over the logarithm of their number, which it is not: where "
+            "sizes are a factor of three apart, 5 times as many reads 5.3 or 5.4. The interval does not hold this."
+        )
+    elif pairs:
+        said.append(
+            f"How many labels a configuration is worth is not said: that takes {FEWEST_SEEDS} seeds at every size, and "
+            "test recordings of enough patients for an interval."
+        )
+    bands = [curve.name for curve in curves if any(point.over_both.low is not None for point in curve.points)]
     picture = SectionPicture(
-        label_efficiency_figure(curves), f"{draws.label} over training recordings; the numbers stand in the table."
+        label_efficiency_figure(curves),
+        f"{draws.label} over training recordings; the numbers stand in the table.",
+        "Bands are 95% intervals." if bands else "No bands: too few patients or resamples for an interval.",
     )
     return [Section("label_efficiency", "Label efficiency", [*text, *said], tables, [picture])]
 
@@ -105,19 +121,24 @@ def pairs_of(curves: Sequence[LearningCurve]) -> list[tuple[LearningCurve, Learn
 
 
 def sentence(better: LearningCurve, other: LearningCurve, worths: Sequence[Worth]) -> str:
-    """What people quote, for the smallest size at which it could be measured."""
+    """What people quote, with its interval, for the smallest size at which a factor was measured or bounded below."""
     measured = [worth for worth in worths if 0 < worth.factor < math.inf]
-    worth = measured[0] if measured else worths[0]
+    bounded = [worth for worth in worths if worth.factor == math.inf and worth.is_told]
+    worth = (measured or bounded or worths)[0]
+    given = f"(95% interval {_interval(worth)})"
+    if not worth.is_told:
+        return (
+            f"At {worth.size:,} recordings {better.name} and {other.name} are not told apart: the second may need as "
+            f"few labels as the first {given}."
+        )
     if worth.factor == math.inf:
         return (
-            f"With {worth.size:,} recordings {better.name} is better than {other.name} with "
-            f"{max(other.sizes):,}, {worth.largest:.1f} times as many; with how many it would be as good was not seen."
+            f"With {worth.size:,} recordings {better.name} is better than {other.name} with {max(other.sizes):,}, "
+            f"{worth.largest:.1f} times as many {given}."
         )
-    if worth.factor == 0:
-        return f"{other.name} is as good as {better.name} with the fewest recordings already ({min(other.sizes):,})."
     return (
-        f"With {worth.size:,} recordings {better.name} is as good as {other.name} with {worth.factor:.1f} times as "
-        f"many (95% interval {_interval(worth)})."
+        f"With {worth.size:,} recordings {better.name} is as good as {other.name} with about {worth.factor:.1f} times "
+        f"as many {given}."
     )
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from ecgfounder_ft.evaluation.inputs import EvaluationInput
 from ecgfounder_ft.evaluation.metrics import METRICS
 from ecgfounder_ft.evaluation.run_evaluation import RunEvaluation, evaluate_predictions
+from ecgfounder_ft.evaluation.seeds_and_patients import FEWEST_SEEDS
 from ecgfounder_ft.evaluation.several_trainings import (
     Difference,
     Spread,
@@ -19,7 +20,7 @@ from ecgfounder_ft.evaluation.several_trainings import (
 )
 from ecgfounder_ft.report.sweep_plots import ranks_figure, spreads_figure
 from ecgfounder_ft.report.sweep_section import SectionPicture, SectionTable
-from ecgfounder_ft.report.words import format_difference, format_interval, format_p_value, format_value
+from ecgfounder_ft.report.words import format_difference, format_interval, format_p_value, format_value, sentence
 from ecgfounder_ft.sweeps.trial_results import TrialResult, settings_of
 
 FEWEST_FOR_RANKS = 5
@@ -78,6 +79,27 @@ def trainings_of(groups: Mapping[str, Mapping[int, EvaluationInput]], draws: Dra
 # ----------------------------------------------------------------------------------------- in words and pictures
 
 
+def interval_words(trials: Sequence[TrialResult]) -> str:
+    """Say of what the intervals over trials are, by the seeds that the configuration with the fewest has."""
+    seeds: dict[str, set[object]] = {}
+    for one in trials:
+        place = {axis: value for axis, value in one.trial.place.items() if axis != "seed"}
+        seeds.setdefault(f"{one.configuration} {place}", set()).add(one.at("seed"))
+    fewest = min(map(len, seeds.values()))
+    if fewest >= FEWEST_SEEDS:
+        return "Intervals (95%) are of patients and seeds."
+    return f"Intervals (95%) are of the patients alone: {too_few_seeds(fewest)}."
+
+
+def too_few_seeds(seeds: int) -> str:
+    """Say what so few seeds leave open, as a sentence without its full stop."""
+    shows = "one seed shows" if seeds == 1 else f"{seeds} seeds show"
+    return (
+        f"{shows} next to nothing of the chance of training, and no configuration is told from another; that takes "
+        f"{FEWEST_SEEDS} seeds or more, 5 are better"
+    )
+
+
 def spreads_table(spreads: Sequence[Spread], draws: Draws) -> SectionTable:
     """One row per configuration: what is chance of training beside what is chance of the patients."""
     columns = ["configuration", "seeds", draws.label, "between seeds", "patients", "both"]
@@ -90,7 +112,7 @@ def spreads_table(spreads: Sequence[Spread], draws: Draws) -> SectionTable:
             if spread.deviation is None
             else f"{spread.deviation:.3f} ({spread.lowest:.3f} to {spread.highest:.3f})",
             format_interval(spread.over_patients) or "–",
-            format_interval(spread.over_both) or "–",
+            format_interval(spread.over_both) or "–" if spread.seeds >= FEWEST_SEEDS else "–",
         ]
         for spread in spreads
     ]
@@ -134,7 +156,7 @@ class Compared:
 
 def compare_trainings(trainings: Sequence[Trainings], draws: Draws) -> Compared:
     """What is chance of training, and which configurations are told apart."""
-    spreads = [spread_of(one, seed=draws.seed) for one in trainings]
+    spreads = [spread_of(one) for one in trainings]
     text, tables, pictures = [], [spreads_table(spreads, draws)], []
     pictures.append(
         SectionPicture(
@@ -144,21 +166,20 @@ def compare_trainings(trainings: Sequence[Trainings], draws: Draws) -> Compared:
         )
     )
     pairs = len(trainings) * (len(trainings) - 1) // 2
+    fewest = min(len(one.seeds) for one in trainings)
     if not draws.resamples:
         text.append("No intervals and no comparisons, since evaluation.resamples is 0.")
+    elif fewest < FEWEST_SEEDS:
+        text.append(f"{sentence(too_few_seeds(fewest))}.")
     elif pairs > MOST_PAIRS:
         text.append(f"{pairs} pairs of configurations: too many to be compared, and none is.")
     elif pairs:
-        differences = all_differences(trainings, seed=draws.seed)
+        differences = all_differences(trainings)
         tables.append(differences_table(differences, draws))
-        least = 2 / (draws.resamples + 1)
         text.append(
             f"{pairs} comparison{'s' if pairs > 1 else ''}; the corrected p holds for all of them together (Holm). "
-            f"With {draws.resamples:,} resamples no p is below {least:.2g}, and none corrected below "
-            f"{min(1.0, pairs * least):.2g}."
+            f"{_told(differences)}"
         )
-        if any(len(one.seeds) == 1 for one in trainings):
-            text.append("With one seed, intervals and p-values leave out the chance of training.")
         if len(trainings) >= FEWEST_FOR_RANKS:
             ranks = ranks_of(trainings, draws.metric, seed=draws.seed)
             groups = not_told_apart(ranks, differences)
@@ -170,3 +191,14 @@ def compare_trainings(trainings: Sequence[Trainings], draws: Draws) -> Compared:
                 )
             )
     return Compared(trainings, tables, pictures, text)
+
+
+def _told(differences: Sequence[Difference]) -> str:
+    told = [one for one in differences if one.is_told()]
+    if not told:
+        return (
+            "No two are told apart at 5%, which does not make them equal: with few seeds and patients only a large "
+            "difference shows."
+        )
+    pairs = "; ".join(f"{one.second} and {one.first}" for one in told)
+    return f"Told apart at 5%: {pairs}."
