@@ -7,8 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ecgfounder_ft.evaluation.metrics import METRICS
-from ecgfounder_ft.evaluation.out_of_fold import FoldsOverlapError, pool
+from ecgfounder_ft.evaluation.evaluate import evaluate_input
+from ecgfounder_ft.evaluation.metrics import METRICS, Estimate
+from ecgfounder_ft.evaluation.out_of_fold import FoldsOverlapError, mean_of_folds, pool, stretch, stretched
 from ecgfounder_ft.evaluation.predictions import Predictions, predictions_table
 from ecgfounder_ft.evaluation.run_evaluation import RunEvaluation, evaluate_predictions
 from ecgfounder_ft.task import MULTI_LABEL, SINGLE_LABEL
@@ -102,3 +103,27 @@ def test_folds_of_different_divisions_are_refused() -> None:
 
 def _each_its_own_patient(one: RunEvaluation) -> RunEvaluation:
     return replace(one, rows=one.rows.assign(patient=one.rows["recording"]))
+
+
+def test_intervals_are_stretched_for_what_the_folds_share() -> None:
+    found = pool("both", [fold(0, 1.0), fold(1, 5.0)], SETTINGS)
+    alone = evaluate_input(found.data, resamples=SETTINGS.resamples, seed=SETTINGS.seed).macro["auroc"]
+    macro = found.evaluation.macro["auroc"]
+    assert stretch(2) == 2.5
+    ends = [np.log(value / (1 - value)) for value in (alone.value, alone.low, macro.low)]
+    assert (ends[0] - ends[2]) / (ends[0] - ends[1]) == pytest.approx(np.sqrt(2.5))
+    assert stretched(Estimate(1.0, 0.05 ** (1 / 10), 1.0), 2.0).low == pytest.approx(0.05 ** (1 / 5))
+    assert stretched(Estimate(0.9, 0.0, 1.0), 2.0) == Estimate(0.9, 0.0, 1.0)
+    assert stretched(Estimate(0.9), 2.0) == Estimate(0.9)
+
+
+def test_the_mean_of_folds_is_not_lowered_by_scales_that_differ() -> None:
+    """Each model tells the conditions apart as well as the other, on a scale of its own."""
+    folds = [fold(0, 1.0), fold(1, 5.0)]
+    pooled = pool("both", folds, SETTINGS).evaluation
+    tests = [one.evaluation for one in folds]
+    found = mean_of_folds(tests, "auroc", pooled)
+    for code in (*CODES, "macro"):
+        values = [(one.macro if code == "macro" else one.conditions[code].metrics)["auroc"].value for one in tests]
+        assert found[code].value == pytest.approx(np.mean(values))
+        assert found[code].low < found[code].value < found[code].high

@@ -397,6 +397,7 @@ def test_each_baseline_stands_beside_with_the_paired_difference_and_what_it_is()
     assert "The last layer started from random weights, so the start has no skill to compare with" in noise
     assert "a difference from it compares with noise" in noise
     assert f"The macro AUROC of the start is {start:.3f}" not in noise
+    assert (text.count("this model minus it"), noise.count("this model minus it")) == (2, 1)
 
 
 def test_a_verdict_goes_no_further_than_its_interval():

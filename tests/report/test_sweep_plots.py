@@ -7,7 +7,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from ecgfounder_ft.evaluation.label_efficiency import LearningCurve
 from ecgfounder_ft.evaluation.metrics import Estimate
 from ecgfounder_ft.evaluation.several_trainings import Spread
-from ecgfounder_ft.report.sweep_plots import label_efficiency_figure, learning_curves_figure
+from ecgfounder_ft.report.sweep_plots import label_efficiency_figure, learning_curves_figure, parameters_figure
 
 
 @pytest.mark.parametrize(
@@ -45,3 +45,14 @@ def test_of_many_curves_over_sizes_no_two_look_alike() -> None:
     (axes,), (legend,) = figure.axes, figure.legends
     assert len({(line.get_color(), line.get_linestyle()) for line in axes.lines}) == 10
     assert legend.get_window_extent().y1 <= axes.get_window_extent().y0  # below the curves
+
+
+def test_learning_rates_of_a_search_stand_on_a_logarithmic_axis_however_few() -> None:
+    values = ["1e-05", "0.0003", "0.01", "0.0007"]
+    figure = parameters_figure({"optimizer.lr": values, "finetune": list("abab")}, [0.1, 0.2, 0.3, 0.4], "loss")
+    rates, words = figure.axes
+    assert rates.get_xscale() == "log"
+    (line,) = rates.lines
+    assert list(line.get_xdata()) == [float(value) for value in values]
+    assert words.get_xscale() == "linear"
+    assert [label.get_text() for label in words.get_xticklabels()] == ["a", "b"]

@@ -135,7 +135,7 @@ def test_two_runs_are_compared_and_the_wrong_ones_refused(run: Path, finished_ru
     found = console("compare", str(finished_run), str(run), "--resamples", "50", "--output", str(page))
     assert found.exit_code == 0, found.stderr
     table = pd.read_csv(page.with_suffix(".csv"))
-    assert list(table["difference_value"].dropna()) == [0.0]
+    assert list(table["difference_macro_auroc"].dropna()) == [0.0]
     predictions = pd.read_csv(run / "predictions.csv")
     predictions[predictions["recording"] != predictions["recording"].iloc[-1]].to_csv(
         run / "predictions.csv", index=False

@@ -188,7 +188,9 @@ def test_runs_are_compared_best_first_whatever_the_order_of_their_rows(tmp_path)
     assert comparison.differences["strong"].macro["auroc"].low > 0
     table = comparison_table(comparison)
     assert table["run"].tolist() == ["strong", "weak"]
-    assert table.loc[0, "difference_value"] == pytest.approx(table.loc[0, "macro_auroc"] - table.loc[1, "macro_auroc"])
+    difference, (strong_one, weak_one) = table.loc[0, "difference_macro_auroc"], table["test_macro_auroc"]
+    assert difference == pytest.approx(strong_one - weak_one)
+    assert table.loc[0, "test_macro_auroc_low"] < strong_one < table.loc[0, "test_macro_auroc_high"]
     assert _compare([weak, strong], sort_by="brier").names == ["strong", "weak"]
 
 

@@ -20,7 +20,7 @@ from ecgfounder_ft.files import write_json
 from ecgfounder_ft.report.sweep_section import Section, SectionTable
 from ecgfounder_ft.runs.digests import write_digests
 from ecgfounder_ft.sweeps import overview
-from ecgfounder_ft.sweeps.answer import design_sections, section_table, show_answer, terminal_table
+from ecgfounder_ft.sweeps.answer import design_sections, page_of, section_table, show_answer, terminal_table
 from ecgfounder_ft.sweeps.folder import SweepFolder, SweepFolderError
 from ecgfounder_ft.sweeps.trial_results import read_results, winner_of
 from tests.console import console
@@ -94,20 +94,30 @@ def test_exchanged_folders_of_trials_are_told(tmp_path: Path) -> None:
     )
 
 
-def test_a_configuration_wins_by_the_mean_of_its_trials(tmp_path: Path) -> None:
-    """Not by its best seed, and not where a trial is missing."""
+def test_a_configuration_wins_by_the_mean_of_its_trials(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Not by its best seed; none wins where one has fewer trials, whose mean is not set beside the others'."""
     lucky = {42: 9.0, 43: 1.0}
     sweep = write_sweep(
         tmp_path / "sweep",
         Seeds(resume=True, seeds=2),
-        [0.0, 6.0, 8.0],
+        [0.0, 6.0],
         more=lambda strength, point: lucky[int(str(point.place["seed"]))] if strength == 0 else strength,
     )
-    write_json(sweep.path / "5" / "status.json", {"state": "failed"})
-    winner = winner_of(read_results(sweep))
+    results = read_results(sweep)
+    winner = winner_of(results)
     assert winner is not None
     assert winner.name == "finetune=s1"
     assert winner.value == pytest.approx(0.6)
+    assert [one.trial.name for one in results.trials] == ["2", "3", "0", "1"], "seeds are not ranked"
+    write_json(sweep.path / "1" / "status.json", {"state": "failed"})
+    assert not show_answer(sweep, resamples=20)
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "Winner" not in printed
+    assert (
+        "No winner yet: the configurations have unequal numbers of finished trials (finetune=s0: 1; finetune=s1: 2)"
+        in (printed)
+    )
+    assert "No winner yet" in sweep.page_file.read_text()
 
 
 @pytest.fixture(scope="module")
@@ -179,22 +189,61 @@ def test_five_configurations_have_ranks(tmp_path: Path) -> None:
     assert len(found.pictures) == 2
 
 
-def test_folds_are_evaluated_as_one(tmp_path: Path) -> None:
+def test_folds_are_evaluated_as_one_and_one_number_is_to_report(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """80 patients with two recordings each: 160 recordings, and intervals of 80 patients."""
     design = CrossValidation(resume=True, folds=2, seeds=1)
     sweep = write_sweep(
-        tmp_path / "sweep", design, [1.5], tested=lambda point: lambda patients: patients % 2 == point.place["fold"]
+        tmp_path / "sweep",
+        design,
+        [1.5],
+        more=lambda strength, point: strength * (1 + 2 * int(str(point.place["fold"]))),
+        tested=lambda point: lambda patients: patients % 2 == point.place["fold"],
     )
+    show_answer(sweep)
+    printed = " ".join(capsys.readouterr().out.split())
     found = answer(sweep)
-    assert [row[0] for row in rows_of(found, "Each fold")] == ["fold 0", "fold 1", "mean", "deviation"]
-    pooled = rows_of(found, "All folds as one")
-    assert pooled[-1][:2] == ["macro", "160"]
-    assert re.fullmatch(r"0\.\d+ \(0\.\d+ to [01]\.\d+\)", pooled[-1][2])
+    folds = rows_of(found, "Each fold")
+    assert [row[0] for row in folds] == ["fold 0", "fold 1", "deviation"], "the second is better, and not ranked"
+    reported = rows_of(found, "Results, seed 42")
+    assert reported[-1][:2] == ["macro", "160"]
+    value, low, high = map(float, re.findall(r"\d\.\d+", reported[-1][2]))
+    mean = (float(folds[0][4]) + float(folds[1][4])) / 2
+    assert value == pytest.approx(mean, abs=0.0011)
+    assert low < value < high
+    assert f"test macro AUROC {value:.3f} (mean of 2 trials, each tested on its fold)" in printed
+    assert "Result: as typed (trials 0, 1)" in printed
+    assert "tested on 160 recordings of 80 patients" in printed
     (link,) = found.links.values()
     page = (sweep.path / link).read_text()
     assert "Calibration" in page
     assert "80 patients" in page
     assert "each recording was predicted by a model that has not seen its patient" in page
+    assert f"To report is the mean of the folds, macro AUROC {value:.3f}" in page
+    assert "Winner" not in sweep.page_file.read_text()
+
+
+def test_a_page_warns_of_few_patients_as_a_report_does(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    sweep = write_sweep(
+        tmp_path / "sweep", Grid(resume=True), [1.0, 2.0], tested=lambda point: lambda patients: patients < 5
+    )
+    show_answer(sweep, resamples=20)
+    page = " ".join(sweep.page_file.read_text().split())
+    assert "Tested on 10 recordings of 5 patients." in page
+    assert re.search(r"Fewer than 5 patients have (A|B) \(\d\)", page)
+    assert "Fewer than 5 patients have" in " ".join(capsys.readouterr().out.split())
+
+
+def test_a_printed_command_can_be_pasted(tmp_path: Path) -> None:
+    sweep = write_sweep(tmp_path / "sweep", Grid(resume=True), [1.0])
+    command, typed = ["a=1", "sweep=optuna"], ["sweep=optuna", "a=1", "sweep.n_trials=4"]
+    sweep.open(command, typed)
+    sweep.open(command, [*typed[:2], "sweep.n_trials=8"])
+    assert sweep.commands() == [["sweep=grid", "finetune=s0"], command]
+    page = page_of(read_results(sweep), None, [])
+    assert page.commands[-1] == "ecgfounder-ft train -m sweep=optuna a=1 sweep.n_trials=8"
+    assert all(one.startswith("ecgfounder-ft train -m ") for one in page.commands)
 
 
 def test_folds_that_are_missing_are_named(tmp_path: Path) -> None:
@@ -207,7 +256,7 @@ def test_folds_that_are_missing_are_named(tmp_path: Path) -> None:
     write_json(sweep.path / "1" / "status.json", {"state": "failed"})
     found = answer(sweep)
     assert "all, seed 42: not pooled, since fold 1 did not end." in found.text
-    assert not rows_of(found, "All folds as one")
+    assert not rows_of(found, "Results")
 
 
 @pytest.mark.parametrize("seeds", [1, 3])

@@ -16,7 +16,7 @@ from ecgfounder_ft.runs.status import PrunedError
 from ecgfounder_ft.sweeps.folder import SweepFolder
 from ecgfounder_ft.sweeps.layout import parse
 from ecgfounder_ft.sweeps.pruning import PruneByValidation
-from ecgfounder_ft.sweeps.search import journal, space_of
+from ecgfounder_ft.sweeps.search import importances_of, journal, space_of
 from tests.sweep_runs import SweepProcess, table_of
 
 SEARCH = (
@@ -134,3 +134,22 @@ def test_a_trial_behind_the_others_is_given_up(
         callback.on_validation_end(trainer, None)  # type: ignore[arg-type]
     assert given_up.value.metric == {"name": "validation/loss", "mode": "min", "value": pytest.approx(0.5)}
     assert run.read_history() == [{"epoch": 3, "validation/loss": 0.5}]
+
+
+@pytest.mark.parametrize("trials", [19, 20])
+def test_importances_take_twenty_trials(tmp_path: Path, trials: int) -> None:
+    folder = SweepFolder(tmp_path)
+    study = optuna.create_study(storage=journal(folder))
+    distributions: dict[str, BaseDistribution] = {name: FloatDistribution(0, 1) for name in "ab"}
+    for number in range(trials):
+        values = {"a": number / trials, "b": number * 7 % trials / trials}
+        study.add_trial(optuna.trial.create_trial(params=values, distributions=distributions, value=values["a"]))
+    found, why = importances_of(folder)
+    if trials < 20:
+        assert not found
+        assert why == (
+            "Importances of the parameters take 20 finished trials, and there are 19: of fewer they are mostly chance."
+        )
+    else:
+        assert found["a"] > found["b"]
+        assert not why

@@ -169,13 +169,21 @@ def test_the_last_lines_say_what_training_changed_and_what_to_type_next(
     run = RunFolder(finished_run)
     predictions = run.predictions()
     evaluated = evaluate_predictions(predictions, settings_of(run), baselines=run.baselines(predictions.codes))
-    print_summary(evaluated, "report: here", {"read other recordings": "ecgfounder-ft predict 'a [run]' FOLDER"})
+    typed = {"read other recordings": "ecgfounder-ft predict 'a [run]' FOLDER"}
+    print_summary(evaluated, "report: here", typed, random_head=False)
     said = capsys.readouterr().out
     start, end = evaluated.baselines["untrained start"].macro["auroc"], evaluated.evaluation.macro["auroc"]
     macro = next(line.split() for line in said.splitlines() if line.split()[:1] == ["macro"])
     assert (macro[2], macro[4]) == (f"{end.value:.3f}", f"{start.value:.3f}")
     assert f"against its untrained start, {baseline_verdict(evaluated.differences['untrained start'])}" in said
     assert said.endswith("read other recordings: ecgfounder-ft predict 'a [run]' FOLDER\n")
+    print_summary(evaluated, "report: here", typed, random_head=True)
+    said = capsys.readouterr().out
+    macro = next(line.split() for line in said.splitlines() if line.split()[:1] == ["macro"])
+    assert macro[2] == f"{end.value:.3f}"
+    assert macro[4] == f"{evaluated.evaluation.macro['auprc'].value:.3f}", "no start beside it"
+    assert "against its untrained start" not in said
+    assert "its last layer started from random weights, so its start is no measure" in said
 
 
 def test_history_has_one_row_per_epoch_with_both_sides(finished_run: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from ecgfounder_ft.evaluation.comparison import NotComparableError, PairedComparison, compare
-from ecgfounder_ft.evaluation.metrics import METRICS
+from ecgfounder_ft.evaluation.metrics import METRICS, Estimate
 from ecgfounder_ft.evaluation.run_evaluation import RunEvaluation
 
 
@@ -62,22 +62,27 @@ def require_metric(name: str) -> str:
 
 
 def comparison_table(comparison: RunComparison) -> pd.DataFrame:
-    """List macro metrics of each run, best first by validation, and the difference of one metric from the reference."""
+    """List macro metrics of each run with intervals, and the difference of one from the reference, best first.
+
+    The order is by validation, and the columns are named as in a sweep's table.
+    """
+    by = comparison.sorted_by
     records = []
     for name in comparison.names:
-        evaluation = comparison.runs[name].evaluation
+        run, pair = comparison.runs[name], comparison.differences.get(name)
+        evaluation, validation = run.evaluation, run.validation
         record: dict[str, Any] = {"run": name, "recordings": evaluation.n, "patients": evaluation.patients}
-        record |= {f"macro_{metric}": evaluation.macro[metric].value for metric in METRICS}
-        validation = comparison.runs[name].validation
-        by = comparison.sorted_by
-        record[f"validation_macro_{by}"] = None if validation is None else validation.macro[by].value
-        record["accuracy_overall"] = evaluation.overall["accuracy"].value
-        pair = comparison.differences.get(name)
-        difference = None if pair is None else pair.macro[comparison.sorted_by]
-        for end in ("value", "low", "high"):
-            record[f"difference_{end}"] = None if difference is None else getattr(difference, end)
+        record |= {f"validation_macro_{by}": None if validation is None else validation.macro[by].value}
+        for metric in METRICS:
+            record |= _with_ends(f"{run.side}_macro_{metric}", evaluation.macro[metric])
+        record |= _with_ends(f"{run.side}_accuracy", evaluation.overall["accuracy"])
+        record |= _with_ends(f"difference_macro_{by}", Estimate(None) if pair is None else pair.macro[by])
         records.append(record)
     return pd.DataFrame(records)
+
+
+def _with_ends(name: str, estimate: Estimate) -> dict[str, float | None]:
+    return {name: estimate.value, f"{name}_low": estimate.low, f"{name}_high": estimate.high}
 
 
 def _refuse_other_recordings(reference: RunEvaluation, other: RunEvaluation) -> None:

@@ -47,6 +47,8 @@ class Trainings:
     rarer: tuple[int, ...]
     """Of each condition, patients that its metric rests on: with or without it, whichever are fewer, where it needs
     both."""
+    stretch: float = 1.0
+    """How many times the variance between patients counts: over 1 where trainings share what others are tested on."""
 
     def places(self, column: str) -> list[int]:
         """Columns that a column is the mean of: its own, or those of all conditions that have the metric."""
@@ -221,7 +223,7 @@ def _uncertain(
         return found, None
     variance, freedom = mean_spread(over_seeds, np.array([trainings.rarer[place] for place in places]))
     return replace(mean, undefined_resamples=found.undefined_resamples), Uncertainty(
-        variance, freedom, between, len(values)
+        variance * trainings.stretch, freedom, between, len(values)
     )
 
 

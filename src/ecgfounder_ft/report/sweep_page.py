@@ -15,12 +15,17 @@ _INTERVAL = re.compile(r"(.+) \(([^()]* to [^()]*)\)")
 class WinnerShown:
     """The configuration that validation chose, as printed."""
 
+    heading: str
     name: str
     trials: str
     validation: str
     validation_note: str
     test: Sequence[tuple[str, str, str]]
     """Name of a metric, its value, and what to know of it."""
+    tested: str
+    """Recordings and patients that the test metrics rest on."""
+    why: str
+    """What chose it."""
 
 
 @dataclass(frozen=True)
@@ -43,9 +48,11 @@ class SweepPage:
     states: str
     """How many trials are in which state."""
     metric: str
-    """Validation metric that the trials are ranked by."""
+    """Validation metric that configurations are ranked by."""
     lower_is_better: bool
     winner: WinnerShown | None
+    no_winner: str
+    """Why there is none; empty where there is one."""
     columns: Sequence[str]
     """Of the trials' table."""
     rows: Sequence[TrialRow]

@@ -101,7 +101,7 @@ def parameters_figure(parameters: Mapping[str, Sequence[str]], values: Sequence[
     for place, (name, column) in enumerate(parameters.items()):
         axes = figure.add_subplot(lines, columns, place + 1)
         numbers = _numbers(column)
-        if numbers is not None and len(set(numbers)) > _MOST_GROUPS:
+        if numbers is not None and _is_scale(numbers):
             axes.plot(numbers, values, "o", color=colour_of(0), markersize=5, alpha=0.8)
             if _spans_magnitudes(numbers):
                 axes.set_xscale("log")
@@ -280,9 +280,15 @@ def _in_order(column: Sequence[str]) -> list[str]:
     return [*sorted(set(column) - set(words), key=float), *words]
 
 
+def _is_scale(numbers: Sequence[float]) -> bool:
+    """Whether numbers stand on an axis of numbers: many different ones, or one for each trial, as a search has."""
+    different = len(set(numbers))
+    return different > _MOST_GROUPS or 2 < different == len(numbers)
+
+
 def _spans_magnitudes(numbers: Sequence[float]) -> bool:
     """Whether numbers are told apart on a logarithmic axis alone."""
-    return min(numbers) > 0 and max(numbers) / min(numbers) >= 20
+    return min(numbers) > 0 and max(numbers) / min(numbers) >= 8
 
 
 def _positions(column: Sequence[str]) -> tuple[list[float], list[tuple[float, str]]]:

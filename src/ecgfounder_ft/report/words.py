@@ -1,5 +1,7 @@
 """Words for numbers: how pages, terminal and cards print metrics, intervals, differences and counts."""
 
+from collections.abc import Mapping
+
 from ecgfounder_ft.evaluation.bootstrap import MIN_PATIENTS
 from ecgfounder_ft.evaluation.comparison import PairedComparison
 from ecgfounder_ft.evaluation.evaluate import Evaluation
@@ -86,11 +88,12 @@ def baseline_verdict(pair: PairedComparison) -> str:
 
 def rare_conditions(evaluation: Evaluation) -> str:
     """Warn of conditions that few patients have, as a sentence without its full stop; empty where there are none."""
-    rare = {
-        code: condition.positive_patients
-        for code, condition in evaluation.conditions.items()
-        if 0 < condition.positive_patients < MIN_PATIENTS
-    }
+    return few_patients({code: condition.positive_patients for code, condition in evaluation.conditions.items()})
+
+
+def few_patients(counts: Mapping[str, int]) -> str:
+    """As :func:`rare_conditions`, of patients by condition."""
+    rare = {code: count for code, count in counts.items() if 0 < count < MIN_PATIENTS}
     if not rare:
         return ""
     listed = ", ".join(f"{code} ({count})" for code, count in rare.items())

@@ -200,7 +200,8 @@ def _provenance(model: FinishedModel, run: RunFolder) -> dict[str, str]:
 
 def _baselines(run: RunFolder, model: ModelFacts) -> dict[str, str]:
     head = "matching rows of the pretrained last layer" if model.head == "pretrained" else "a random last layer"
-    notes = {UNTRAINED_START: f"the network before its first step of training: {model.start} with {head}"}
+    start = f"the network before its first step of training: {model.start} with {head}"
+    notes = {UNTRAINED_START: f"{start}, calibrated by its own validation answers as this model is"}
     record = run.read_random_encoder()
     if record:
         drawn = f"{record['fitted_on']:,}"

@@ -4,7 +4,6 @@ import csv
 import io
 import logging
 import shlex
-import statistics
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -17,16 +16,25 @@ from rich.table import Table
 
 from ecgfounder_ft.console import plain_console
 from ecgfounder_ft.errors import ExplainedError
-from ecgfounder_ft.evaluation.metrics import METRICS, Estimate
+from ecgfounder_ft.evaluation.metrics import Estimate
 from ecgfounder_ft.files import cell_of, write_text
-from ecgfounder_ft.report.sweep_page import SweepPage, TrialRow, WinnerShown, parted, render_sweep
+from ecgfounder_ft.report.sweep_page import SweepPage, TrialRow, parted, render_sweep
 from ecgfounder_ft.report.sweep_section import Section, SectionTable
-from ecgfounder_ft.report.words import format_interval, with_interval
+from ecgfounder_ft.report.words import with_interval
 from ecgfounder_ft.sweeps import overview
 from ecgfounder_ft.sweeps.answers import cross_validation, hospital_out, label_efficiency, seeds
 from ecgfounder_ft.sweeps.folder import SweepFolder
 from ecgfounder_ft.sweeps.trial import DONE
-from ecgfounder_ft.sweeps.trial_results import SweepResults, TrialResult, Winner, macro, read_results, winner_of
+from ecgfounder_ft.sweeps.trial_results import (
+    SweepResults,
+    TrialResult,
+    Winner,
+    macro,
+    read_results,
+    why_no_winner,
+    winner_of,
+)
+from ecgfounder_ft.sweeps.winner_shown import warnings_of, winner_shown
 
 log = logging.getLogger(__name__)
 
@@ -73,14 +81,19 @@ def show_answer(
     found = design_sections(folder, results, metric, resamples)
     for section in found:
         _print_section(console, section)
-    importances = _importances(folder)
-    page = page_of(results, winner, [*found, *overview.sections(results, winner, importances)])
+    importances, no_importances = _importances(folder)
+    page = page_of(results, winner, [*found, *overview.sections(results, winner, importances, no_importances)])
     write_text(folder.page_file, render_sweep(page))
     if page.winner is not None:
         shown = page.winner
-        console.print(f"Winner by validation: {shown.name} ({shown.trials}), {results.metric} {shown.validation}")
+        console.print(f"{shown.heading}: {shown.name} ({shown.trials}), {results.metric} {shown.validation}")
+        console.print(f"  tested on {shown.tested}")
         for name, value, note in shown.test:
             console.print(f"  test {name} {value} ({note})")
+    else:
+        console.print(page.no_winner)
+    for warning in page.warnings:
+        console.print(f"  {warning}")
     console.print(f"{folder.page_file}\n{folder.table_file}", soft_wrap=True)
     return _report_missing(results)
 
@@ -148,16 +161,17 @@ def page_of(results: SweepResults, winner: Winner | None, sections: Sequence[Sec
     return SweepPage(
         title=f"Sweep {results.folder.path.parent.name}/{results.folder.path.name}",
         created=time.strftime("%Y-%m-%d %H:%M"),
-        commands=[shlex.join(["-m", *command]) for command in results.folder.commands()],
+        commands=[shlex.join(["ecgfounder-ft", "train", "-m", *command]) for command in results.folder.typed()],
         states=_states(results),
         metric=results.metric,
         lower_is_better=results.mode == "min",
-        winner=None if winner is None else _winner_shown(winner),
+        winner=None if winner is None else winner_shown(winner, results),
+        no_winner="" if winner is not None else why_no_winner(results),
         columns=columns,
         rows=[_row(results, one, len(columns)) for one in results.trials],
         table=SweepFolder.TABLE,
         sections=sections,
-        warnings=_warnings(results, winner),
+        warnings=warnings_of(results, winner),
     )
 
 
@@ -176,53 +190,11 @@ def _row(results: SweepResults, one: TrialResult, columns: int) -> TrialRow:
     return TrialRow(one.trial.name, cells[:columns], link)
 
 
-def _winner_shown(winner: Winner) -> WinnerShown:
-    several = len(winner.trials) > 1
-    test = []
-    for metric in MACRO:
-        found = [macro(one.test, metric) for one in winner.trials]
-        values = [one.value for one in found if one.value is not None]
-        if not values:
-            note, value = "not defined", "–"
-        elif several:
-            deviation = f", standard deviation {statistics.stdev(values):.3f}" if len(values) > 1 else ""
-            note, value = f"mean of {len(values)} trials{deviation}", f"{statistics.mean(values):.3f}"
-        else:
-            note, value = f"95% interval {format_interval(found[0]) or 'not computed'}", number(found[0].value)
-        test.append((f"macro {METRICS[metric].label}", value, note))
-    return WinnerShown(
-        name=winner.name if winner.name != "all" else "the one configuration",
-        trials=_trials_of(winner),
-        validation=number(winner.value),
-        validation_note="mean of its trials" if several else "of its best epoch",
-        test=test,
-    )
-
-
-def _trials_of(winner: Winner) -> str:
-    names = sorted((one.trial.name for one in winner.trials), key=int)
-    held_out = ": each tested on a source that it held out" if winner.holds_out else ""
-    return f"trial{'s' if len(names) > 1 else ''} {', '.join(names)}{held_out}"
-
-
 def _states(results: SweepResults) -> str:
     counts: dict[str, int] = {}
     for one in results.trials:
         counts[one.state] = counts.get(one.state, 0) + 1
     return f"{len(results.trials)} trials: " + ", ".join(f"{count} {state}" for state, count in counts.items())
-
-
-def _warnings(results: SweepResults, winner: Winner | None) -> list[str]:
-    found = []
-    missing = [one for one in results.trials if one.state not in DONE]
-    if missing:
-        found.append(f"{len(missing)} of {len(results.trials)} trials have not ended, and are no part of what follows.")
-    tried = len({one.configuration for one in results.trials if one.value is not None})
-    if winner is not None and tried > 1:
-        found.append(
-            f"The winner's validation metric is the best of {tried}, and flatters the more, the more were tried."
-        )
-    return found
 
 
 # --------------------------------------------------------------------------------------------- the terminal
@@ -333,14 +305,14 @@ def in_words(estimate: Estimate, digits: int = 3) -> str:
     return f"{number(estimate.value, digits)} ({number(estimate.low, digits)}-{number(estimate.high, digits)})"
 
 
-def _importances(folder: SweepFolder) -> dict[str, float]:
+def _importances(folder: SweepFolder) -> tuple[dict[str, float], str]:
     if not folder.journal_file.is_file():
-        return {}
+        return {}, ""
     try:
         from ecgfounder_ft.sweeps.search import importances_of
     except ModuleNotFoundError:
         log.warning("No importances of the parameters: Optuna is not installed here")
-        return {}
+        return {}, ""
     return importances_of(folder)
 
 

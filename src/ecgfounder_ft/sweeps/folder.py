@@ -99,6 +99,13 @@ class SweepFolder:
         """The commands that have put trials into this folder."""
         return [list(command) for command in self._read().get("commands", [])]
 
+    def typed(self) -> list[list[str]]:
+        """Those commands as they were typed last, with what may change from one start to the next."""
+        content = self._read()
+        commands = [list(command) for command in content.get("commands", [])]
+        last = content.get("typed", [])
+        return [list(last[place]) if place < len(last) else command for place, command in enumerate(commands)]
+
     def trials(self) -> list[Trial]:
         """Every trial, in the order in which they were laid out."""
         return [
@@ -117,13 +124,21 @@ class SweepFolder:
         """The trial with a folder of this name; None where it is none of this sweep's."""
         return next((trial for trial in self.trials() if trial.name == name), None)
 
-    def open(self, command: Sequence[str]) -> None:
-        """Make the folder, and note who puts trials into it."""
+    def open(self, command: Sequence[str], typed: Sequence[str] = ()) -> None:
+        """Make the folder, and note who puts trials into it.
+
+        Args:
+            command: what makes two starts of a sweep the same.
+            typed: all that was typed; none: the command.
+        """
         with self.locked():
             content = self._read()
             commands = content.setdefault("commands", [])
             if list(command) not in commands:
                 commands.append(list(command))
+            known = [list(one) for one in (*content.get("typed", []), *commands[len(content.get("typed", [])) :])]
+            known[commands.index(list(command))] = list(typed or command)
+            content["typed"] = known
             write_json(self.path / self.RECORD, {"trials": {}} | content)
 
     def add(self, trials: Sequence[Trial]) -> list[Trial]:
@@ -151,7 +166,8 @@ class SweepFolder:
             return {}
         try:
             content = json.loads(file.read_text(encoding="utf-8"))
-            return {"commands": content["commands"], "trials": dict(content["trials"])}
+            typed = {"typed": list(content["typed"])} if "typed" in content else {}
+            return {"commands": content["commands"], "trials": dict(content["trials"]), **typed}
         except (ValueError, KeyError, TypeError) as error:
             raise SweepFolderError(
                 f"{file} cannot be read ({error}): restore it, or start with another folder"
@@ -202,13 +218,14 @@ class SweepFolder:
         return folder / f"{name}.lock"
 
 
-def choose_folder(template: Path, command: Sequence[str], *, resume: bool) -> SweepFolder:
+def choose_folder(template: Path, command: Sequence[str], *, resume: bool, typed: Sequence[str] = ()) -> SweepFolder:
     """The folder of the newest sweep of the same command, or a new one; opened.
 
     Args:
         template: ``<base>/<date>/<time>``, where a new sweep would lie.
         command: as of :func:`~ecgfounder_ft.sweeps.layout.command_of`.
         resume: False: a new one.
+        typed: all that was typed, for :meth:`SweepFolder.open`.
     """
     base = template.parent.parent
     base.mkdir(parents=True, exist_ok=True)
@@ -218,7 +235,7 @@ def choose_folder(template: Path, command: Sequence[str], *, resume: bool) -> Sw
             numbered = (template.with_name(f"{template.name}-{number}") for number in range(2, 10_000))
             path = template if not template.exists() else next(path for path in numbered if not path.exists())
             folder = SweepFolder(path)
-        folder.open(command)
+        folder.open(command, typed)
     return folder
 
 

@@ -16,13 +16,16 @@ _CHANCE = {"fold": "split.fold", "seed": "seed"}
 """Axes of designs along which trials repeat each other, to the parameter that they set; these get no pictures."""
 
 
-def sections(results: SweepResults, winner: Winner | None, importances: Mapping[str, float]) -> list[Section]:
+def sections(
+    results: SweepResults, winner: Winner | None, importances: Mapping[str, float], no_importances: str = ""
+) -> list[Section]:
     """Parameters and learning curves; nothing of a sweep in which no trial came to a metric.
 
     Args:
         results: of the sweep.
         winner: by validation.
         importances: of a search, parameter to its share of the metric's variation; empty where there are none.
+        no_importances: why a search has none, as a sentence.
     """
     told = without_mixed([one for one in results.trials if one.value is not None])
     # where all trials are of the winner, none stands out
@@ -35,7 +38,7 @@ def sections(results: SweepResults, winner: Winner | None, importances: Mapping[
         and len({one.parameters.get(key) for one in told}) > 1
     ]
     if keys and len(told) > 1:
-        found.append(_parameters(results, keys, told, won, importances))
+        found.append(_parameters(results, keys, told, won, importances, no_importances))
     curves = [picture for metric in dict.fromkeys((results.metric, _LOSS)) for picture in _curves(results, metric, won)]
     if curves:
         found.append(Section("learning_curves", "Learning curves", pictures=curves))
@@ -48,6 +51,7 @@ def _parameters(
     told: Sequence[TrialResult],
     won: Collection[str],
     importances: Mapping[str, float],
+    no_importances: str,
 ) -> Section:
     parameters = {key: [one.parameters.get(key, "") for one in told] for key in keys}
     values = [float(one.value or 0.0) for one in told]
@@ -70,6 +74,8 @@ def _parameters(
     text = []
     if len(told) < sum(one.value is not None for one in results.trials):
         text.append("Trials whose split mixes all sources are left out: nothing here averages them with the others.")
+    if no_importances:
+        text.append(no_importances)
     if importances:
         text.append(
             "Importances are Optuna's (fANOVA): the share of the metric's variation that each parameter explains."

@@ -31,6 +31,9 @@ log = logging.getLogger(__name__)
 FOLDER = "folder"
 """User attribute of a trial of the study: the name of its folder."""
 
+FEWEST_FOR_IMPORTANCES = 20
+"""Finished trials below which shares of the metric's variation are mostly chance."""
+
 ENDED = (TrialState.COMPLETE, TrialState.PRUNED)
 STARTED = (*ENDED, TrialState.RUNNING)
 
@@ -206,10 +209,12 @@ def _distribution(key: str, override: Override) -> BaseDistribution:
     return CategoricalDistribution(list(override.sweep_string_iterator()))
 
 
-def importances_of(folder: SweepFolder) -> dict[str, float]:
+def importances_of(folder: SweepFolder) -> tuple[dict[str, float], str]:
     """How much of the metric's variation each parameter explains, in the study with the most finished trials.
 
-    Empty where that cannot be told: it takes two finished trials and two parameters.
+    Returns:
+        Parameter to its share, and in words why there is none: it takes :data:`FEWEST_FOR_IMPORTANCES` finished trials
+        and two parameters.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     storage = journal(folder)
@@ -219,14 +224,19 @@ def importances_of(folder: SweepFolder) -> dict[str, float]:
     ]
     ended = [study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)) for study in studies]
     if not ended:
-        return {}
+        return {}, ""
     place = max(range(len(ended)), key=lambda number: len(ended[number]))
     searched = {name for trial in ended[place] for name in trial.params}
-    if len(ended[place]) < 2 or len(searched) < 2:
-        return {}
+    if len(searched) < 2:
+        return {}, ""
+    if len(ended[place]) < FEWEST_FOR_IMPORTANCES:
+        return {}, (
+            f"Importances of the parameters take {FEWEST_FOR_IMPORTANCES} finished trials, and there are "
+            f"{len(ended[place])}: of fewer they are mostly chance."
+        )
     try:
         found = optuna.importance.get_param_importances(studies[place])
     except (RuntimeError, ValueError) as error:  # all trials alike, for example
         log.warning("No importances of the parameters: %s", error)
-        return {}
-    return {name: float(value) for name, value in found.items()}
+        return {}, ""
+    return {name: float(value) for name, value in found.items()}, ""

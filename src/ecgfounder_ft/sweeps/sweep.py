@@ -117,11 +117,13 @@ class Sweep:
         """Choose the folder; the launcher, and all that is composed from here on, knows of it."""
         template = Path(str(self.config.hydra.sweep.dir))
         command = command_of(arguments)
+        of_hydra = [entry for entry in self.config.hydra.overrides.hydra if not entry.startswith("hydra.mode=")]
+        typed = [*arguments, *of_hydra]
         if any(entry.startswith("hydra.sweep.dir=") for entry in self.config.hydra.overrides.hydra):
             self.folder = SweepFolder(template)
-            self.folder.open(command)
+            self.folder.open(command, typed)
         else:
-            self.folder = choose_folder(template, command, resume=design.resume)
+            self.folder = choose_folder(template, command, resume=design.resume, typed=typed)
         with read_write(self.config.hydra), open_dict(self.config.hydra):
             self.config.hydra.sweep.dir = str(self.folder)
         self.launcher = Plugins.instance().instantiate_launcher(

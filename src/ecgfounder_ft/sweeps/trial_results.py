@@ -21,6 +21,8 @@ from ecgfounder_ft.sweeps.trial import state_of
 log = logging.getLogger(__name__)
 
 FINISHED = "finished"
+CHANCE = ("fold", "seed")
+"""Axes of designs along which trials repeat each other, and are not ranked."""
 
 
 @dataclass(frozen=True)
@@ -115,11 +117,22 @@ class Winner:
 
 
 def winner_of(results: SweepResults) -> Winner | None:
-    """The best by validation, among configurations with the most finished trials; None where none has one.
+    """The best by validation; None where no trial has ended, or configurations have unequal numbers of trials.
 
     A trial alone is a configuration of its own, but where a design makes several trials of one: these count together.
-    Of learning curves it is the largest training side that counts; where sources are held out, those trials.
+    Of learning curves it is the largest training side that counts; where sources are held out, those trials. A
+    configuration of which no trial ended is left out.
     """
+    groups = compared_groups(results)
+    if not groups or len(set(map(len, groups.values()))) > 1:
+        return None
+    means = {name: sum(float(one.value or 0) for one in group) / len(group) for name, group in groups.items()}
+    best = (min if results.mode == "min" else max)(means, key=lambda name: means[name])
+    return Winner(best, groups[best], means[best])
+
+
+def compared_groups(results: SweepResults) -> dict[str, list[TrialResult]]:
+    """Configuration to those of its finished trials that are compared."""
     finished = without_mixed([result for result in results.trials if result.finished and result.value is not None])
     sizes = [result.at("size") for result in finished if "size" in result.trial.place]
     largest = None if None in sizes else max((int(size) for size in sizes if size is not None), default=None)
@@ -127,13 +140,19 @@ def winner_of(results: SweepResults) -> Winner | None:
     for result in finished:
         if "size" not in result.trial.place or result.at("size") == largest:
             groups.setdefault(result.configuration, []).append(result)
+    return groups
+
+
+def why_no_winner(results: SweepResults) -> str:
+    """Say why :func:`winner_of` names none."""
+    groups = compared_groups(results)
     if not groups:
-        return None
-    most = max(map(len, groups.values()))
-    means = {name: sum(float(one.value or 0) for one in group) / len(group) for name, group in groups.items()}
-    complete = {name: mean for name, mean in means.items() if len(groups[name]) == most}
-    best = (min if results.mode == "min" else max)(complete, key=lambda name: complete[name])
-    return Winner(best, groups[best], complete[best])
+        return "No trial has ended, so there is no winner."
+    counts = "; ".join(f"{name}: {len(group)}" for name, group in groups.items())
+    return (
+        f"No winner yet: the configurations have unequal numbers of finished trials ({counts}), and a mean over fewer "
+        "is not set beside one over more. The same command goes on with what is missing."
+    )
 
 
 def without_mixed(results: Sequence[TrialResult]) -> list[TrialResult]:
@@ -267,14 +286,31 @@ def settings_of(run: RunFolder) -> EvaluationSettings:
 
 
 def best_first(results: Sequence[TrialResult]) -> list[TrialResult]:
-    """By the metric, in the direction in which it is better: finished trials, pruned ones, then those without it."""
+    """By the metric, in the direction in which it is better: finished trials, pruned ones, then those without it.
 
-    def key(result: TrialResult) -> tuple[int, float]:
+    Folds and seeds are not ranked: they stand in their order, all where their mean over finished trials stands.
+    """
+    known: dict[str, list[float]] = {}
+    for result in results:
+        if result.finished and result.value is not None:
+            known.setdefault(_repeated(result), []).append(result.value)
+    means = {name: sum(values) / len(values) for name, values in known.items()}
+
+    def key(result: TrialResult) -> tuple[int, float, int]:
         if result.value is None or result.state not in (FINISHED, "pruned"):
-            return 2, 0.0
-        return int(not result.finished), result.value if result.mode == "min" else -result.value
+            return 2, 0.0, int(result.trial.name)
+        value = means.get(_repeated(result), result.value) if result.finished else result.value
+        return int(not result.finished), value if result.mode == "min" else -value, int(result.trial.name)
 
     return sorted(results, key=key)
+
+
+def _repeated(result: TrialResult) -> str:
+    """What trials have in common that repeat each other; a trial's own name where none repeats it."""
+    place = {axis: value for axis, value in result.trial.place.items() if axis not in CHANCE}
+    if place == dict(result.trial.place):
+        return result.trial.name
+    return f"{result.configuration} {place}"
 
 
 def varying_parameters(trials: Sequence[Trial]) -> dict[str, dict[str, str]]:

@@ -197,6 +197,7 @@ def report(settled: Settled, model: Model, data: PreparedData, trained: Trained,
             "read other recordings": f"ecgfounder-ft predict {place} FOLDER",
             "watch the curves": f"tensorboard --logdir {place}",
         },
+        random_head=model.record.head == "random",
     )
 
 

@@ -1,4 +1,4 @@
-"""What the folds say together: each fold, their mean and deviation, and all of them evaluated as one."""
+"""What the folds say together: the numbers to report, each fold, and all of them evaluated as one."""
 
 import re
 import statistics
@@ -6,23 +6,44 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from ecgfounder_ft.evaluation.evaluate import Evaluation
 from ecgfounder_ft.evaluation.inputs import EvaluationInput
 from ecgfounder_ft.evaluation.metrics import METRICS, Estimate
-from ecgfounder_ft.evaluation.out_of_fold import pool
+from ecgfounder_ft.evaluation.out_of_fold import mean_of_folds, pool, stretch
 from ecgfounder_ft.evaluation.run_evaluation import RunEvaluation
+from ecgfounder_ft.evaluation.seeds_and_patients import FEWEST_SEEDS
+from ecgfounder_ft.evaluation.several_trainings import MACRO
 from ecgfounder_ft.files import write_csv
 from ecgfounder_ft.report.page import content_of, render_report
 from ecgfounder_ft.report.sweep_section import Section, SectionPicture, SectionTable
-from ecgfounder_ft.report.words import format_value, with_interval
+from ecgfounder_ft.report.words import format_value, sentence, with_interval
 from ecgfounder_ft.runs.evaluation_folder import EXACT, EvaluationFolder
 from ecgfounder_ft.runs.report import classification_report, metrics_of
-from ecgfounder_ft.sweeps.answers.trainings import compare_trainings, draws_of, evaluated, trainings_of
+from ecgfounder_ft.sweeps.answers.trainings import compare_trainings, draws_of, evaluated, too_few_seeds, trainings_of
 from ecgfounder_ft.sweeps.folder import SweepFolder
 from ecgfounder_ft.sweeps.trial_results import TrialResult, by_configuration, settings_of
 
 FOLDER = "cross_validation"
+DEALT = (
+    "Patients were dealt to folds, stratified over conditions and sources; each fold was tested by a model that was "
+    "trained and chosen on the others. The folds stand in their order: none is better than another. Deviations between "
+    "them are no standard errors, since they share their training recordings."
+)
+REPORTED = (
+    "To report is the table of results. Its AUROC and AUPRC are means of the folds: each fold's recordings are ranked "
+    "by one model. All folds as one would rank recordings against each other that different models answered, on scales "
+    "that differ, and come out lower. Its other metrics count decisions and probabilities. They are of all folds as "
+    "one, so that every recording counts once."
+)
+OF_WHAT = (
+    "The intervals (95%) are of what this way of training comes to on average, trained and tested on as many other "
+    "patients. They are wider than those of the patients tested alone, because the folds' models share training "
+    "recordings."
+)
 SHOWN = ("auroc", "auprc", "f1", "sensitivity", "specificity", "brier", "ece")
 """Metrics of a pooled set in the tables."""
+RANKED = ("auroc", "auprc")
+"""Those that rank recordings against each other."""
 _HEADS = {name: METRICS[name].label for name in SHOWN} | {
     "sensitivity": "Sens.",
     "specificity": "Spec.",
@@ -40,33 +61,34 @@ def sections(folder: SweepFolder, trials: Sequence[TrialResult], metric: str, re
         resamples: of the patients; None: as the trials were evaluated.
     """
     draws = draws_of(trials, metric, resamples)
-    tables, links, text = [], {}, []
+    reported, tables, links, missed = [], [], {}, []
     pooled: dict[str, dict[int, EvaluationInput]] = {}
     for name, group in by_configuration(trials).items():
         tables.append(folds_table(name, group))
         for seed, folds in by_seed(group).items():
             missing = sorted(set(range(folds_of(group[0]))) - set(folds))
             if missing:
-                text.append(f"{name}, seed {seed}: not pooled, since fold {', '.join(map(str, missing))} did not end.")
+                missed.append(
+                    f"{name}, seed {seed}: not pooled, since fold {', '.join(map(str, missing))} did not end."
+                )
                 continue
             found = pool_folds(name, seed, folds, draws.resamples)
             pooled.setdefault(name, {})[seed] = found.data
             output = write_pooled(folder, name, seed, found, folds)
-            tables.append(pooled_table(name, seed, found))
+            reported.append(reported_table(name, seed, found.evaluation, tests_of(folds)))
             links[f"Report of {name}, seed {seed}, all folds as one"] = f"{output}/{EvaluationFolder.REPORT}"
-    text.insert(
-        0,
-        "Patients were dealt to folds, stratified over conditions and sources; each fold was tested by a model that "
-        "was trained and chosen on the others. Deviations between folds are no standard errors: the folds share their "
-        "training recordings. The intervals are those of all folds as one, over patients.",
-    )
+    text = [DEALT, *([REPORTED, OF_WHAT] if pooled else []), *missed]
     pictures: list[SectionPicture] = []
-    if len(pooled) > 1 or any(len(seeds) > 1 for seeds in pooled.values()):
-        compared = compare_trainings(trainings_of(pooled, draws), draws)
-        text += compared.text
+    seeds = [len(found) for found in pooled.values()]
+    if len(pooled) > 1 and min(seeds) < FEWEST_SEEDS:
+        text.append(f"{sentence(too_few_seeds(min(seeds)))}.")
+    elif seeds and max(seeds) > 1:
+        times = stretch(folds_of(trials[0]))
+        compared = compare_trainings([replace(one, stretch=times) for one in trainings_of(pooled, draws)], draws)
+        text += ["Seeds and configurations are compared by all folds as one.", *compared.text]
         tables += compared.tables
         pictures += compared.pictures
-    return [Section("cross_validation", "Cross-validation", text, tables, pictures, links)]
+    return [Section("cross_validation", "Cross-validation", text, [*reported, *tables], pictures, links)]
 
 
 def folds_of(result: TrialResult) -> int:
@@ -99,6 +121,7 @@ def write_pooled(
     output = EvaluationFolder(folder.path / path)
     output.create()
     write_csv(output.path / EvaluationFolder.PREDICTIONS, found.predictions.table, float_format=EXACT)
+    means = mean_of_folds(tests_of(folds), "auroc", found.evaluation)[MACRO]
     output.write_metrics(metrics_of(found, {}, {}), classification_report(found.evaluation))
     conditions = next(iter(folds.values())).run.plain_configuration()["labels"]["conditions"]
     listed = ", ".join(one.trial.name for one in folds.values())
@@ -110,15 +133,23 @@ def write_pooled(
         notes=[
             f"Out-of-fold predictions of {len(folds)} folds (trials {listed} of {folder}): each recording was "
             "predicted by a model that has not seen its patient. What is evaluated is the way of training, not one "
-            "model"
+            "model",
+            "AUROC and AUPRC on this page rank recordings against each other that different models answered, and are "
+            "lower for it. To report is the mean of the folds, macro AUROC "
+            f"{with_interval(format_value(means), means)}",
         ],
     )
     output.write_report(render_report(content))
     return path
 
 
+def tests_of(folds: Mapping[int, TrialResult]) -> list[Evaluation]:
+    """The evaluation of each fold by itself."""
+    return [one.test for one in folds.values() if one.test is not None]
+
+
 def folds_table(name: str, trials: Sequence[TrialResult]) -> SectionTable:
-    """Each fold by itself, the mean over folds and the deviation between them."""
+    """Each fold by itself, and the deviation between them."""
     metrics = [metric for metric in SHOWN if metric not in ("sensitivity", "specificity")]
     rows, columns = [], [[] for _ in metrics]  # type: ignore[var-annotated]
     several = len({one.at("seed") for one in trials}) > 1
@@ -130,7 +161,6 @@ def folds_table(name: str, trials: Sequence[TrialResult]) -> SectionTable:
             column.append(estimate.value)
         rows.append([label, one.trial.name, f"{one.test.n:,}", f"{one.test.patients:,}", *map(format_value, found)])
     known = [[value for value in column if value is not None] for column in columns]
-    rows.append(["mean", "", "", "", *(f"{statistics.mean(values):.3f}" if values else "–" for values in known)])
     deviations = (f"{statistics.stdev(values):.3f}" if len(values) > 1 else "–" for values in known)
     rows.append(["deviation", "", "", "", *deviations])
     heads = [_HEADS[metric] for metric in metrics]
@@ -138,16 +168,18 @@ def folds_table(name: str, trials: Sequence[TrialResult]) -> SectionTable:
     return SectionTable(title, ["fold", "trial", "recordings", "patients", *heads], rows)
 
 
-def pooled_table(name: str, seed: int, found: RunEvaluation) -> SectionTable:
-    """All folds as one, by condition, with intervals."""
-    evaluation = found.evaluation
+def reported_table(name: str, seed: int, pooled: Evaluation, folds: Sequence[Evaluation]) -> SectionTable:
+    """Results by condition, with intervals: those that rank from the means of the folds, the others from all as one."""
+    means = {metric: mean_of_folds(folds, metric, pooled) for metric in RANKED}
 
-    def cells(metrics: Mapping[str, Estimate]) -> list[str]:
-        return [with_interval(format_value(metrics[metric]), metrics[metric]) for metric in SHOWN]
+    def cells(code: str, metrics: Mapping[str, Estimate]) -> list[str]:
+        shown = [means[metric][code] if metric in means else metrics[metric] for metric in SHOWN]
+        return [with_interval(format_value(estimate), estimate) for estimate in shown]
 
     rows = [
-        [code, f"{one.positives:,} of {one.n:,}", *cells(one.metrics)] for code, one in evaluation.conditions.items()
+        [code, f"{one.positives:,} of {one.n:,}", *cells(code, one.metrics)] for code, one in pooled.conditions.items()
     ]
-    rows.append(["macro", f"{evaluation.n:,}", *cells(evaluation.macro)])
-    title = "All folds as one" + (f": {name}" if name != "all" else "") + f", seed {seed}"
-    return SectionTable(title, ["condition", "recordings", *(_HEADS[metric] for metric in SHOWN)], rows)
+    rows.append(["macro", f"{pooled.n:,}", *cells(MACRO, pooled.macro)])
+    title = "Results" + (f": {name}" if name != "all" else "") + f", seed {seed}"
+    caption = f"{title}. AUROC, AUPRC: means of {len(folds)} folds; the others: all folds as one"
+    return SectionTable(caption, ["condition", "recordings", *(_HEADS[metric] for metric in SHOWN)], rows)
