@@ -79,11 +79,14 @@ tensorboard: .venv/installed
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache docs/_build docs/reference dist
 
-# compiling all the modules of 150 packages takes a minute: Python compiles a module when it is first imported
+# compiling all the modules of 150 packages takes a minute. What a run imports is compiled here, once: where
+# PYTHONDONTWRITEBYTECODE is set, as in containers, every command would compile it anew
 .venv/installed: pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "No Python 3.11, 3.12 or 3.13 found: install one, or set PYTHON=/path/to/python" >&2; exit 1; }
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --no-compile --upgrade pip
 	PIP_BUILD_CONSTRAINT=constraints.txt $(BIN)/python -m pip install --quiet --no-compile --constraint constraints.txt \
 		--editable ".[dev]"
+	env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -c "import ecgfounder_ft.training.experiment, ecgfounder_ft.sweeps.answer, \
+	ecgfounder_ft.inference.predict_command, pytorch_lightning.loggers.tensorboard, captum.attr"
 	touch $@
