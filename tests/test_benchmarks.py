@@ -80,6 +80,13 @@ def test_fuzz_of_model_files_and_run_folders() -> None:
     assert " 0 faults" in found
 
 
+def test_fuzz_of_other_formats_and_exported_models() -> None:
+    found = run("-m", "campaigns.fuzz_formats", "--seed", "5", "--count", "40", "--no-onnx")
+    assert "40 cases, seed 5: 0 faults" in found
+    for outcome in ("recording: read", "recording: refused", "exported model: refused"):
+        assert outcome in found
+
+
 def test_intervals() -> None:
     assert "with 20 resamples" in run("benchmarks/bootstrap.py", "time", "--recordings", "300", "--resamples", "20")
 

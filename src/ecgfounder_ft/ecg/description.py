@@ -4,6 +4,7 @@ WFDB and the formats of ECG devices say it themselves. An array or a table of nu
 file leaves open is never guessed: a recording without rate, unit or lead names is refused.
 """
 
+import contextlib
 import json
 import math
 from collections import Counter
@@ -83,7 +84,7 @@ class SignalDescription:
             DescriptionError: if an entry has another type, or is impossible.
         """
         rate, unit, leads = (_plain(content.get(key)) for key in ("sampling_rate", "unit", "leads"))
-        rate, unit = _only(rate), _only(unit)
+        rate, unit = _number_in(_only(rate)), _only(unit)
         if isinstance(leads, str):
             leads = [leads]
         if isinstance(rate, bool) or not isinstance(rate, int | float | None):
@@ -102,6 +103,14 @@ def _plain(value: Any) -> Any:
     if isinstance(value, bytes):
         return value.decode("utf-8", errors="replace").rstrip("\0")
     return [_plain(one) for one in value] if isinstance(value, list | tuple) else value
+
+
+def _number_in(value: Any) -> Any:
+    """Turn a number that is written as a text, ``"500"`` or ``"500 Hz"``, into a number."""
+    if isinstance(value, str):
+        with contextlib.suppress(ValueError):
+            return float(value.strip().casefold().removesuffix("hz"))
+    return value
 
 
 def _only(value: Any) -> Any:
@@ -260,7 +269,7 @@ def _read_sidecar(path: Path) -> SignalDescription:
         return NOTHING_STATED
     try:
         with open_regular(file, "sidecar", _MOST_SIDECAR_BYTES) as (stream, _):
-            content = json.loads(stream.read().decode("utf-8"))
+            content = json.loads(stream.read().decode("utf-8-sig"))
         if not isinstance(content, dict):
             raise DescriptionError("expected an object with sampling_rate, unit and leads")
         return SignalDescription.from_dict(content)

@@ -4,12 +4,14 @@ Datasets store leads in different orders (MIMIC-IV-ECG puts aVF before aVL) and 
 lead is only ever picked by name, never by position.
 """
 
+import re
 from collections.abc import Sequence
 
 STANDARD_LEADS: tuple[str, ...] = ("I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6")
 """The order in which ECGFounder's 12-lead model expects its input."""
 
-_PREFIXES = ("mdc_ecg_lead_", "ecg lead ", "ecg ", "ekg ", "lead ", "ecg_", "ecg", "ekg")
+_PREFIX = re.compile(r"(?:(?:mdc|ecg|ekg|lead)[\s_:.-]*){1,3}", re.IGNORECASE)
+"""Words that devices put before the name of a lead, with what may stand between them."""
 _CANONICAL = {lead.casefold(): lead for lead in STANDARD_LEADS}
 
 
@@ -25,14 +27,12 @@ def canonical_lead(name: str) -> str:
 def lead_of_label(label: str) -> str:
     """Return the lead that a channel's label means, without the words that devices put before its name.
 
-    >>> lead_of_label("ECG aVr"), lead_of_label("MDC_ECG_LEAD_V1"), lead_of_label("ECGI"), lead_of_label("Resp")
-    ('aVR', 'V1', 'I', 'Resp')
+    >>> lead_of_label("ECG aVr"), lead_of_label("MDC_ECG_LEAD_V1"), lead_of_label("ECGI"), lead_of_label("Lead: Resp")
+    ('aVR', 'V1', 'I', 'Lead: Resp')
     """
     text = label.strip()
-    for prefix in _PREFIXES:
-        if text.casefold().startswith(prefix) and text[len(prefix) :].strip().casefold() in _CANONICAL:
-            return canonical_lead(text[len(prefix) :])
-    return canonical_lead(text)
+    name = text[found.end() :].strip() if (found := _PREFIX.match(text)) else text
+    return canonical_lead(name if name.casefold() in _CANONICAL else text)
 
 
 def lead_indices(available: Sequence[str], wanted: Sequence[str]) -> list[int]:

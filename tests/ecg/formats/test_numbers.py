@@ -221,6 +221,16 @@ def test_an_empty_field_is_a_missing_sample(tmp_path: Path) -> None:
     assert "missing samples" in found.repairs
 
 
+@pytest.mark.parametrize("rate", [RATE, [RATE], str(RATE), f"{RATE} Hz"])
+@pytest.mark.parametrize("prefix", ["", "Lead ", "lead_", "ECG:", "EKG-", "MDC_ECG_LEAD_", "Lead: "])
+def test_a_sidecar_may_be_written_as_other_programs_do(rate: object, prefix: str, tmp_path: Path) -> None:
+    np.save(tmp_path / "r.npy", SIGNAL)
+    said = {"sampling_rate": rate, "unit": ["mV"], "leads": [prefix + lead for lead in LEADS]}
+    (tmp_path / "r.json").write_text(json.dumps(said), encoding="utf-8-sig")
+    found = read_recording(tmp_path / "r.npy")
+    assert (found.leads, found.sampling_rate) == (LEADS, RATE)
+
+
 def test_a_name_full_of_blanks_is_read_in_time_in_proportion_to_it(tmp_path: Path) -> None:
     name = "a" + " " * 400_000 + "b"  # which an expression that tries every end of the name takes an hour for
     (tmp_path / "r.csv").write_text(f"# sampling_rate: 500\n# unit: mV\n{name},I\n1,2\n3,4\n")
