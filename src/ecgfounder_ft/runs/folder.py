@@ -184,10 +184,11 @@ class RunFolder(RunStatus):
         write_json(self.path / self.LR_FINDER, found)
         self.write_picture("lr_finder", figure)
 
-    def write_solved_head(self, found: Mapping[str, Any], figure: Figure) -> None:
-        """Write how the last layer was solved, as a table and as a picture."""
+    def write_solved_head(self, found: Mapping[str, Any], figure: Figure | None) -> None:
+        """Write how the last layer was solved, and a picture of the choice where there was one."""
         write_json(self.path / self.SOLVED_HEAD, found)
-        self.write_picture("solved_head", figure)
+        if figure is not None:
+            self.write_picture("solved_head", figure)
 
     def write_wise_ft(self, found: Mapping[str, Any], figure: Figure) -> None:
         """Write the validation metrics between start and end, and draw them."""

@@ -175,7 +175,8 @@ def report(settled: Settled, model: Model, data: PreparedData, trained: Trained,
         add_random_encoder(settled, model, data, trained, folder)
     if trained.solution is not None:
         found = trained.solution
-        folder.write_solved_head(found.to_dict(), solved_head_figure(found.tried, found.strength))
+        chart = solved_head_figure(found.tried, found.strength) if found.tried else None
+        folder.write_solved_head(found.to_dict(), chart)
     chosen = trained.interpolation
     if chosen is not None:
         folder.write_wise_ft(chosen.to_dict(), wise_ft_figure(chosen.rows, chosen.coefficient))
