@@ -115,6 +115,10 @@ def predict(
 
 def _require_unedited(model: str, accept: bool) -> None:
     """Refuse a run whose files were edited; a file of it, or an exported model, has digests of its own."""
+    from ecgfounder_ft.inference.exported_model import is_exported_model
+
+    if not Path(model).is_dir() or is_exported_model(Path(model)):
+        return  # what follows imports packages of training
     from ecgfounder_ft.runs.digests import require_unedited
     from ecgfounder_ft.runs.folder import RunFolder
 
