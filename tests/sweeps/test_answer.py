@@ -220,7 +220,7 @@ def test_folds_are_evaluated_as_one_and_one_number_is_to_report(
     assert "Calibration" in page
     assert "80 patients" in page
     assert "each recording was predicted by a model that has not seen its patient" in page
-    assert f"To report is the mean of the folds, macro AUROC {value:.3f}" in page
+    assert f"The number to report is the mean of the folds, macro AUROC {value:.3f}" in page
     assert "Winner" not in sweep.page_file.read_text()
 
 

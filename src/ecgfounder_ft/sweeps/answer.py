@@ -256,7 +256,7 @@ def _trials_table(results: SweepResults, *, intervals: bool = False, whole_words
 
 
 def _print_section(console: Console, section: Section) -> None:
-    console.print(f"[bold]{section.title}[/bold]")
+    console.print(section.title, style="bold", markup=False, highlight=False)
     for paragraph in section.text:
         console.print(paragraph, markup=False, highlight=False)
     for shown in section.tables:

@@ -30,10 +30,10 @@ DEALT = (
     "them are no standard errors, since they share their training recordings."
 )
 REPORTED = (
-    "To report is the table of results. Its AUROC and AUPRC are means of the folds: each fold's recordings are ranked "
-    "by one model. All folds as one would rank recordings against each other that different models answered, on scales "
-    "that differ, and come out lower. Its other metrics count decisions and probabilities. They are of all folds as "
-    "one, so that every recording counts once."
+    "The numbers to report stand in the table of results. Its AUROC and AUPRC are means of the folds: each fold's "
+    "recordings are ranked by one model. All folds as one would rank recordings against each other that different "
+    "models answered, on scales that differ, and come out lower. Its other metrics count decisions and probabilities. "
+    "They are of all folds as one, so that every recording counts once."
 )
 OF_WHAT = (
     "The intervals (95%) are of what this way of training comes to on average, trained and tested on as many other "
@@ -76,7 +76,8 @@ def sections(folder: SweepFolder, trials: Sequence[TrialResult], metric: str, re
             pooled.setdefault(name, {})[seed] = found.data
             output = write_pooled(folder, name, seed, found, folds)
             reported.append(reported_table(name, seed, found.evaluation, tests_of(folds)))
-            links[f"Report of {name}, seed {seed}, all folds as one"] = f"{output}/{EvaluationFolder.REPORT}"
+            of = "" if name == "all" else f" of {name}"
+            links[f"Report of all folds as one{of}, seed {seed}"] = f"{output}/{EvaluationFolder.REPORT}"
     text = [DEALT, *([REPORTED, OF_WHAT] if pooled else []), *missed]
     pictures: list[SectionPicture] = []
     seeds = [len(found) for found in pooled.values()]
@@ -135,7 +136,7 @@ def write_pooled(
             "predicted by a model that has not seen its patient. What is evaluated is the way of training, not one "
             "model",
             "AUROC and AUPRC on this page rank recordings against each other that different models answered, and are "
-            "lower for it. To report is the mean of the folds, macro AUROC "
+            "lower for it. The number to report is the mean of the folds, macro AUROC "
             f"{with_interval(format_value(means), means)}",
         ],
     )
