@@ -228,7 +228,7 @@ def _width_of(head: str, cells: Iterable[str]) -> int:
 
 
 def _trials_table(results: SweepResults, *, intervals: bool = False, whole_words: bool = False) -> Table:
-    title = f"Trials of {results.folder}, best first by {results.metric}; nothing is ranked by test"
+    title = f"Trials of {results.folder}, configurations best first by {results.metric}; nothing is ranked by test"
     if not intervals:
         title += f" (intervals: see {SweepFolder.PAGE})"
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, collapse_padding=True)
