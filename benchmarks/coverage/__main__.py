@@ -13,7 +13,7 @@ from benchmarks.results_between import RESULTS, write_between
 
 COMMAND = "benchmarks.coverage"
 ERROR, WANTED_OF_FOLDS, WANTED_OF_AREAS = 0.05, 0.93, 0.93
-NUMBERS = {"seeds": 600, "folds": 300, "models": 1000, "areas": 400}
+NUMBERS = {"seeds": 1000, "folds": 500, "models": 1000, "areas": 400}
 """Part to the studies of each of its settings."""
 SHORT = {"seeds": 8, "folds": 3, "models": 4, "areas": 2}
 
