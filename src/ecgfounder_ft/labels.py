@@ -200,7 +200,7 @@ class LabelMap:
 
     @property
     def task_rows(self) -> tuple[list[list[int]], list[str]]:
-        """For each output its rows of the published 150-task layer, and how these make one, of :data:`COMBINATIONS`."""
+        """Return each output's rows of the published 150-task layer, and how these make one (:data:`COMBINATIONS`)."""
         return [one.tasks for one in self.conditions.values()], [one.combine for one in self.conditions.values()]
 
     def _lookup(self, *attributes: str) -> dict[str, str]:

@@ -11,7 +11,7 @@ from dataclasses import MISSING, fields, is_dataclass
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 MOST_LEVELS = 64
-"""Of containers in each other; records of this package have up to eight."""
+"""Depth of containers in each other; records of this package have up to eight."""
 
 
 def require_bounded(content: Any, *, values: int, characters: int) -> None:
@@ -55,7 +55,7 @@ def check_record(kind: Any, content: Any, place: str = "") -> None:
         place: dotted, of the content in a larger record, for messages.
 
     Raises:
-        ValueError: that says where, what was found and what was expected.
+        ValueError: that names the place, the value that was found and the one that was expected.
     """
     if kind is Any:
         return

@@ -19,7 +19,7 @@ _LIBRARY_CLASSES = re.compile(
 
 
 MOST_VALUES, MOST_CHARACTERS = 200_000, 2**24
-"""Of a file; anchors of YAML can make a short one hold billions."""
+"""Values of a file; anchors of YAML can make a short one hold billions."""
 
 
 class UntrustedTargetError(ExplainedError):

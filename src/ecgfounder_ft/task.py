@@ -24,7 +24,7 @@ class Task(ABC):
     """A task. The two that there are stand in :data:`TASKS`."""
 
     name: ClassVar[str]
-    """As in configurations and records."""
+    """Name in configurations and records."""
     exclusive: ClassVar[bool]
     """Exactly one condition of a recording is present: probabilities add up to 1, and the most probable one is decided,
     without thresholds."""
@@ -35,7 +35,7 @@ class Task(ABC):
 
     @abstractmethod
     def usable(self, states: NDArray[np.int8]) -> NDArray[np.bool_]:
-        """Which recordings the task can learn from and be judged by, (n,), from their states (n, k)."""
+        """Tell which recordings (n,) the task can learn from and be judged by, from their states (n, k)."""
 
     @abstractmethod
     def states(self, states: NDArray[np.int8]) -> NDArray[np.int8]:
@@ -47,7 +47,7 @@ class Task(ABC):
 
     @abstractmethod
     def probabilities_of_array(self, logits: NDArray[np.floating]) -> NDArray[np.float64]:
-        """As :meth:`probabilities`, of an array and without torch."""
+        """Compute :meth:`probabilities` of an array, without torch."""
 
     @abstractmethod
     def decisions(
@@ -80,7 +80,7 @@ class SingleLabel(Task):
     default_loss = "cross_entropy"
 
     def usable(self, states: NDArray[np.int8]) -> NDArray[np.bool_]:
-        """Those with exactly one condition present."""
+        """Tell which recordings have exactly one condition present."""
         return (states == PRESENT).sum(axis=1) == 1
 
     def states(self, states: NDArray[np.int8]) -> NDArray[np.int8]:
@@ -121,11 +121,11 @@ class MultiLabel(Task):
     default_loss = "binary_cross_entropy"
 
     def usable(self, states: NDArray[np.int8]) -> NDArray[np.bool_]:
-        """Those of which at least one condition is known."""
+        """Tell of which recordings at least one condition is known."""
         return (states != UNKNOWN).any(axis=1)
 
     def states(self, states: NDArray[np.int8]) -> NDArray[np.int8]:
-        """As they are."""
+        """Return the states as they are."""
         return states
 
     def probabilities(self, logits: Tensor) -> Tensor:
@@ -166,7 +166,7 @@ def task_named(name: str) -> Task:
     """The task of a configuration or record.
 
     Raises:
-        ValueError: if there is none of that name.
+        ValueError: if no task has that name.
     """
     if name not in TASKS:
         raise ValueError(f"task is {name!r}, expected one of: {', '.join(TASKS)}")

@@ -1,1 +1,1 @@
-"""From folders of recordings to batches: catalogs, splits, the signal store, the data module."""
+"""The way from folders of recordings to batches: catalogs, splits, the signal store, the data module."""

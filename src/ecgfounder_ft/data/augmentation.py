@@ -38,7 +38,7 @@ class Augmentation:
     """
 
     probability: float
-    """Of each effect, for each recording."""
+    """Chance of each effect, for each recording."""
     time_shift: float
     """Seconds by which a recording is moved at most, to either side; zeros move in (Iwana & Uchida 2021,
     https://doi.org/10.1371/journal.pone.0254841)."""
@@ -62,7 +62,7 @@ class Augmentation:
     sampling_rate: float
     """Hz, of the batches."""
     seed: int
-    """Of all draws."""
+    """Seed of all draws."""
     stored_views: int
     """Versions of each training recording whose output of frozen parts is stored, see
     :mod:`ecgfounder_ft.data.store.frozen_output_views`; 0: frozen parts run in every epoch, on signals that change

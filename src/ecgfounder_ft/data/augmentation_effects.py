@@ -39,7 +39,7 @@ def amplitude_scale(signal: Tensor, share: float, settings: Augmentation, genera
 
 
 def baseline_wander(signal: Tensor, largest: float, settings: Augmentation, generator: torch.Generator) -> Tensor:
-    """With slow waves added, other ones in each lead."""
+    """Return signals with slow waves added, other ones in each lead."""
     low, high = WANDER_HERTZ
     shape = (*signal.shape[:2], 1, _WAVES)
     hertz = low + (high - low) * torch.rand(shape, generator=generator, device=signal.device)
@@ -50,7 +50,7 @@ def baseline_wander(signal: Tensor, largest: float, settings: Augmentation, gene
 
 
 def mains(signal: Tensor, largest: float, settings: Augmentation, generator: torch.Generator) -> Tensor:
-    """With a sine of the mains' frequency added, of one phase per lead."""
+    """Return signals with a sine of the mains' frequency added, of one phase per lead."""
     phase = torch.rand(*signal.shape[:2], 1, generator=generator, device=signal.device)
     seconds = torch.arange(signal.shape[-1], device=signal.device) / settings.sampling_rate
     wave = torch.sin(2 * math.pi * (settings.mains_frequency * seconds + phase)) * math.sqrt(2)
@@ -58,7 +58,7 @@ def mains(signal: Tensor, largest: float, settings: Augmentation, generator: tor
 
 
 def muscle(signal: Tensor, largest: float, settings: Augmentation, generator: torch.Generator) -> Tensor:
-    """With band-limited Gaussian noise added, independent in each lead."""
+    """Return signals with band-limited Gaussian noise added, independent in each lead."""
     samples = signal.shape[-1]
     noise = torch.randn(signal.shape, generator=generator, device=signal.device)
     hertz = torch.fft.rfftfreq(samples, 1 / settings.sampling_rate, device=signal.device)
@@ -69,13 +69,13 @@ def muscle(signal: Tensor, largest: float, settings: Augmentation, generator: to
 
 
 def lead_dropout(signal: Tensor, probability: float, settings: Augmentation, generator: torch.Generator) -> Tensor:
-    """With leads at zero, but for one that always stays."""
+    """Return signals with leads at zero; one lead always stays."""
     draws = torch.rand(*signal.shape[:2], 1, generator=generator, device=signal.device)
     return signal * ((draws >= probability) | (draws == draws.amax(dim=1, keepdim=True)))
 
 
 def time_mask(signal: Tensor, seconds: float, settings: Augmentation, generator: torch.Generator) -> Tensor:
-    """With a piece of up to ``seconds`` at zero, in all leads."""
+    """Return signals with a piece of up to ``seconds`` at zero, in all leads."""
     samples = signal.shape[-1]
     length = _uniform(signal, generator) * min(seconds * settings.sampling_rate, samples)
     start = _uniform(signal, generator) * (samples - length)

@@ -243,7 +243,7 @@ def count_conditions(table: pd.DataFrame, label_map: LabelMap, by: str = "datase
 
 
 def source_of(table: pd.DataFrame) -> pd.Series:
-    """The finest name of where a recording comes from: its constituent, or its dataset where there is none."""
+    """The finest name of where a recording comes from: its constituent, or without one its dataset."""
     constituent = table["constituent"].astype(str)
     return constituent.where(constituent != "", table["dataset"].astype(str))
 

@@ -19,7 +19,7 @@ from ecgfounder_ft.files import make_shared_folder, whole_file, write_csv
 from ecgfounder_ft.labels import LabelMap
 
 SCHEMA_VERSION = 2
-"""Of saved catalogs; raised whenever older files cannot be read as they are."""
+"""Version of saved catalogs; raised whenever older files cannot be read as they are."""
 
 _METADATA_KEY = b"ecgfounder_ft"
 

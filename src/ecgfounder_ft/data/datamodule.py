@@ -93,11 +93,11 @@ class ECGDataModule(pl.LightningDataModule):
         return self._loader(positions, shuffle=True, weights=weights, views=self.training_views)
 
     def val_dataloader(self) -> BatchLoader:
-        """In the order of the store."""
+        """Rows in the order of the store."""
         return self.loader(VALIDATION)
 
     def test_dataloader(self) -> BatchLoader:
-        """In the order of the store."""
+        """Rows in the order of the store."""
         return self.loader(TEST)
 
     def loader(self, side: str) -> BatchLoader:

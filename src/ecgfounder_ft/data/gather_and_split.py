@@ -125,7 +125,7 @@ class PreparedData:
     leakage: LeakageReport
     """Patients and signals on two sides, not judged yet."""
     counts: dict[str, Any]
-    """As of :class:`Gathered`, and the recordings of each side (``sides``)."""
+    """Counts of :class:`Gathered`, and the recordings of each side (``sides``)."""
     codes: tuple[str, ...]
     """The conditions, in the order of the label map."""
     split: SplitSettings

@@ -144,7 +144,7 @@ def _alike(fingerprints: NDArray[np.float32]) -> NDArray[np.int64]:
 
 
 def _without_each_lead(numbers: int) -> NDArray[np.float32]:
-    """Which products of two leads remain without each one of them, (products, leads); all of them for one lead."""
+    """Tell which products of two leads remain without each one of them, (products, leads); all of them for one lead."""
     leads = (math.isqrt(8 * numbers + 1) - 1) // 2
     rows, columns = np.triu_indices(leads)
     lead = np.arange(leads)

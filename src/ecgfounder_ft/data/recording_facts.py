@@ -25,7 +25,7 @@ from ecgfounder_ft.files import make_shared_folder, whole_file
 logger = logging.getLogger(__name__)
 
 _THREADS = 8
-"""For the sake of network drives."""
+"""Threads that read headers; network drives need several."""
 _BLOCK_BYTES = 1 << 20
 _CACHE_VERSION = b"3"
 """Raised whenever the meaning of a field of :class:`RecordingFacts` changes, or which headers can be used."""
@@ -64,7 +64,7 @@ class FactsReading:
     """What came of reading a list of recordings."""
 
     facts: list[RecordingFacts]
-    """In the order of the list."""
+    """Facts in the order of the list."""
     errors: list[UnreadableRecordingError]
     """One for each recording that could not be used."""
     read: int

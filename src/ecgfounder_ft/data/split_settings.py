@@ -48,7 +48,7 @@ class SplitSettings:
     training_recordings: int | None
     """Recordings to train on at most, in whole patients; None: all. See :mod:`ecgfounder_ft.data.caps`."""
     seed: int
-    """Of the division and of the choice of recordings; another gives another."""
+    """Seed of the division and of the choice of recordings; another seed gives another."""
     minimum: int
     """Recordings of each condition that a side needs; fewer stop the run."""
 

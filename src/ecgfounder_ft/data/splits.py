@@ -179,7 +179,7 @@ def _deal_sides(
 
 
 def _on_lesser_side(key: pd.Series, split: pd.Series) -> pd.Series:
-    """Which recordings share a key with one on a side that matters more."""
+    """Tell which recordings share a key with one on a side that matters more."""
     weight = split.map(_WEIGHT)
     best = weight.groupby(key).transform("max")
     return (weight != _WEIGHT[EXCLUDED]) & (weight < best)

@@ -24,7 +24,7 @@ from ecgfounder_ft.ecg.units import millivolts_per
 from ecgfounder_ft.errors import ExplainedError
 
 SIDECAR_SUFFIX = ".json"
-"""Of the file that describes another one of the same name: ``0001.json`` beside ``0001.npy``."""
+"""Suffix of the file that describes another one of the same name: ``0001.json`` beside ``0001.npy``."""
 
 _MOST_SIDECAR_BYTES = 1 << 20
 
@@ -33,7 +33,7 @@ _OPTIONS = {"sampling_rate": "sampling-rate", "unit": "unit", "leads": "leads"}
 
 
 class DescriptionError(ExplainedError):
-    """A rate, a unit or leads that cannot be meant."""
+    """A rate, a unit or lead names that are impossible."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class SignalDescription:
     sampling_rate: float | None = None
     """Hz."""
     unit: str | None = None
-    """Of the numbers: mV, uV, V or nV."""
+    """Unit of the numbers: mV, uV, V or nV."""
     leads: tuple[str, ...] | None = None
     """Names in the order of the signals."""
 
@@ -160,7 +160,7 @@ class StoredNumbers:
     sampling_rate: float | None = None
     """Hz."""
     units: tuple[str, ...] | None = None
-    """Of each lead, or one for all of them."""
+    """Unit of each lead, or one for all of them."""
     leads: tuple[str, ...] | None = None
     either_way: bool = False
     """Whether the number of leads has to tell which axis is time."""

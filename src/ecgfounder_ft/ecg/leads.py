@@ -16,7 +16,7 @@ _CANONICAL = {lead.casefold(): lead for lead in STANDARD_LEADS}
 
 
 def canonical_lead(name: str) -> str:
-    """The standard spelling of a lead name, or the name unchanged where it is none of the twelve.
+    """Return the standard spelling of a lead name; a name that is not one of the twelve stays.
 
     >>> canonical_lead("AVR"), canonical_lead(" v1 "), canonical_lead("vx")
     ('aVR', 'V1', 'vx')

@@ -180,7 +180,7 @@ def _window_start(recording: Recording, seconds: float, position: str) -> float:
 
 @dataclass(frozen=True)
 class _Place:
-    """Where a stretch of a lead is drawn."""
+    """Place at which a stretch of a lead is drawn."""
 
     lead: str
     offset: float

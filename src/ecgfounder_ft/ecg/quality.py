@@ -49,7 +49,7 @@ STEADY_RATE = 400.0
 """Sampling rate in Hz. Below it, answers depend more on storage: at 360 and 250 Hz in 2 of 327 recordings."""
 ORDINARY_STEP = 5e-3
 """mV between neighbouring values as stored. Electrocardiographs store 1 to 5 µV (PTB-XL 1, GE's 4.88, MIMIC-IV-ECG 5);
-coarser ones are rhythm monitors, or a signal that was rounded on its way. A flag on every ordinary recording says
+coarser ones are rhythm monitors, or a signal that was rounded later. A flag on every ordinary recording says
 nothing, so what 5 µV cost beside 1 µV stands in docs/prediction.md instead."""
 SAME_VALUE = 1e-5
 """mV, up to which two samples have the same value: computing with steps leaves differences of 1e-7, and the finest
@@ -60,7 +60,8 @@ SHORTEST_CLIP = 0.02
 LEAST_CLIPPED = 0.1
 """s at such values in all, from which a lead counts as clipped."""
 CLIPPED_FROM_MIDDLE = 0.25
-"""Of the lead's range: how far off its median such a value is. A noiseless baseline is steady too, at the median."""
+"""Share of the lead's range by which such a value lies off its median. A noiseless baseline is steady too, at the
+median."""
 LONGEST_STEADY = 2.0
 """s at one extreme value that no heart and no baseline explains, wherever the median is."""
 LARGEST_RANGE = 10.0
@@ -68,7 +69,7 @@ LARGEST_RANGE = 10.0
 LONGEST_SPIKE = 0.02
 """s at the top and at the bottom that do not count towards that: a pacemaker's pulse is no wrong gain."""
 SMALLEST_RANGE = 0.05
-"""mV between the extremes of every lead, beneath which it is no ECG of any heart: low voltage is 0.5 mV."""
+"""mV between the extremes of every lead, below which it is no ECG: low voltage is 0.5 mV."""
 LARGEST_MISFIT = 0.1
 """Largest residual of a limb lead that fits; at most 0.064 in 431 real recordings. It is the root mean square of the
 lead minus what I and II make of it, over that of the lead, or over a quarter of that of all limb leads if this is

@@ -5,9 +5,9 @@ from pathlib import Path
 from ecgfounder_ft.ecg.recording import UnreadableRecordingError
 
 MOST_SAMPLES = 100_000_000
-"""In all leads of a recording together: a day of two leads at 500 Hz. In memory that is 0.8 GB of millivolts."""
+"""Samples in all leads of a recording together: a day of two leads at 500 Hz, 0.8 GB of millivolts in memory."""
 MOST_BYTES = 4 * MOST_SAMPLES
-"""Of a file; the widest format of WFDB takes four bytes a sample."""
+"""Bytes of a file; the widest format of WFDB takes four bytes a sample."""
 
 
 def require_modest_length(samples: int, path: Path) -> None:

@@ -25,7 +25,7 @@ def open_regular(path: Path, what: str, most_bytes: int) -> Iterator[tuple[Binar
         most_bytes: a larger file is refused.
 
     Raises:
-        UnreadableRecordingError: if the file is absent, cannot be read, is none, is too large or a git-lfs pointer.
+        UnreadableRecordingError: if the file is absent, not regular, too large, a git-lfs pointer, or cannot be read.
     """
     require_utf8_name(path)
     try:

@@ -58,7 +58,7 @@ class CatalogContent(Protocol):
 
 
 def source_of(table: pd.DataFrame) -> pd.Series:
-    """Where each recording comes from: its constituent where it has one, its dataset otherwise."""
+    """Name the source of each recording: its constituent where it has one, its dataset otherwise."""
     return table["constituent"].where(table["constituent"] != "", table["dataset"])
 
 
@@ -82,7 +82,7 @@ def conditions_by_source_figure(table: pd.DataFrame, label_map: LabelMap) -> Fig
 
 
 def cooccurrence_figure(table: pd.DataFrame, label_map: LabelMap) -> Figure:
-    """Of the recordings that state a row's condition, how many state the column's as well."""
+    """Count, of the recordings that state a row's condition, those that state the column's as well."""
     present = _is(table, label_map, PRESENT).astype(np.int64)
     together = present.T @ present
     of = np.repeat(np.diag(together)[:, None], len(label_map), axis=1)

@@ -151,7 +151,7 @@ def _describe(name: str, table: pd.DataFrame, states: NDArray[np.integer], codes
 
 
 def _quartiles(table: pd.DataFrame, name: str) -> tuple[Quartiles | None, int]:
-    """Of the numbers that are there, and how many are not."""
+    """Describe the numbers that are there, and count those that are not."""
     if name not in table:
         return None, len(table)
     values = pd.to_numeric(table[name], errors="coerce").to_numpy(dtype=np.float64)

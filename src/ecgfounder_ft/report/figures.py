@@ -19,7 +19,7 @@ _DASHES = ("-", "--", ":", "-.")
 _PALETTE = 128
 """Colours of an embedded picture of pixels."""
 GREY = "#666666"
-"""Of what is not data."""
+"""Colour of everything that is not data."""
 
 
 def colour_of(index: int) -> str:

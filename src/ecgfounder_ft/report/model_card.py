@@ -30,7 +30,7 @@ SHOWN = {
 """Metrics of the table of conditions, by their names in ``metrics.json``, to their headings."""
 
 _HUB_METRICS = {"auroc": "roc_auc", "auprc": "average_precision", "f1": "f1"}
-"""Those of the Hub's metadata, by its names."""
+"""Metrics of the Hub's metadata, by its names."""
 
 _TAGS = ["ecg", "electrocardiogram", "cardiology", "medical", "onnx", "safetensors", "ecgfounder"]
 

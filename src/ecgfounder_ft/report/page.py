@@ -66,7 +66,7 @@ class AttributionNote:
     """What is known of the attributions drawn."""
 
     method: str
-    """Such as "integrated gradients, 32 steps, from a flat line"."""
+    """Method in words: "integrated gradients, 32 steps, from a flat line"."""
     correlation: float | None
     """Mean rank correlation of the gradients with those of a network of random weights (Adebayo et al. 2018)."""
     sane: bool | None

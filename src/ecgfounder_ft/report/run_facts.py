@@ -12,7 +12,7 @@ from ecgfounder_ft.report.characteristics import Characteristics
 
 @dataclass(frozen=True)
 class ModelFacts:
-    """The network, what it reads and what it gives."""
+    """The network, its input and its output."""
 
     network: str
     """Name of its class."""

@@ -87,12 +87,12 @@ def baseline_verdict(pair: PairedComparison) -> str:
 
 
 def rare_conditions(evaluation: Evaluation) -> str:
-    """Warn of conditions that few patients have, as a sentence without its full stop; empty where there are none."""
+    """Warn of conditions that few patients have, as a sentence without its full stop; empty without any."""
     return few_patients({code: condition.positive_patients for code, condition in evaluation.conditions.items()})
 
 
 def few_patients(counts: Mapping[str, int]) -> str:
-    """As :func:`rare_conditions`, of patients by condition."""
+    """Do the same as :func:`rare_conditions`, from patients by condition."""
     rare = {code: count for code, count in counts.items() if 0 < count < MIN_PATIENTS}
     if not rare:
         return ""

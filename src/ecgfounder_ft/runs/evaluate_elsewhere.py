@@ -140,7 +140,7 @@ def _stated(run: RunFolder) -> SignalDescription:
 def _near_copies(
     signals: StoredSignals, learnt: pd.DataFrame, store: Path, model: FinishedModel, stated: SignalDescription
 ) -> NDArray[np.bool_]:
-    """Which signals are near copies of what the run learnt from, by the signals that a store holds of that."""
+    """Tell which signals are near copies of what the run learnt from, by the signals that a store holds of that."""
     preprocessing = model.record.preprocessing
     known = build_store(learnt, preprocessing, store, progress=False, stated=stated)
     if lost := len(learnt) - len(known):

@@ -89,7 +89,7 @@ class EvaluationFolder:
             raise
 
     def read_skipped(self) -> pd.DataFrame:
-        """As :meth:`write_skipped` wrote it."""
+        """Read what :meth:`write_skipped` wrote."""
         return run_files.read_table(self.path, self.path / self.SKIPPED, ("path", "reason", "detail"))
 
     def write_splits(self, splits: pd.DataFrame) -> None:
@@ -97,7 +97,7 @@ class EvaluationFolder:
         write_csv(self.path / self.SPLITS, splits)
 
     def read_splits(self) -> pd.DataFrame:
-        """As :meth:`write_splits` wrote it."""
+        """Read what :meth:`write_splits` wrote."""
         return run_files.read_splits(self.path, self.path / self.SPLITS)
 
     def write_data_counts(self, counts: Mapping[str, Any]) -> None:
@@ -105,7 +105,7 @@ class EvaluationFolder:
         write_json(self.path / self.DATA, counts)
 
     def read_data_counts(self) -> dict[str, Any]:
-        """As :meth:`write_data_counts` wrote them; empty where there are none."""
+        """Read what :meth:`write_data_counts` wrote; empty without it."""
         return run_files.read_json(self.path, self.path / self.DATA, dict, run_files.DATA_COUNTS) or {}
 
     # --------------------------------------------------------------------------------- predictions
@@ -128,7 +128,7 @@ class EvaluationFolder:
         write_json(self.path / self.CLASSIFICATION_REPORT, classification_report)
 
     def read_metrics(self) -> dict[str, Any]:
-        """As :meth:`write_metrics` wrote them; empty where there are none."""
+        """Read what :meth:`write_metrics` wrote; empty without it."""
         return run_files.read_json(self.path, self.path / self.METRICS, dict) or {}
 
     def write_picture(self, name: str, figure: Figure) -> None:

@@ -121,7 +121,7 @@ def card_content(
 
 
 def _tested(run: RunFolder, predictions: Predictions) -> Tested | None:
-    """Read the evaluation that the run holds; None where there is none."""
+    """Read the evaluation that the run holds; None without one."""
     metrics = run.read_metrics()
     side = next((name for name in (TEST, VALIDATION) if metrics.get(name)), None)
     if side is None:

@@ -51,7 +51,7 @@ class RunFolder(RunStatus):
 
     @property
     def name(self) -> str:
-        """As printed."""
+        """Name of the folder, as printed."""
         return self.path.name
 
     @property
@@ -98,7 +98,7 @@ class RunFolder(RunStatus):
             trusted: dotted names that it may instantiate beside this package's own, torch's and Lightning's.
 
         Raises:
-            RunFolderError: if there is none, or it cannot be read.
+            RunFolderError: if it is absent or cannot be read.
             UntrustedTargetError: if it wants something else instantiated.
             ConfigurationError: if the schema does not know something in it.
         """
@@ -112,7 +112,7 @@ class RunFolder(RunStatus):
         """The run's configuration in plain containers, as it stands in the file.
 
         Raises:
-            RunFolderError: if there is none, or it cannot be read.
+            RunFolderError: if it is absent or cannot be read.
         """
         self.require()
         return run_files.read_yaml(self.path, self.path / self.CONFIGURATION)
@@ -122,7 +122,7 @@ class RunFolder(RunStatus):
         write_json(self.path / self.PLAN, plan)
 
     def read_plan(self) -> dict[str, Any] | None:
-        """As :meth:`write_plan` wrote it; None where nothing was settled yet."""
+        """Read what :meth:`write_plan` wrote; None where nothing was settled yet."""
         return run_files.read_json(self.path, self.path / self.PLAN, dict, run_files.PLAN)
 
     # -------------------------------------------------------------------------------------- training
@@ -133,7 +133,7 @@ class RunFolder(RunStatus):
             write_json(self.path / self.LOGGER_RUNS, runs)
 
     def read_logger_runs(self) -> dict[str, str]:
-        """As :meth:`write_logger_runs` wrote it; empty where there are none."""
+        """Read what :meth:`write_logger_runs` wrote; empty without it."""
         return run_files.read_json(self.path, self.path / self.LOGGER_RUNS, dict) or {}
 
     def write_leakage(self, by_source: pd.DataFrame) -> None:
@@ -146,7 +146,7 @@ class RunFolder(RunStatus):
         write_json(self.path / self.START, metrics)
 
     def read_start(self) -> dict[str, Any]:
-        """Metrics of the untrained start; empty where there are none."""
+        """Read the metrics of the untrained start; empty without them."""
         return run_files.read_json(self.path, self.path / self.START, dict, run_files.START) or {}
 
     def write_random_encoder(self, record: Mapping[str, Any], predictions: pd.DataFrame) -> None:
@@ -155,7 +155,7 @@ class RunFolder(RunStatus):
         write_json(self.path / self.RANDOM_ENCODER, record)
 
     def read_random_encoder(self) -> dict[str, Any]:
-        """How the linear probe on a random encoder came about; empty where there is none."""
+        """Read how the linear probe on a random encoder came about; empty without one."""
         found = run_files.read_json(self.path, self.path / self.RANDOM_ENCODER, dict, run_files.RANDOM_ENCODER)
         lacking = [] if found is None else [name for name in run_files.RANDOM_ENCODER if name not in found]
         if lacking:
@@ -169,7 +169,7 @@ class RunFolder(RunStatus):
         write_csv(self.path / self.HISTORY, pd.DataFrame(list(epochs)))
 
     def read_history(self) -> list[dict[str, Any]]:
-        """As :meth:`write_history` wrote it; empty where no epoch was trained."""
+        """Read what :meth:`write_history` wrote; empty where no epoch was trained."""
         file = self.path / self.HISTORY
         if not run_files.is_there(self.path, file, run_files.MOST_TABLE_BYTES) or file.stat().st_size <= 1:
             return []

@@ -13,15 +13,15 @@ from ecgfounder_ft.errors import run_or_explain
 from ecgfounder_ft.files import WriteError
 
 OUTPUTS = Path("outputs")
-"""Where runs and sweeps lie, below the folder that the program was started in."""
+"""Folder of runs and sweeps, below the one that the program was started in."""
 LATEST = "latest"
 
 
 def link_latest(folder: Path) -> None:
     """Let ``outputs/latest`` lead to a run or sweep that has come to its end.
 
-    A folder outside of ``outputs`` has been named by the user, and gets no link. Where links are not possible there is
-    none, and a folder or file of that name stays.
+    A folder outside of ``outputs`` has been named by the user, and gets no link. Nothing is made where
+    links are not possible, and a folder or file of that name stays.
     """
     outputs = Path(os.path.realpath(OUTPUTS))
     target = Path(os.path.realpath(folder))

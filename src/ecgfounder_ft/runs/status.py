@@ -111,7 +111,7 @@ class RunStatus(EvaluationFolder):
         write_json(self.path / self.STATUS, {**status, "state": state, "error": reason})
 
     def read_status(self) -> dict[str, Any]:
-        """Read the status as last written; empty where there is none."""
+        """Read the status as last written; empty without one."""
         return run_files.read_json(self.path, self.path / self.STATUS, dict) or {}
 
     def overrides(self) -> list[str]:

@@ -77,7 +77,7 @@ class StoredViews:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of each recording's array."""
+        """Shape of each recording's array."""
         return self.views[0].shape
 
     def read(

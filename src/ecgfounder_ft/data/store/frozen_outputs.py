@@ -24,7 +24,7 @@ class Signals(Protocol):
     """Recordings on disk: a signal store, or what changes its signals as they are read."""
 
     folder: Path
-    """Where outputs for them are stored."""
+    """Place of their stored outputs."""
     rows: pd.DataFrame
     """One row per recording; ``shard`` and ``row`` tell which signal it is."""
 
@@ -72,7 +72,7 @@ class StoredActivations:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of each recording's array."""
+        """Shape of each recording's array."""
         return self._array.shape[1:]
 
     def read(

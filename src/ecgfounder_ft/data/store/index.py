@@ -47,7 +47,7 @@ class Entry(NamedTuple):
     row: int = -1
     """Row in the shard."""
     checksum: int = -1
-    """Of the row's bytes, see :func:`checksum_of`."""
+    """Checksum of the row's bytes, see :func:`checksum_of`."""
     signal_hash: str = ""
     repairs: str = ""
     """Repairs and quality flags: phrases with '; ' between them."""

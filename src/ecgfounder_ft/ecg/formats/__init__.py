@@ -42,7 +42,7 @@ class Format(Protocol):
         """Read a recording; see :func:`ecgfounder_ft.ecg.formats.read_recording`."""
 
     def other_files(self, path: Path) -> tuple[str, ...]:
-        """As :func:`ecgfounder_ft.ecg.formats.other_files`."""
+        """Name the other files; see :func:`ecgfounder_ft.ecg.formats.other_files`."""
 
 
 class NumbersFormat(Protocol):
@@ -52,7 +52,7 @@ class NumbersFormat(Protocol):
     """
 
     SUFFIXES: tuple[str, ...]
-    """As of :class:`Format`."""
+    """Suffixes, as :class:`Format` has them."""
 
     def read_numbers(self, path: Path) -> StoredNumbers:
         """The numbers and what the file says of them.

@@ -28,7 +28,7 @@ _MISSING = ("", "nan", "na", "n/a", "null")
 """Fields, in lower case, that stand for a missing sample."""
 _FIRST_BYTES = 4096
 _UNEVENNESS = 0.01
-"""Of the median step between two times, how far another may be from it: times are often written with few digits."""
+"""Share of the median step between two times by which another may differ: times are often written with few digits."""
 
 
 def looks_like_recording(path: Path) -> bool:

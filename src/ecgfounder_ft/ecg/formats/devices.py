@@ -106,7 +106,7 @@ def _leads_off(path: Path) -> set[str]:
 
 
 def _leads_of(leads: Sequence[Any]) -> list[Any]:
-    """The standard leads, or where there are none those in volts: a file may hold other channels beside them."""
+    """Return the standard leads, or without any those in volts: a file may hold other channels beside them."""
     standard = [lead for lead in leads if lead_of_label(lead.label) in STANDARD_LEADS]
     volts = [lead for lead in leads if millivolts_per(lead.resolution_unit or lead.units or "") is not None]
     return standard or volts or list(leads)

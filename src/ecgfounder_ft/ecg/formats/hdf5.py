@@ -40,7 +40,7 @@ def read_numbers(path: Path) -> StoredNumbers:
             values = dataset[()]
     except (KeyError, RuntimeError, ValueError, TypeError) as error:
         raise UnreadableRecordingError("not an HDF5 file", str(error), path) from error
-    except OSError as error:  # which h5py also raises for a file that is none
+    except OSError as error:  # which h5py also raises for a file of another format
         raise UnreadableRecordingError("not an HDF5 file", str(error), path) from error
     try:
         description = SignalDescription.from_dict(said)

@@ -41,7 +41,7 @@ __all__ = [
 ]
 
 SUFFIXES = (".hea",)
-"""Of the file by which a recording is known: its header."""
+"""Suffix of the file by which a recording is known, its header."""
 
 
 def other_files(path: Path) -> tuple[str, ...]:

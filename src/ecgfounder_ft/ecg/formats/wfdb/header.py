@@ -21,7 +21,7 @@ DEFAULT_GAIN = 200.0
 
 _MOST_BYTES = 1 << 20
 _MOST_LETTERS = 4000
-"""Of a line: ten names as long as a file may have. Some expressions of the wfdb package take quadratic time."""
+"""Letters of a line: ten names as long as a file may have. Some expressions of the wfdb package take quadratic time."""
 _MOST_SIGNALS = 1000
 """Electrodes of a body-surface map, four times over."""
 
@@ -199,7 +199,7 @@ _NUMBERS = (_COUNT, _WHOLE, _WHOLE, _WHOLE, _COUNT)
 
 
 def _with_all_fields(line: str) -> _SignalFields | None:
-    """As the format says: a name stands behind all five numbers."""
+    """Read a line as the format says: a name stands behind all five numbers."""
     if usual := _USUAL_LINE.fullmatch(line):
         return usual["file"], usual, usual, list(usual.groups()[-6:-1]), usual["lead"]
     for file, fields, places in _ends_of_name(line):
@@ -214,7 +214,7 @@ def _with_all_fields(line: str) -> _SignalFields | None:
 
 
 def _with_some_fields(line: str) -> _SignalFields | None:
-    """As CinC 2024 wrote headers, and wfdb reads them: the name follows earlier, ``16 0    I``."""
+    """Read a line as CinC 2024 wrote headers, and wfdb reads them: the name follows earlier, ``16 0    I``."""
     for file, fields, places in _ends_of_name(line):
         storage = _STORAGE.fullmatch(fields[0])
         gain = _GAIN.fullmatch(fields[1]) if len(fields) > 1 else None

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from ecgfounder_ft.ecg.recording import UnreadableRecordingError
 
 HEADER_BYTES = 24
-"""Of MAT v4 with a name of three letters."""
+"""Bytes of the header of MAT v4 with a name of three letters."""
 
 _NAME = "val"
 _INT16 = 30
@@ -28,7 +28,7 @@ _INT16 = 30
 _COMPRESSED = 15
 """Type of a compressed element in MAT v5."""
 _MOST_OTHER_BYTES = 1 << 16
-"""Of a MAT v5 element beside its matrix: its name, flags and shape."""
+"""Bytes of a MAT v5 element beside its matrix: its name, flags and shape."""
 _V4_TYPES = {0: "double", 10: "single", 20: "int32", 30: "int16", 40: "uint16", 50: "uint8"}
 _OTHER_FILES = {
     b"MATLAB 7.3 MAT-file": "MAT v7.3 (HDF5)",

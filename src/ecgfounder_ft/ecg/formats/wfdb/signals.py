@@ -19,7 +19,7 @@ MISSING_SAMPLE = -32768
 """The value by which format 16 marks a missing sample."""
 
 _COMPRESSED_FORMATS = ("508", "516", "524")
-"""Of FLAC. A sample in any other format takes a byte at the least."""
+"""Formats of FLAC. A sample in any other format takes a byte at the least."""
 
 
 def signal_file(header: Header, name: str) -> Path:
@@ -174,7 +174,7 @@ def _implausible_gain(header: Header, spec: SignalSpec) -> UnreadableRecordingEr
 
 
 def _signed(value: int) -> int:
-    """As headers have it, 16 bits with a sign."""
+    """Return a value as headers have it, 16 bits with a sign."""
     return (value + (1 << 15)) % (1 << 16) - (1 << 15)
 
 
