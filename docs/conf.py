@@ -53,7 +53,6 @@ html_title = f"ecgfounder_ft {release}"
 html_show_copyright = False  # LICENSE has it
 html_static_path = ["site/static"]
 html_css_files = ["tables.css"]
-html_search_scorer = str(HERE / "site" / "scorer.js")
 html_theme_options = {"navigation_with_keys": True}
 copybutton_exclude = ".linenos, .gp, .go"
 
