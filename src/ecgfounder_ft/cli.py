@@ -7,6 +7,7 @@ import typer
 from rich.logging import RichHandler
 
 from ecgfounder_ft import __version__
+from ecgfounder_ft.commands.benchmark import benchmark
 from ecgfounder_ft.commands.catalog import catalog
 from ecgfounder_ft.commands.compare import compare
 from ecgfounder_ft.commands.download import download
@@ -32,7 +33,7 @@ app.command(
     context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
     options_metavar="",
 )(train)
-for _command in (simulate, download, catalog, store, draw, predict, embed, export, push, evaluate, compare):
+for _command in (simulate, download, catalog, store, draw, predict, embed, export, push, evaluate, compare, benchmark):
     app.command()(_command)
 
 

@@ -98,6 +98,13 @@ class Condition:
     """SNOMED CT codes and words of what cannot be at the same time (another rhythm), for ``unstated_in``."""
     contradicted_by: list[str] = field(default_factory=list)
     """SNOMED CT codes and words beside which it cannot be. Where one stands beside it, it is unknown, and counted."""
+    scp: dict[str, float] = field(default_factory=dict)
+    """SCP-ECG statements that state it (PTB-XL), each with the least likelihood in percent that counts as stated.
+    PTB-XL writes 0 where no likelihood was given, so that 0 counts a statement wherever it stands."""
+    scp_uncertain: list[str] = field(default_factory=list)
+    """SCP-ECG statements that leave it open, as ``uncertain`` does for codes."""
+    scp_contradicted_by: list[str] = field(default_factory=list)
+    """SCP-ECG statements beside which it cannot be, as ``contradicted_by`` has codes."""
     tasks: list[int] = field(default_factory=list)
     """0-based rows of the published 150-task layer that stand for it."""
     combine: str = "mean"
@@ -126,6 +133,11 @@ class LabelMap:
     unusable: list[str] = field(default_factory=list)
     """SNOMED CT codes beside which nothing is known of any condition, stated or not (a paced rhythm, leads reversed);
     ``report.unusable`` has the lines that say so."""
+    scp_unusable: list[str] = field(default_factory=list)
+    """SCP-ECG statements beside which nothing is known of any condition."""
+    scp_stated_only: bool = False
+    """Whether recordings of PTB-XL that state no condition of the map are left out, and counted, as the benchmark of
+    Strodthoff et al. (2020) does at each of its levels."""
 
     def __post_init__(self) -> None:
         if not self.conditions:
@@ -144,6 +156,7 @@ class LabelMap:
         self.code_of_snomed()
         self.code_of_word()
         self._check_contradictions()
+        self._check_scp()
         for source, codes in self.unreliable.items():
             for code in codes:
                 if code not in self.conditions:
@@ -179,6 +192,20 @@ class LabelMap:
                         f"label map '{self.name}': {entry} leaves {code} open and makes a recording unusable; "
                         "it cannot do both"
                     )
+
+    def _check_scp(self) -> None:
+        for code, condition in self.conditions.items():
+            for statement, least in condition.scp.items():
+                if not 0 <= least <= 100:
+                    raise ValueError(
+                        f"label map '{self.name}': 'scp' of {code} asks for {statement} at {least} %, expected 0 to 100"
+                    )
+                for listed in (condition.scp_uncertain, condition.scp_contradicted_by, self.scp_unusable):
+                    if statement in listed:
+                        raise ValueError(
+                            f"label map '{self.name}': {statement} states {code}, and leaves it open, contradicts "
+                            "it or makes a recording unusable; it cannot do both"
+                        )
 
     def _check_patterns(self) -> None:
         groups = [condition.statements for condition in self.conditions.values()] + [self.report]
@@ -252,4 +279,6 @@ class LabelMap:
             unreliable=content.get("unreliable", {}),
             report=ReportLanguage(**content.get("report", {})),
             unusable=content.get("unusable", []),
+            scp_unusable=content.get("scp_unusable", []),
+            scp_stated_only=content.get("scp_stated_only", False),
         )

@@ -12,6 +12,7 @@ from ecgfounder_ft.data.augmentation import Augmentation
 from ecgfounder_ft.data.sources.merged import Merged
 from ecgfounder_ft.data.sources.mimic_iv_ecg import MimicIvEcgFolder
 from ecgfounder_ft.data.sources.physionet2021 import Physionet2021Folder
+from ecgfounder_ft.data.sources.ptbxl import PtbxlFolder
 from ecgfounder_ft.data.sources.source import data_sources
 from ecgfounder_ft.data.split_settings import SplitSettings
 from ecgfounder_ft.discovery import classes_in
@@ -25,6 +26,7 @@ SETTINGS = [
     *data_sources().values(),
     MimicIvEcgFolder,
     Physionet2021Folder,
+    PtbxlFolder,
     SplitSettings,
     Augmentation,
     EvaluationSettings,

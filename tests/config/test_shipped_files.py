@@ -51,7 +51,7 @@ def rounds() -> list[list[str]]:
     """Overrides of a few configurations that have every choice of every group among them."""
     groups: dict[str, list[str]] = {}
     for group, name in CHOICES:
-        if group != "experiment" and not group.startswith("sweep/"):
+        if group not in ("experiment", "benchmark") and not group.startswith("sweep/"):
             groups.setdefault(group, []).append(name)
     longest = max(map(len, groups.values()))
     together = [[f"{group}={names[turn % len(names)]}" for group, names in groups.items()] for turn in range(longest)]
@@ -59,7 +59,8 @@ def rounds() -> list[list[str]]:
         ["sweep=optuna", f"sweep/pruner={pruner}", f"sweep/sampler={sampler}"]
         for pruner, sampler in zip(GROUPS["sweep/pruner"], itertools.cycle(GROUPS["sweep/sampler"]), strict=False)
     ]
-    return together + searches + [[f"experiment={name}"] for name in GROUPS["experiment"]]
+    overlays = [[f"{group}={name}"] for group in ("experiment", "benchmark") for name in GROUPS[group]]
+    return together + searches + overlays
 
 
 def composed(overrides: Sequence[str] = ()) -> DictConfig:

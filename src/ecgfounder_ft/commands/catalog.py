@@ -11,7 +11,7 @@ from ecgfounder_ft.errors import ExitCode, run_or_explain
 
 
 def catalog(
-    dataset: Annotated[str, typer.Argument(help="Which dataset: mimic-iv-ecg or physionet2021.")],
+    dataset: Annotated[str, typer.Argument(help="Which dataset: mimic-iv-ecg, physionet2021 or ptbxl.")],
     root: Annotated[Path, path_argument("Its folder, as downloaded from PhysioNet.")],
     output: Annotated[Path, path_option("Folder of the catalogs.")] = Path("outputs/catalogs"),
     labels: Labels = "six_conditions",

@@ -18,6 +18,7 @@ from ecgfounder_ft.data.sources.downloaded import DownloadedDataset, downloaded_
 from ecgfounder_ft.data.sources.merged import Merged
 from ecgfounder_ft.data.sources.mimic_iv_ecg import MimicIvEcg, MimicIvEcgFolder
 from ecgfounder_ft.data.sources.physionet2021 import Physionet2021
+from ecgfounder_ft.data.sources.ptbxl import Ptbxl
 from ecgfounder_ft.data.sources.selected import Selected
 from ecgfounder_ft.data.sources.simulated import Simulated
 from ecgfounder_ft.data.sources.source import DataSource, NoDataError, data_sources, read_catalog, source_named
@@ -31,6 +32,7 @@ KNOWN = {
     "merged": Merged,
     "mimic_iv_ecg": MimicIvEcg,
     "physionet2021": Physionet2021,
+    "ptbxl": Ptbxl,
     "selected": Selected,
     "simulated": Simulated,
     "table": Table,
@@ -48,7 +50,7 @@ COMMON: dict[str, Any] = {
 def settings_of(name: str, **changes: Any) -> Any:
     """The shipped settings of a source, with some changed; what a user has to give is ``there``."""
     needed = ["data.path=there"] if name == "table" else []
-    needed += ["data.root=there"] if name in ("mimic_iv_ecg", "physionet2021") else []
+    needed += ["data.root=there"] if name in ("mimic_iv_ecg", "physionet2021", "ptbxl") else []
     return replace(compose_settings([f"data={name}", *needed]).source, **changes)
 
 
@@ -160,7 +162,7 @@ def test_what_a_folder_does_not_say_is_absent_or_unknown_as_wished(tmp_path: Pat
 
 def test_the_merged_source_needs_a_dataset(tmp_path: Path, label_map: LabelMap) -> None:
     merged = settings_of("merged", catalogs=str(tmp_path / "catalogs"))
-    with pytest.raises(NoDataError, match=r"set data\.mimic_iv_ecg\.root, data\.physionet2021\.root, or both"):
+    with pytest.raises(NoDataError, match=r"set data\.mimic_iv_ecg\.root, .*, data\.ptbxl\.root, or several"):
         read_catalog(merged, label_map)
     write(tmp_path / "data", "E00001", Dx="164889003")
     merged.physionet2021.root = str(tmp_path / "data")

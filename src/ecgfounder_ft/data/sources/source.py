@@ -129,8 +129,8 @@ def require_data(source: DataSource, label_map: LabelMap, minimum: int) -> None:
 
 def _advice(error: FileNotFoundError) -> str:
     return (
-        f"{error}\n\nThe datasets are MIMIC-IV-ECG (https://physionet.org/content/mimic-iv-ecg) and PhysioNet/CinC "
-        "2021 (https://physionet.org/content/challenge-2021).\n"
+        f"{error}\n\nThe datasets are MIMIC-IV-ECG (https://physionet.org/content/mimic-iv-ecg), PhysioNet/CinC "
+        "2021 (https://physionet.org/content/challenge-2021) and PTB-XL (https://physionet.org/content/ptb-xl).\n"
         "To see the project at work without any data: ecgfounder-ft train experiment=demo"
     )
 
