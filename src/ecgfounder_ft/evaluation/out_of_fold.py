@@ -5,8 +5,8 @@ probabilities and decisions that come of it, so what is evaluated is the way of 
 
 *Intervals.* They are of what this way of training comes to on average with other patients, both to learn from and to be
 tested on, as many as here. The folds' models share training recordings, which an interval of the patients tested does
-not know: it holds that average in 87% to 94% of studies. Its distances from the estimate, on the logit scale, are
-stretched by :func:`stretch`, after Nadeau and Bengio (Mach Learn 2003;52:239), with which it is 92% to 97%.
+not know: it holds that average in 86% to 92% of studies. Its distances from the estimate, on the logit scale, are
+stretched by :func:`stretch`, after Nadeau and Bengio (Mach Learn 2003;52:239), with which it is 93% to 97%.
 
 *AUROC and AUPRC* of all folds as one rank recordings against each other that different models answered, on scales that
 differ, and are lower for it. The mean of the folds is closer to what the models do elsewhere, and is the number to
