@@ -17,6 +17,7 @@ from ecgfounder_ft.evaluation.calibration_check import check_calibration
 from ecgfounder_ft.evaluation.comparison import compare
 from ecgfounder_ft.evaluation.evaluate import evaluate_input
 from ecgfounder_ft.evaluation.inputs import EvaluationInput, prepare
+from ecgfounder_ft.evaluation.net_benefit import net_benefit
 from ecgfounder_ft.evaluation.predictions import Predictions
 from ecgfounder_ft.evaluation.recordings_to_inspect import choose_cases
 from ecgfounder_ft.evaluation.run_evaluation import RunEvaluation
@@ -147,6 +148,7 @@ def full():
             "before": check_calibration(data.targets, data.probabilities**2, data.groups, CODES),
             "after": check_calibration(data.targets, data.probabilities, data.groups, CODES),
         },
+        net_benefit=net_benefit(data, data.probabilities**2, (0.01, 0.5), resamples=20, seed=0),
         subgroups=evaluate_subgroups(data, by_value("sex", ["female", "male", ""] * 20), resamples=20),
         baselines={"random start": content.run.evaluation},
         history=[{"epoch": 0, "train/loss": 1.0}, {"epoch": 1, "train/loss": 0.5}],
@@ -168,7 +170,8 @@ def test_the_whole_report_asks_no_network_and_every_link_has_its_end(text):
     assert "http" not in re.sub(r"data:[^\"]+", "", text).replace("https://www.w3.org", "")
     assert not re.search(r"<script [^>]*src|fetch\(|XMLHttpRequest|import\(", text)
     assert all(image.get("alt") for image in page.images)
-    assert len(page.images) == 9  # bars, ROC, PR, confusion, co-occurrence, reliability, forest, history, one ECG
+    # bars, ROC, PR, confusion, co-occurrence, reliability, outcomes, net benefit, forest, history, one ECG
+    assert len(page.images) == 11
 
 
 def test_the_report_says_what_the_numbers_say(full, text):
@@ -187,8 +190,8 @@ def test_the_report_says_what_the_numbers_say(full, text):
     assert "Not drawn: signal file is truncated" in page.text
     assert "Not drawn: the recording was not at hand" in page.text
     assert "so the shading depends on what was learned" in page.text
-    assert {"summary", "flow", "results", "decisions", "calibration", "subgroups", "baselines", "history", "cases",
-            "provenance", "checklist"} <= page.anchors  # fmt: skip
+    assert {"summary", "flow", "results", "decisions", "calibration", "net-benefit", "subgroups", "baselines",
+            "history", "cases", "provenance", "checklist"} <= page.anchors  # fmt: skip
 
 
 def test_text_from_outside_is_escaped(text):
@@ -205,7 +208,7 @@ def test_an_attribution_that_fails_its_check_is_called_so(full):
 def test_single_label_has_one_matrix_and_no_thresholds():
     page = _Page(render_report(_content(SINGLE_LABEL)))
     assert "there are no thresholds" in page.text
-    assert len(page.images) == 5  # bars, ROC, PR, confusion, reliability
+    assert len(page.images) == 6  # bars, ROC, PR, confusion, reliability, outcomes
     assert page.anchors == {"summary", "results", "decisions", "calibration", "checklist"}
 
 

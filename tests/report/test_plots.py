@@ -5,8 +5,9 @@ import pytest
 
 from ecgfounder_ft.evaluation.evaluate import evaluate
 from ecgfounder_ft.evaluation.inputs import prepare
+from ecgfounder_ft.evaluation.net_benefit import net_benefit
 from ecgfounder_ft.evaluation.subgroups import by_value, evaluate_subgroups
-from ecgfounder_ft.report import figures, plots
+from ecgfounder_ft.report import decision_plots, figures, plots
 from ecgfounder_ft.report.training_plots import training_history_figure
 from ecgfounder_ft.task import MULTI_LABEL
 
@@ -71,6 +72,21 @@ def test_reliability_has_one_panel_per_condition(case):
     figure = plots.reliability_figure(targets, probabilities, CODES, uncalibrated=probabilities**2)
     assert [axes.get_title() for axes in figure.axes] == list(CODES)
     assert "no known label" in _texts(figure)
+
+
+def test_net_benefit_and_outcomes_show_what_was_counted(case):
+    targets, probabilities, _ = case
+    data = prepare(targets, probabilities, range(80), CODES, task=MULTI_LABEL)
+    curves = net_benefit(data, probabilities, (0.1, 0.5), resamples=0, seed=0)
+    figure = decision_plots.net_benefit_figure(curves)
+    lines = {line.get_label(): line.get_ydata() for line in figure.axes[1].lines}
+    assert lines["model"] == pytest.approx(curves["AFIB"].calibrated)
+    assert lines["treat all"] == pytest.approx(curves["AFIB"].treat_all)
+    assert "no recording with the condition" in _texts(figure)
+    figure = decision_plots.outcome_distributions_figure(targets, probabilities, CODES)
+    heights = np.array([bar.get_height() for bar in figure.axes[1].patches])
+    assert [heights[heights > 0].sum(), heights[heights < 0].sum()] == pytest.approx([1, -1])
+    assert f"with: {(targets[:, 1] == 1).sum()}" in _texts(figure)
 
 
 def test_history_merges_rows_of_an_epoch_and_skips_gaps():

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from rich.console import Console
 from rich.table import Table
@@ -22,8 +23,10 @@ from ecgfounder_ft.runs.digests import write_digests
 from ecgfounder_ft.sweeps import overview
 from ecgfounder_ft.sweeps.answer import design_sections, page_of, section_table, show_answer, terminal_table
 from ecgfounder_ft.sweeps.folder import SweepFolder, SweepFolderError
-from ecgfounder_ft.sweeps.trial_results import read_results, winner_of
+from ecgfounder_ft.sweeps.trial_results import read_results, settings_of, winner_of
 from tests.console import console
+from tests.run_folders import write_run
+from tests.settings import evaluation_settings
 from tests.sweep_folders import write_sweep
 
 
@@ -360,3 +363,12 @@ def test_a_trial_whose_metrics_cannot_be_read_is_shown_beside_the_others(tmp_pat
     assert (first.trial.name, second.trial.name) == ("1", "0")
     assert "another" in second.error
     assert first.error == ""
+
+
+def test_a_trial_of_an_earlier_version_is_evaluated_with_what_ships(tmp_path):
+    run = write_run(tmp_path / "trial", pd.DataFrame({"recording": []}), ("NORM", "AFIB"))
+    content = run.plain_configuration()
+    content["evaluation"]["resamples"] = 7
+    del content["evaluation"]["net_benefit_thresholds"]
+    run.write_configuration(content)
+    assert settings_of(run) == evaluation_settings(resamples=7)

@@ -16,6 +16,7 @@ from ecgfounder_ft.evaluation.comparison import PairedComparison, compare
 from ecgfounder_ft.evaluation.evaluate import Evaluation, evaluate_input
 from ecgfounder_ft.evaluation.inputs import EvaluationInput, prepare
 from ecgfounder_ft.evaluation.metrics import Estimate
+from ecgfounder_ft.evaluation.net_benefit import NetBenefit, net_benefit
 from ecgfounder_ft.evaluation.predictions import Predictions
 from ecgfounder_ft.evaluation.settings import EvaluationSettings
 from ecgfounder_ft.evaluation.subgroups import (
@@ -65,6 +66,8 @@ class RunEvaluation:
     calibration_check: dict[str, dict[str, dict[str, Estimate]]] = field(default_factory=dict)
     """``before`` and ``after`` calibration to condition code to
     :data:`~ecgfounder_ft.evaluation.calibration_check.CHECKS`, on the evaluated recordings."""
+    net_benefit: dict[str, NetBenefit] = field(default_factory=dict)
+    """Condition code to its net benefit on the evaluated recordings."""
     subgroups: list[SubgroupEvaluation] = field(default_factory=list)
     baselines: dict[str, Evaluation] = field(default_factory=dict)
     differences: dict[str, PairedComparison] = field(default_factory=dict)
@@ -125,6 +128,7 @@ def evaluate_predictions(
             name: check_calibration(data.targets, given, data.groups, data.codes)
             for name, given in (("before", uncalibrated), ("after", data.probabilities))
         },
+        net_benefit=net_benefit(data, uncalibrated, settings.net_benefit_thresholds, **bootstrap),
         subgroups=evaluate_subgroups(
             data, subgroups_of(rows, predictions.targets(rows), predictions.codes, settings.by), **bootstrap
         ),

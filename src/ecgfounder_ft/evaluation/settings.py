@@ -39,6 +39,8 @@ class EvaluationSettings:
     """The least sensitivity wished, for ``thresholds=sensitivity``, over 0 and up to 1."""
     by: list[str]
     """Subgroups, of :data:`SUBGROUPS`."""
+    net_benefit_thresholds: list[float]
+    """Lowest and highest threshold probability over which net benefit is told, over 0 and under 1."""
     resamples: int
     """Bootstrap resamples of patients; 0: no intervals."""
     seed: int
@@ -68,6 +70,12 @@ class EvaluationSettings:
         if self.thresholds == "sensitivity" and not (self.sensitivity is not None and 0 < self.sensitivity <= 1):
             raise EvaluationSettingsError(
                 f"evaluation.sensitivity is {self.sensitivity}: thresholds=sensitivity needs one over 0 and up to 1"
+            )
+        limits = self.net_benefit_thresholds
+        if not (len(limits) == 2 and 0 < limits[0] < limits[1] < 1):
+            raise EvaluationSettingsError(
+                f"evaluation.net_benefit_thresholds is {list(limits)}, expected the lowest and the highest threshold "
+                "probability, over 0 and under 1, such as [0.01, 0.5]"
             )
         if not 0 <= self.resamples <= MOST_RESAMPLES:
             raise EvaluationSettingsError(

@@ -178,7 +178,7 @@ def _measures(facts: RunFacts) -> Said:
     chosen = f"; the epoch was chosen by {facts.training.monitor}, as configured" if facts.training.best_epoch else ""
     return Said(
         "AUROC and AUPRC because they need no threshold, sensitivity, specificity, PPV, NPV and F1 because decisions "
-        f"are made, Brier score and ECE because probabilities are given; no decision-analytic measure{chosen}"
+        f"are made, Brier score and ECE because probabilities are given, net benefit because errors cost{chosen}"
     )
 
 

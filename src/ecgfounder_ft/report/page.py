@@ -160,6 +160,7 @@ def _sections(content: ReportContent) -> dict[str, str]:
         "results": ("Results by condition", True),
         "decisions": ("Decisions and thresholds", True),
         "calibration": ("Calibration", _any_known(run)),
+        "net-benefit": ("Net benefit", _any_known(run) and bool(run.net_benefit)),
         "subgroups": ("Subgroups", bool(run.subgroups)),
         "baselines": ("Baselines", bool(run.baselines)),
         "history": ("Training", bool(content.history)),

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from ecgfounder_ft.evaluation.run_evaluation import RunEvaluation
-from ecgfounder_ft.report import plots
+from ecgfounder_ft.report import decision_plots, plots
 from ecgfounder_ft.report.training_plots import training_history_figure
 
 _FOREST_PANELS = 3
@@ -32,14 +32,18 @@ def draw(run: RunEvaluation, history: Sequence[Mapping[str, Any]]) -> dict[str, 
         confusion = plots.confusion_tables_figure(tables)
     known = (data.targets, data.probabilities, evaluation.codes)
     before = None if run.calibration.method == "none" else run.uncalibrated
-    return {
+    pictures = {
         "training_history": training_history_figure(history),
         "confusion_matrix": confusion,
         "per_condition": plots.condition_bars_figure(evaluation),
         "roc_curves": plots.roc_figure(*known, evaluation=evaluation, patients=data.groups),
         "precision_recall_curves": plots.precision_recall_figure(*known, evaluation=evaluation),
         "reliability": plots.reliability_figure(*known, uncalibrated=before),
+        "outcome_distributions": decision_plots.outcome_distributions_figure(*known, thresholds=data.thresholds),
     }
+    if run.net_benefit:
+        pictures["net_benefit"] = decision_plots.net_benefit_figure(run.net_benefit)
+    return pictures
 
 
 def cooccurrence(run: RunEvaluation) -> Figure:

@@ -3,9 +3,10 @@
 import json
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
+from ecgfounder_ft.config.choices import ConfigurationError
 from ecgfounder_ft.designs.design import Value
 from ecgfounder_ft.errors import ExplainedError
 from ecgfounder_ft.evaluation.evaluate import Evaluation
@@ -278,8 +279,11 @@ def settings_of(run: RunFolder) -> EvaluationSettings:
         RunFolderError: if its configuration does not say.
     """
     try:
-        return EvaluationSettings(**run.plain_configuration()["evaluation"])
-    except (KeyError, TypeError) as error:
+        content = run.plain_configuration()["evaluation"]
+        if {entry.name for entry in fields(EvaluationSettings)} - set(content):
+            return run.settings().evaluation  # of an earlier version: what it lacks is as it ships
+        return EvaluationSettings(**content)
+    except (KeyError, TypeError, ConfigurationError) as error:
         raise RunFolderError(
             f"{run.path / run.CONFIGURATION}: no settings of an evaluation as this version has them ({error})"
         ) from error
