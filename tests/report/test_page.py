@@ -15,6 +15,7 @@ from ecgfounder_ft.ecg.recording import Recording
 from ecgfounder_ft.evaluation.calibration import Calibration, fit_calibration
 from ecgfounder_ft.evaluation.calibration_check import check_calibration
 from ecgfounder_ft.evaluation.comparison import compare
+from ecgfounder_ft.evaluation.conformal import conformal_cuts, evaluate_sets
 from ecgfounder_ft.evaluation.evaluate import evaluate_input
 from ecgfounder_ft.evaluation.inputs import EvaluationInput, prepare
 from ecgfounder_ft.evaluation.net_benefit import net_benefit
@@ -198,6 +199,17 @@ def test_text_from_outside_is_escaped(text):
     assert "A &lt;test&gt; &amp; report" in text
     assert "a: &lt;b&gt;" in text
     assert "<test>" not in text
+
+
+def test_conformal_sets_and_conditions_without_them_are_told(full):
+    data = full.run.data
+    targets = data.targets.copy()
+    targets[:, 0] = 0
+    cuts = conformal_cuts(targets, data.probabilities, data.groups, CODES, error_rate=0.2, seed=0)
+    page = _Page(render_report(_changed(full, conformal=evaluate_sets(cuts, data))))
+    assert "80% or more shall not be called wrongly" in page.text
+    assert f"{evaluate_sets(cuts, data).conditions['AFIB']['undecided'].value:.3f}" in page.text
+    assert "NORM: no sets: 0 patients with it in validation, and an error rate of 0.2 needs 4." in page.text
 
 
 def test_an_attribution_that_fails_its_check_is_called_so(full):

@@ -72,6 +72,16 @@ def test_a_run_is_evaluated_from_its_files(tmp_path):
     assert sum(group.n for group in result.subgroups if group.attribute == "source") == 160
 
 
+def test_conformal_sets_come_from_validation_where_an_error_rate_is_stated(tmp_path):
+    run = _run(tmp_path / "run")
+    assert evaluate(run, FAST).conformal is None
+    sets = evaluate(run, evaluation_settings(resamples=0, error_rate=0.1)).conformal
+    assert 0.8 < sets.conditions["AFIB"]["coverage_with"].value <= 1
+    assert sets.cuts.error_rate == 0.1
+    single = _run(tmp_path / "single", task=SINGLE_LABEL)
+    assert evaluate(single, evaluation_settings(resamples=0, error_rate=0.1)).conformal is None
+
+
 def test_thresholds_and_calibration_come_from_validation_alone(tmp_path):
     table = _table()
     first = evaluate(_run(tmp_path / "a", table), FAST)

@@ -13,6 +13,7 @@ from ecgfounder_ft.errors import ExplainedError
 from ecgfounder_ft.evaluation.calibration import Calibration, fit_calibration
 from ecgfounder_ft.evaluation.calibration_check import check_calibration
 from ecgfounder_ft.evaluation.comparison import PairedComparison, compare
+from ecgfounder_ft.evaluation.conformal import ConformalSets, conformal_cuts, evaluate_sets
 from ecgfounder_ft.evaluation.evaluate import Evaluation, evaluate_input
 from ecgfounder_ft.evaluation.inputs import EvaluationInput, prepare
 from ecgfounder_ft.evaluation.metrics import Estimate
@@ -68,6 +69,8 @@ class RunEvaluation:
     :data:`~ecgfounder_ft.evaluation.calibration_check.CHECKS`, on the evaluated recordings."""
     net_benefit: dict[str, NetBenefit] = field(default_factory=dict)
     """Condition code to its net benefit on the evaluated recordings."""
+    conformal: ConformalSets | None = None
+    """None in a single-label task, and where the settings state no error rate."""
     subgroups: list[SubgroupEvaluation] = field(default_factory=list)
     baselines: dict[str, Evaluation] = field(default_factory=dict)
     differences: dict[str, PairedComparison] = field(default_factory=dict)
@@ -129,6 +132,7 @@ def evaluate_predictions(
             for name, given in (("before", uncalibrated), ("after", data.probabilities))
         },
         net_benefit=net_benefit(data, uncalibrated, settings.net_benefit_thresholds, **bootstrap),
+        conformal=_sets(predictions, settings, calibration, data),
         subgroups=evaluate_subgroups(
             data, subgroups_of(rows, predictions.targets(rows), predictions.codes, settings.by), **bootstrap
         ),
@@ -191,6 +195,24 @@ def fitted(
             seed=settings.seed,
         )
     return calibration, thresholds
+
+
+def _sets(
+    predictions: Predictions, settings: EvaluationSettings, calibration: Calibration, data: EvaluationInput
+) -> ConformalSets | None:
+    """Conformal sets with cuts from the validation rows, None where none are asked for."""
+    if settings.error_rate is None or predictions.task.exclusive:
+        return None
+    rows = predictions.rows("validation")
+    cuts = conformal_cuts(
+        predictions.targets(rows),
+        calibration.apply(predictions.probabilities(rows)),
+        _patients(rows),
+        predictions.codes,
+        error_rate=settings.error_rate,
+        seed=settings.seed,
+    )
+    return evaluate_sets(cuts, data)
 
 
 def _prepared(

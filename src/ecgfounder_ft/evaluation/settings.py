@@ -39,6 +39,9 @@ class EvaluationSettings:
     """The least sensitivity wished, for ``thresholds=sensitivity``, over 0 and up to 1."""
     by: list[str]
     """Subgroups, of :data:`SUBGROUPS`."""
+    error_rate: float | None
+    """Of conformal sets, which leave a condition undecided where it has to be, over 0 and under 0.5; None: no sets. For
+    multi-label tasks."""
     net_benefit_thresholds: list[float]
     """Lowest and highest threshold probability over which net benefit is told, over 0 and under 1."""
     resamples: int
@@ -70,6 +73,10 @@ class EvaluationSettings:
         if self.thresholds == "sensitivity" and not (self.sensitivity is not None and 0 < self.sensitivity <= 1):
             raise EvaluationSettingsError(
                 f"evaluation.sensitivity is {self.sensitivity}: thresholds=sensitivity needs one over 0 and up to 1"
+            )
+        if self.error_rate is not None and not 0 < self.error_rate < 0.5:
+            raise EvaluationSettingsError(
+                f"evaluation.error_rate is {self.error_rate}, expected over 0 and under 0.5, or null for no sets"
             )
         limits = self.net_benefit_thresholds
         if not (len(limits) == 2 and 0 < limits[0] < limits[1] < 1):

@@ -161,6 +161,7 @@ def _sections(content: ReportContent) -> dict[str, str]:
         "decisions": ("Decisions and thresholds", True),
         "calibration": ("Calibration", _any_known(run)),
         "net-benefit": ("Net benefit", _any_known(run) and bool(run.net_benefit)),
+        "conformal": ("Undecided where it has to be", run.conformal is not None),
         "subgroups": ("Subgroups", bool(run.subgroups)),
         "baselines": ("Baselines", bool(run.baselines)),
         "history": ("Training", bool(content.history)),

@@ -181,6 +181,7 @@ def metrics_of(run: RunEvaluation, start: Mapping[str, Any], counts: Mapping[str
             for name, by_code in run.calibration_check.items()
         },
         "net_benefit": {code: found.to_dict() for code, found in run.net_benefit.items()},
+        "conformal": None if run.conformal is None else run.conformal.to_dict(),
         "subgroups": [group.to_dict() for group in run.subgroups],
         "baselines": {name: evaluation.to_dict() for name, evaluation in run.baselines.items()},
         "baseline_differences": {name: asdict(difference) for name, difference in run.differences.items()},
