@@ -241,7 +241,9 @@ def _require_own(folder: SweepFolder, trial: Trial, run: RunFolder, accept: bool
         RunFolderError: that says which.
     """
     typed, laid_out = (
-        sorted(one for one in some if not one.startswith("hydra")) for some in (run.overrides(), trial.overrides)
+        # a search that goes on with more trials has other settings of its sweep, and the same trials
+        sorted(one for one in some if not one.startswith(("hydra", "sweep")))
+        for some in (run.overrides(), trial.overrides)
     )
     if typed and typed != laid_out:
         other = [one for one in typed if one not in laid_out]
