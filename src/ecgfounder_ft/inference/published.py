@@ -50,7 +50,12 @@ def load_pretrained(source: str | Path, lead: str | None = None) -> tuple[Networ
     """
     path = Path(source) if Path(source).is_file() else find_weights(str(source), FOLDER)
     named = weights_files().get(path.stem)
-    tensors = read_state_dict(path)
+    try:
+        tensors = read_state_dict(path)
+    except WeightsError as error:
+        if named is not None:
+            raise
+        raise ModelFileError(f"{error}. It carries no record of its label map and preprocessing either") from error
     network, file = named if named is not None else _file_of(path, tensors)
     file = _with_lead(file, lead)
     label_map = outputs_of(network, file)
