@@ -39,7 +39,7 @@ def test_what_is_there_is_taken(tmp_path: Path) -> None:
         (["monitor.mode=up"], "set monitor.mode=min"),
         (["wise_ft.floor=validation/auroc"], "'validation/auroc' is no validation metric"),
         (["model.weights=/nowhere.pth"], "no such file"),
-        (["model=1lead", "model.weights=12_lead_ECGFounder"], "type model=1lead"),
+        (["model=1lead", "model.weights=12_lead_ECGFounder"], "type model.weights=1_lead_ECGFounder"),
         (["trainer.precision=16-mixed", "trainer.accelerator=cpu"], "type trainer.precision=auto"),
         (["model.architecture._target_=nothing.Net"], "model.architecture._target_=nothing.Net: cannot be imported"),
         (["data=physionet2021", "data.root=/nowhere"], "there is no such folder"),
