@@ -32,7 +32,11 @@ myst_heading_anchors = 3
 napoleon_use_ivar = True  # attributes of dataclasses are documented where they are declared, too
 suppress_warnings = ["ref.python"]  # "(recordings, leads)" in front of a colon is a shape and no type to link to
 
-autodoc_default_options = {"members": True, "member-order": "bysource", "exclude-members": "set_fit_request, set_score_request"}
+autodoc_default_options = {
+    "members": True,
+    "member-order": "bysource",
+    "exclude-members": "set_fit_request, set_score_request",
+}
 autodoc_typehints = "description"
 autodoc_typehints_description_target = "documented"
 autodoc_class_signature = "separated"
