@@ -183,7 +183,14 @@ def test_it_is_exported_with_a_card_that_says_what_nobody_has_shown(
     np.testing.assert_allclose(onnx.embed(path), plain.embed(path), atol=1e-3)
 
 
-def test_it_is_evaluated_untrained_on_labelled_recordings(recordings: Path, tmp_path: Path) -> None:
+def test_an_evaluation_needs_labelled_recordings() -> None:
+    refused = RUN.invoke(app, ["evaluate", "demo_12_lead"])
+    assert refused.exit_code == 2
+    assert "name the recordings" in refused.output
+
+
+@pytest.mark.slow
+def test_it_is_evaluated_untrained_on_labelled_recordings(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     given = [
         f"data.root={tmp_path / 'hospital'}",
@@ -199,6 +206,3 @@ def test_it_is_evaluated_untrained_on_labelled_recordings(recordings: Path, tmp_
     metrics = json.loads((folder / "metrics.json").read_text())
     assert metrics["test"]["macro"]["auroc"]["value"] > 0.9
     assert (folder / "report.html").is_file()
-    refused = RUN.invoke(app, ["evaluate", "demo_12_lead"])
-    assert refused.exit_code == 2
-    assert "name the recordings" in refused.output
